@@ -1,0 +1,47 @@
+/** What an {@link Fc7Error} may carry besides its sentence. */
+export interface Fc7ErrorOptions {
+  /** One sentence saying what to do about it. */
+  readonly hint?: string
+  readonly cause?: unknown
+}
+
+/**
+ * The one error fc7 throws at its users: a stable `code` for programs, a sentence that names the file or option, and a `hint`
+ * saying what to do. The command line prints the last two and exits 1, or 2 when the code begins with `USAGE`.
+ */
+export class Fc7Error extends Error {
+  readonly code: string
+  readonly hint: string
+
+  constructor(code: string, message: string, options: Fc7ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'Fc7Error'
+    this.code = code
+    this.hint = options.hint ?? ''
+  }
+}
+
+/** Thrown when an AbortSignal (Ctrl-C, a time limit) stops work between two whole steps. */
+export class InterruptedError extends Fc7Error {
+  constructor(what: string, hint = 'What is written is whole; the same command resumes.') {
+    super('INTERRUPTED', `${what} was interrupted.`, { hint })
+    this.name = 'InterruptedError'
+  }
+}
+
+/** Throws {@link InterruptedError} if the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw new InterruptedError(what)
+}
+
+/** The system's code of a Node error (`ENOENT`, `ENOSPC` …), or undefined. Works across realms, where `instanceof` does not. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  const message = (error as { message?: unknown } | null | undefined)?.message
+  return typeof message === 'string' ? message : String(error)
+}

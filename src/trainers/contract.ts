@@ -1,0 +1,104 @@
+import type { TensorValues } from '../onnx/build.js'
+
+/** Dense row-major matrix: `data[i * cols + j]`. */
+export interface Matrix {
+  readonly data: Float32Array
+  readonly rows: number
+  readonly cols: number
+}
+
+/** What a trainer learns from. */
+export interface TrainingSet {
+  /** `[rows, cols]`, finite. */
+  readonly x: Matrix
+  /** `[rows]`, index into `classes`. */
+  readonly y: Int32Array
+  readonly classes: readonly string[]
+  /** `[rows]`, positive; default 1 everywhere. */
+  readonly weights?: Float64Array
+  /** `[rows]`: rows of one group (views of one picture, one patient) stay together when a trainer splits for itself. */
+  readonly groups?: readonly (string | null)[]
+  /** `[rows]`, for messages. */
+  readonly ids?: readonly string[]
+}
+
+export type ParamValue = number | string | boolean
+
+/** A hyper-parameter as data: `--set`, `--help`, validation and `--tune` all read this. */
+export type ParamSpec = {
+  readonly name: string
+  /** One line for `--help`. */
+  readonly help: string
+} & (
+  | {
+      readonly type: 'number' | 'integer'
+      readonly default: number
+      readonly min?: number
+      readonly max?: number
+      readonly grid?: readonly number[]
+      readonly log?: boolean
+    }
+  | {
+      readonly type: 'choice'
+      readonly default: string
+      readonly choices: readonly string[]
+      readonly grid?: readonly string[]
+    }
+  | { readonly type: 'boolean'; readonly default: boolean; readonly grid?: readonly boolean[] }
+  /** Comma-separated whole numbers such as `512,128`. */
+  | { readonly type: 'sizes'; readonly default: string; readonly grid?: readonly string[] }
+)
+
+export type Params = ReadonlyMap<string, ParamValue>
+
+export interface FitContext {
+  /** Complete and validated: every declared parameter is present. */
+  readonly params: Params
+  readonly seed: number
+  /** Threads this fit may use in all. */
+  readonly threads: number
+  readonly signal?: AbortSignal
+  /** Called with a number in [0, 1]. */
+  readonly onProgress?: (fraction: number) => void
+}
+
+/** A named tensor of a saved model. */
+export interface NamedTensor {
+  readonly dims: readonly number[]
+  readonly values: TensorValues
+}
+
+/** What a fitted model is on disk: plain JSON facts plus tensors (weights.safetensors). */
+export interface ModelState {
+  readonly config: Readonly<Record<string, unknown>>
+  readonly tensors: ReadonlyMap<string, NamedTensor>
+}
+
+/** A fitted model, without preprocessing (the classifier around it applies that). */
+export interface Model {
+  /** `probability`: rows sum to 1. `decision`: larger means more likely, no scale. */
+  readonly scoreKind: 'probability' | 'decision'
+  /** `[rows, classes]`, row-major; the predicted class is the first largest of a row. */
+  scores(x: Matrix, options?: { readonly threads?: number; readonly signal?: AbortSignal }): Promise<Float32Array>
+  save(): ModelState
+  /** Facts worth printing (iterations, support vectors, out-of-bag score …). */
+  readonly facts: Readonly<Record<string, number | string>>
+}
+
+/** One kind of classifier. Each is one file, listed in the registry; the suite in test/trainers/contract.ts runs over all. */
+export interface Trainer {
+  readonly id: string
+  readonly title: string
+  /** One line for `--help` and the report. */
+  readonly summary: string
+  readonly params: readonly ParamSpec[]
+  /** Preprocessing that suits it when the user names none. */
+  readonly defaultPreprocess: 'none' | 'l2' | 'standardise'
+  /** A reference adapter: works, but is never in a default list. */
+  readonly reference?: boolean
+  /** Refuses sizes it would not finish, with the estimate. */
+  checkSize?(rows: number, cols: number, classes: number): void
+  fit(set: TrainingSet, context: FitContext): Promise<Model>
+  /** The inverse of {@link Model.save}; validates what it reads. */
+  load(state: ModelState): Model
+}
