@@ -1,0 +1,39 @@
+/** Messages between {@link InferenceWorker} and its thread. */
+export interface OpenMessage {
+  readonly kind: 'open'
+  readonly model: string
+  readonly providers: readonly string[]
+  readonly threads: number
+}
+
+export interface RunMessage {
+  readonly kind: 'run'
+  readonly id: number
+  /** Holds uint8 pixels `[rows, height, width, 3]` from its start. */
+  readonly pixels: SharedArrayBuffer
+  readonly dims: readonly [number, number, number, number]
+}
+
+export type ToWorker = OpenMessage | RunMessage | { readonly kind: 'close' }
+
+export interface RunResult {
+  /** One `[rows, dim]` matrix per graph output. */
+  readonly outputs: readonly {
+    readonly name: string
+    readonly dims: readonly number[]
+    readonly data: Float32Array<ArrayBuffer>
+  }[]
+  readonly milliseconds: number
+}
+
+export type FromWorker =
+  | { readonly kind: 'opened' }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'result'; readonly id: number; readonly result: RunResult }
+  | {
+      readonly kind: 'failed'
+      readonly id?: number
+      readonly code: string
+      readonly message: string
+      readonly hint: string
+    }
