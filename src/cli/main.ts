@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs'
+import yargs from 'yargs'
+import { Fc7Error, messageOf } from '../base/errors.js'
+import { visible } from '../base/text.js'
+import { commands } from './commands/index.js'
+import { createContext, type GlobalOptions } from './context.js'
+
+const version = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version
+
+class UsageError extends Fc7Error {}
+
+/** Two lines on stderr, what and what to do; the stack only under `--debug`. */
+function report(error: unknown, debug: boolean): number {
+  const hint =
+    error instanceof Fc7Error ? error.hint : 'This is a defect of fc7: run it again with --debug and report the stack.'
+  process.stderr.write(`fc7: ${visible(messageOf(error))}\n${hint ? `${visible(hint)}\n` : ''}`)
+  if (debug && error instanceof Error)
+    process.stderr.write(
+      `${error.stack}\n${error.cause ? `caused by ${(error.cause as Error).stack ?? error.cause}\n` : ''}`,
+    )
+  if (!(error instanceof Fc7Error)) return 1
+  if (error.code === 'INTERRUPTED') return 130
+  return error.code.startsWith('USAGE') ? 2 : 1
+}
+
+/** Parses the arguments, runs one command and sets the exit code: 0, 1 failed, 2 wrong usage, 130 interrupted. */
+export async function main(args: readonly string[]): Promise<void> {
+  const controller = new AbortController()
+  let interrupts = 0
+  const interrupt = (): void => {
+    interrupts++
+    if (interrupts > 1) process.exit(130)
+    process.stderr.write('\nStopping after what is being written (Ctrl-C again stops at once) ...\n')
+    controller.abort()
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  // A reader that closes the pipe early (`| head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+
+  const debug = args.includes('--debug')
+  const parser = yargs([...args])
+    .scriptName('fc7')
+    .usage(
+      '$0 <command>\n\nTransfer learning for images: embeddings from a pretrained CNN, classifiers compared fairly, offline reports.',
+    )
+    .version(version)
+    .help()
+    .alias('h', 'help')
+    .strict()
+    .demandCommand(1, 'Which command? `fc7 --help` lists them.')
+    .recommendCommands()
+    .parserConfiguration({ 'duplicate-arguments-array': false, 'parse-positional-numbers': false })
+    .option('json', { type: 'boolean', default: false, global: true, describe: 'One JSON document on stdout' })
+    .option('quiet', { type: 'boolean', default: false, global: true, describe: 'No progress' })
+    .option('debug', { type: 'boolean', default: false, global: true, describe: 'Show stacks of errors' })
+    .option('seed', { type: 'number', default: 0, global: true, describe: 'Seed of every random choice' })
+    .option('cache', { type: 'string', global: true, describe: 'Cache folder' })
+    .option('offline', { type: 'boolean', default: false, global: true, describe: 'Never touch the network' })
+    .wrap(Math.min(110, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .fail((message, error) => {
+      if (error) throw error
+      throw new UsageError('USAGE', `${message.split('\n')[0]}${/[.?!]$/.test(message) ? '' : '.'}`, {
+        hint: 'See `fc7 --help`, or `fc7 <command> --help`.',
+      })
+    })
+  for (const command of commands) {
+    parser.command(
+      command.usage,
+      command.describe,
+      (y) => command.options(y.example(...command.example)),
+      async (options) => {
+        await command.run(options as never, createContext(options as unknown as GlobalOptions, controller.signal))
+      },
+    )
+  }
+  try {
+    await parser.parseAsync()
+  } catch (error) {
+    process.exitCode = report(error, debug)
+  } finally {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}

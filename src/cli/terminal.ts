@@ -1,0 +1,86 @@
+import { type Progress, type ProgressTask, silentProgress } from '../base/progress.js'
+import { formatBytes, formatSeconds, visible } from '../base/text.js'
+
+const redrawMs = 100
+const plainLineMs = 10_000
+const barWidth = 24
+
+interface Stream {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  write(text: string): unknown
+}
+
+function describe(
+  label: string,
+  unit: string,
+  total: number | undefined,
+  done: number,
+  startedMs: number,
+  nowMs: number,
+  note: string,
+): string {
+  const seconds = (nowMs - startedMs) / 1000
+  const rate = seconds > 0 ? done / seconds : 0
+  const bytes = unit === 'bytes'
+  const amount = bytes ? formatBytes(done) : `${Math.floor(done)}`
+  const of = total === undefined ? '' : ` of ${bytes ? formatBytes(total) : total}`
+  const perSecond = bytes
+    ? `${formatBytes(Math.round(rate))}/s`
+    : `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} ${unit}/s`
+  const left = total !== undefined && rate > 0 && done < total ? `, ${formatSeconds((total - done) / rate)} left` : ''
+  return `${label}  ${amount}${of}${bytes ? '' : ` ${unit}`}  ${perSecond}${left}${note ? `  ${note}` : ''}`
+}
+
+/** Progress on a terminal as a bar that is redrawn, elsewhere as a plain line every ten seconds. */
+export function terminalProgress(stream: Stream, now: () => number = Date.now): Progress {
+  const tty = stream.isTTY === true
+  return {
+    say: (line) => void stream.write(`${visible(line)}\n`),
+    task({ label, total, unit }): ProgressTask {
+      const name = visible(label)
+      const startedMs = now()
+      let drawnMs = tty ? 0 : startedMs
+      let last = 0
+      const clear = (): void => void (tty && stream.write('\r\x1b[2K'))
+      return {
+        update(done, note = '') {
+          last = done
+          const time = now()
+          if (time - drawnMs < (tty ? redrawMs : plainLineMs)) return
+          drawnMs = time
+          const text = describe(name, unit, total, done, startedMs, time, visible(note))
+          if (!tty) return void stream.write(`${text}\n`)
+          const filled = total ? Math.round((Math.min(done, total) / total) * barWidth) : 0
+          const bar = total ? `${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)} ` : ''
+          clear()
+          stream.write(`${bar}${text}`.slice(0, (stream.columns ?? 100) - 1))
+        },
+        end(summary) {
+          clear()
+          const time = now()
+          stream.write(
+            `${summary === undefined ? `${describe(name, unit, undefined, last, startedMs, time, '')}, ${formatSeconds((time - startedMs) / 1000)}` : visible(summary)}\n`,
+          )
+        },
+      }
+    },
+  }
+}
+
+export const quietProgress = silentProgress
+
+/** A plain table: the first column left, the others right aligned where every cell begins with a digit or a sign. */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(visible))
+  const widths = header.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)))
+  const numeric = header.map(
+    (_, i) => i > 0 && cells.length > 0 && cells.every((row) => /^[-+−\d–—]/.test(row[i] ?? '–')),
+  )
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd()
+  return [line(header), widths.map((width) => '─'.repeat(width)).join('  '), ...cells.map(line)].join('\n')
+}
