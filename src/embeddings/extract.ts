@@ -1,0 +1,210 @@
+import { InterruptedError, throwIfAborted } from '../base/errors.js'
+import { type Progress, silentProgress } from '../base/progress.js'
+import type { RunResult } from '../runtime/protocol.js'
+import { commitShard, type FinishedItem, shardState } from './commit.js'
+import { finishStore, prepareOut } from './finish.js'
+import type { Manifest } from './layout.js'
+import { type ExtractionPlan, encodePlan, shardRange, shardsOfPart } from './plan.js'
+import { Seats } from './seats.js'
+
+/** One picture of the data set, in plan order. `source` is whatever the decoder reads it by. */
+export interface ExtractionItem<Source = unknown> {
+  readonly id: string
+  readonly path: string
+  readonly label: string | null
+  readonly split: string | null
+  readonly group: string | null
+  readonly source: Source
+}
+
+export type Decoded =
+  | { readonly ok: true; readonly sha256: string; readonly webp?: Uint8Array; readonly dHash?: string }
+  | { readonly ok: false; readonly code: string; readonly message: string }
+
+/** Turns a picture into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad picture. */
+export interface Decoder<Source> {
+  decode(source: Source, buffer: SharedArrayBuffer, offset: number): Promise<Decoded>
+}
+
+/** Runs the extraction graph on `rows` pictures that stand at the start of the buffer. */
+export interface Inference {
+  run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult>
+}
+
+export interface ExtractionJob<Source> {
+  readonly plan: ExtractionPlan
+  readonly out: string
+  /** The data set's items in plan order; read once, streaming. */
+  readonly items: () => AsyncIterable<ExtractionItem<Source>>
+  /** Pixels of the recipe. */
+  readonly width: number
+  readonly height: number
+  readonly decoder: Decoder<Source>
+  readonly inference: Inference
+  /** Pictures a run. */
+  readonly batch: number
+  /** Batches being decoded or computed at once. Default 3: one computed, one decoded, one in between. */
+  readonly lookAhead?: number
+  readonly parts?: number
+  readonly part?: number
+  readonly retryFailed?: boolean
+  /** Allows replacing another store in `out`. */
+  readonly force?: boolean
+  readonly versions: Readonly<Record<string, string>>
+  readonly progress?: Progress
+  readonly signal?: AbortSignal
+}
+
+export interface ExtractionSummary {
+  readonly rows: number
+  readonly failures: number
+  /** Shards computed by this call, and those that were done before. */
+  readonly computedShards: number
+  readonly reusedShards: number
+  readonly pictures: number
+  readonly seconds: number
+  /** Seconds in which the network was waited for, the decoder was, the disk was. */
+  readonly waited: { readonly inference: number; readonly decode: number; readonly disk: number }
+  /** Null while other parts are missing. */
+  readonly manifest: Manifest | null
+}
+
+interface Batch {
+  readonly items: FinishedItem[]
+  readonly result: RunResult
+}
+
+/**
+ * Computes the shards of a plan that are not done yet: decoding and inference overlap, memory is bounded by a shard and
+ * `lookAhead` batches, and each shard is whole on disk before it counts. Interrupted, it finishes what is complete and throws;
+ * called again, it does the rest.
+ *
+ * @throws Fc7Error OUT_OTHER_PLAN, OUT_NOT_A_STORE, INTERRUPTED, WRITE_…
+ */
+export async function executeExtraction<Source>(job: ExtractionJob<Source>): Promise<ExtractionSummary> {
+  const { plan, out, signal, progress = silentProgress } = job
+  const started = performance.now()
+  throwIfAborted(signal, 'The extraction')
+  await prepareOut(out, plan, job.force ?? false)
+  const { hash } = encodePlan(plan)
+
+  const mine = shardsOfPart(plan, job.parts ?? 1, job.part ?? 0)
+  const todo = new Set<number>()
+  for (const i of mine) {
+    const state = await shardState(out, plan, hash, i)
+    if (state === undefined || (job.retryFailed && state.failures.length > 0)) todo.add(i)
+  }
+  const total = [...todo].reduce((sum, i) => sum + shardRange(plan, i).end - shardRange(plan, i).start, 0)
+  const task = total > 0 ? progress.task({ label: 'Extracting', total, unit: 'images' }) : undefined
+
+  const bytesPerPicture = job.width * job.height * 3
+  const buffers = new Seats(
+    Array.from({ length: job.lookAhead ?? 3 }, () => new SharedArrayBuffer(job.batch * bytesPerPicture)),
+  )
+  const disk = new Seats([0])
+  const running = new Set<Promise<void>>()
+  let failed: unknown
+  let done = 0
+  let failures = 0
+  let inferenceMs = 0
+
+  const track = (work: Promise<void>): void => {
+    const guarded = work
+      .catch((error) => {
+        failed ??= error
+      })
+      .finally(() => running.delete(guarded))
+    running.add(guarded)
+  }
+
+  const runBatch = async (items: readonly ExtractionItem<Source>[], buffer: SharedArrayBuffer): Promise<Batch> => {
+    try {
+      const decoded = await Promise.all(
+        items.map((item, i) => job.decoder.decode(item.source, buffer, i * bytesPerPicture)),
+      )
+      const bad = decoded.filter((picture) => !picture.ok).length
+      // A failed picture leaves old pixels in its place; its row is computed and dropped, which is rare and keeps rows in order.
+      const result: RunResult =
+        bad === items.length
+          ? { outputs: [], milliseconds: 0 }
+          : await job.inference.run(buffer, [items.length, job.height, job.width, 3])
+      inferenceMs += result.milliseconds
+      done += items.length
+      failures += bad
+      task?.update(done, failures > 0 ? `${failures} failed` : '')
+      return { items: items.map((item, i) => ({ item, decoded: decoded[i]! })), result }
+    } finally {
+      buffers.give(buffer)
+    }
+  }
+
+  const finishShard = async (i: number, batches: readonly Promise<Batch>[]): Promise<void> => {
+    const finished = await Promise.all(batches)
+    const turn = await disk.take()
+    try {
+      await commitShard(out, plan, hash, i, finished)
+    } finally {
+      disk.give(turn)
+    }
+  }
+
+  let index = 0
+  let shard = 0
+  let batches: Promise<Batch>[] = []
+  let waiting: ExtractionItem<Source>[] = []
+  const flush = async (): Promise<void> => {
+    if (waiting.length === 0) return
+    const items = waiting
+    waiting = []
+    const batch = runBatch(items, await buffers.take())
+    // Its failure is reported through the shard that holds it.
+    batch.catch(() => {})
+    batches.push(batch)
+  }
+  if (todo.size > 0) {
+    for await (const item of job.items()) {
+      if (signal?.aborted || failed !== undefined || index >= plan.dataset.items) break
+      if (todo.has(shard)) {
+        waiting.push(item)
+        if (waiting.length === job.batch) await flush()
+      }
+      index++
+      if (index === shardRange(plan, shard).end) {
+        await flush()
+        if (todo.has(shard)) track(finishShard(shard, batches))
+        batches = []
+        shard++
+      }
+    }
+  }
+  await Promise.allSettled(batches)
+  while (running.size > 0) await Promise.all(running)
+  if (failed !== undefined) {
+    task?.end()
+    throw failed
+  }
+  if (signal?.aborted) {
+    task?.end()
+    throw new InterruptedError('The extraction')
+  }
+  task?.end()
+
+  const manifest = await finishStore(out, plan, hash, job.versions)
+  const seconds = (performance.now() - started) / 1000
+  const waited = {
+    inference: buffers.waitedMs / 1000,
+    decode: Math.max(0, seconds - inferenceMs / 1000 - disk.waitedMs / 1000),
+    disk: disk.waitedMs / 1000,
+  }
+  const commits = await Promise.all(mine.map((i) => shardState(out, plan, hash, i)))
+  return {
+    rows: commits.reduce((sum, commit) => sum + (commit?.rows ?? 0), 0),
+    failures: commits.reduce((sum, commit) => sum + (commit?.failures.length ?? 0), 0),
+    computedShards: todo.size,
+    reusedShards: mine.length - todo.size,
+    pictures: done,
+    seconds,
+    waited,
+    manifest,
+  }
+}
