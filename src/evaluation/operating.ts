@@ -1,0 +1,190 @@
+import { Fc7Error } from '../base/errors.js'
+import { betaQuantile, normalQuantile } from './distributions.js'
+
+export interface Interval {
+  readonly low: number
+  readonly high: number
+}
+
+/** Wilson's score interval of `hits` out of `rows` (statsmodels' and scipy's `method='wilson'`). */
+export function wilsonInterval(hits: number, rows: number, level = 0.95): Interval {
+  if (rows === 0) return { low: 0, high: 1 }
+  const z = normalQuantile(1 - (1 - level) / 2)
+  const p = hits / rows
+  const below = 1 + (z * z) / rows
+  const centre = (p + (z * z) / (2 * rows)) / below
+  const half = (z / below) * Math.sqrt((p * (1 - p)) / rows + (z * z) / (4 * rows * rows))
+  return { low: hits === 0 ? 0 : centre - half, high: hits === rows ? 1 : centre + half }
+}
+
+/** Clopper and Pearson's exact interval of `hits` out of `rows` (scipy's `method='exact'`). */
+export function clopperInterval(hits: number, rows: number, level = 0.95): Interval {
+  if (rows === 0) return { low: 0, high: 1 }
+  const tail = (1 - level) / 2
+  return {
+    low: hits === 0 ? 0 : betaQuantile(tail, hits, rows - hits + 1),
+    high: hits === rows ? 1 : betaQuantile(1 - tail, hits + 1, rows - hits),
+  }
+}
+
+/** How the threshold of a binary task is chosen. */
+export type OperatingRule =
+  /** The classifier's own decision: the larger score wins. */
+  | { readonly kind: 'default' }
+  | { readonly kind: 'threshold'; readonly threshold: number }
+  /** The highest threshold that keeps at least this sensitivity. */
+  | { readonly kind: 'sensitivity'; readonly atLeast: number }
+  /** The lowest threshold that keeps at least this specificity. */
+  | { readonly kind: 'specificity'; readonly atLeast: number }
+  /** The largest sensitivity + specificity (Youden's J), the highest such threshold. */
+  | { readonly kind: 'youden' }
+
+export interface Proportion {
+  readonly value: number | null
+  readonly hits: number
+  readonly rows: number
+  readonly wilson: Interval
+  readonly clopper: Interval
+}
+
+export interface OperatingPoint {
+  readonly rule: OperatingRule
+  readonly threshold: number
+  readonly sensitivity: Proportion
+  readonly specificity: Proportion
+  /** Precision of the positive calls. */
+  readonly positivePredictive: Proportion
+  readonly negativePredictive: Proportion
+}
+
+const proportion = (hits: number, rows: number): Proportion => ({
+  value: rows > 0 ? hits / rows : null,
+  hits,
+  rows,
+  wilson: wilsonInterval(hits, rows),
+  clopper: clopperInterval(hits, rows),
+})
+
+/**
+ * Sensitivity and specificity of "positive where score ≥ threshold". A threshold that was chosen on the same rows
+ * (`sensitivity`, `specificity`, `youden`) makes the figures optimistic; the report says so.
+ *
+ * @param scores `[rows]`, of the positive class
+ * @param defaultThreshold where the classifier itself would decide: 0.5 for probabilities, 0 for a margin
+ * @throws Fc7Error OPERATING_RULE for a target outside (0, 1]
+ */
+export function operatingPoint(
+  scores: ArrayLike<number>,
+  isPositive: ArrayLike<number | boolean>,
+  defaultThreshold: number,
+  rule: OperatingRule = { kind: 'default' },
+): OperatingPoint {
+  const threshold = chooseThreshold(scores, isPositive, defaultThreshold, rule)
+  const count = countAt(scores, isPositive, threshold)
+  return {
+    rule,
+    threshold,
+    sensitivity: proportion(count.hits, count.positives),
+    specificity: proportion(count.negatives - count.alarms, count.negatives),
+    positivePredictive: proportion(count.hits, count.hits + count.alarms),
+    negativePredictive: proportion(
+      count.negatives - count.alarms,
+      count.negatives - count.alarms + count.positives - count.hits,
+    ),
+  }
+}
+
+function countAt(scores: ArrayLike<number>, isPositive: ArrayLike<number | boolean>, threshold: number) {
+  const count = { hits: 0, alarms: 0, positives: 0, negatives: 0 }
+  for (let i = 0; i < scores.length; i++) {
+    const called = scores[i]! >= threshold
+    if (isPositive[i]) {
+      count.positives++
+      if (called) count.hits++
+    } else {
+      count.negatives++
+      if (called) count.alarms++
+    }
+  }
+  return count
+}
+
+function chooseThreshold(
+  scores: ArrayLike<number>,
+  isPositive: ArrayLike<number | boolean>,
+  defaultThreshold: number,
+  rule: OperatingRule,
+): number {
+  if (rule.kind === 'default') return defaultThreshold
+  if (rule.kind === 'threshold') return rule.threshold
+  if (rule.kind !== 'youden' && !(rule.atLeast > 0 && rule.atLeast <= 1))
+    throw new Fc7Error('OPERATING_RULE', `${rule.atLeast} is not a share between 0 and 1.`, {
+      hint: 'Give the wanted sensitivity or specificity as a number such as 0.95.',
+    })
+  // Candidates by falling score: sensitivity rises and specificity falls along the way.
+  const candidates = [...new Set(Array.from(scores))].sort((a, b) => b - a)
+  const total = countAt(scores, isPositive, Number.NEGATIVE_INFINITY)
+  let best = Number.POSITIVE_INFINITY
+  let bestValue = Number.NEGATIVE_INFINITY
+  const order = Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[b]! - scores[a]!)
+  let at = 0
+  let hits = 0
+  let alarms = 0
+  for (const candidate of candidates) {
+    for (; at < order.length && scores[order[at]!]! >= candidate; at++) {
+      if (isPositive[order[at]!]) hits++
+      else alarms++
+    }
+    const sensitivity = total.positives > 0 ? hits / total.positives : 0
+    const specificity = total.negatives > 0 ? 1 - alarms / total.negatives : 0
+    if (rule.kind === 'sensitivity') {
+      if (sensitivity >= rule.atLeast) return candidate
+    } else if (rule.kind === 'specificity') {
+      if (specificity >= rule.atLeast) best = candidate
+    } else if (sensitivity + specificity > bestValue) {
+      bestValue = sensitivity + specificity
+      best = candidate
+    }
+  }
+  return rule.kind === 'sensitivity' ? candidates.at(-1)! : best
+}
+
+/** The positive class of a binary task and where the knowledge comes from. */
+export interface Positive {
+  readonly label: string
+  readonly source: 'given' | 'inferred'
+}
+
+/**
+ * The positive class: what the user named, or what one of four well-known pairs says (no/yes, normal/anything, negative/positive,
+ * 0/1, ignoring case). Null when there are not two classes or nothing can be inferred.
+ *
+ * @throws Fc7Error POSITIVE_UNKNOWN when the named class is none of the two
+ */
+export function positiveClass(classes: readonly string[], given?: string): Positive | null {
+  if (given !== undefined) {
+    if (!classes.includes(given))
+      throw new Fc7Error('POSITIVE_UNKNOWN', `There is no class "${given}" to be the positive one.`, {
+        hint: `The classes are: ${classes.slice(0, 20).join(', ')}.`,
+      })
+    if (classes.length !== 2)
+      throw new Fc7Error('POSITIVE_UNKNOWN', `A positive class needs two classes; there are ${classes.length}.`, {
+        hint: 'Leave out --positive, or keep only two labels.',
+      })
+    return { label: given, source: 'given' }
+  }
+  if (classes.length !== 2) return null
+  for (const [own, other] of [
+    [classes[0]!, classes[1]!],
+    [classes[1]!, classes[0]!],
+  ] as const) {
+    const [a, b] = [own.toLowerCase(), other.toLowerCase()]
+    const known =
+      (b === 'yes' && a === 'no') ||
+      (b === 'positive' && a === 'negative') ||
+      (b === '1' && a === '0') ||
+      (a === 'normal' && b !== 'normal')
+    if (known) return { label: other, source: 'inferred' }
+  }
+  return null
+}
