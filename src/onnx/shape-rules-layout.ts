@@ -1,7 +1,6 @@
 import type { NodeProto } from './generated/onnx_pb.js'
 import { TensorProto_DataType as DataType } from './generated/onnx_pb.js'
-import type { ShapeRule } from './shape-rules.js'
-import type { Dim, ShapeInference, TensorFacts } from './shapes.js'
+import type { Dim, KnownShapes, ShapeRule, TensorFacts } from './shape-facts.js'
 import { attributeOf, intAttribute, intsAttribute, intsOf } from './values.js'
 
 const wrap = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis)
@@ -73,7 +72,7 @@ const transpose: ShapeRule = (node, known) => {
 }
 
 /** Axes as an attribute or, since operator set 13, an input. */
-function axesOf(node: NodeProto, known: ShapeInference): readonly number[] | undefined {
+function axesOf(node: NodeProto, known: KnownShapes): readonly number[] | undefined {
   const fromInput = known.input(node, 1).ints
   return intsAttribute(node, 'axes') ?? (fromInput?.every(isNumber) ? fromInput : undefined)
 }

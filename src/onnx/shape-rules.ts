@@ -1,11 +1,8 @@
 import type { NodeProto } from './generated/onnx_pb.js'
 import { TensorProto_DataType as DataType } from './generated/onnx_pb.js'
+import type { Dim, KnownShapes, ShapeRule, TensorFacts } from './shape-facts.js'
 import { reshapeRules } from './shape-rules-layout.js'
-import type { Dim, ShapeInference, TensorFacts } from './shapes.js'
 import { attributeOf, intAttribute, intsAttribute, textAttribute } from './values.js'
-
-/** Derives the outputs' facts of one node. */
-export type ShapeRule = (node: NodeProto, known: ShapeInference) => (TensorFacts | undefined)[]
 
 type Shape = readonly Dim[]
 
@@ -83,7 +80,7 @@ export function windowSize(
   return Math.max(out, 0)
 }
 
-function windowed(node: NodeProto, known: ShapeInference, spatial: Shape, kernel: readonly number[]): Dim[] {
+function windowed(node: NodeProto, known: KnownShapes, spatial: Shape, kernel: readonly number[]): Dim[] {
   const rank = spatial.length
   const strides = intsAttribute(node, 'strides') ?? []
   const dilations = intsAttribute(node, 'dilations') ?? []

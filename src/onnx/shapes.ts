@@ -1,21 +1,11 @@
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from './generated/onnx_pb.js'
 import { TensorProto_DataType as DataType } from './generated/onnx_pb.js'
+import type { Dim, KnownShapes, TensorFacts } from './shape-facts.js'
 import { shapeRules } from './shape-rules.js'
 import { intsOf } from './values.js'
 import { graphOf, inOrder, opsetOf } from './walk.js'
 
-/** A size that is known, or the name of one that is not (`'N'`; names beginning with `?` are made up by the inference). */
-export type Dim = number | string
-
-/** What the inference knows of a tensor. */
-export interface TensorFacts {
-  /** Undefined: not even the number of dimensions is known. */
-  readonly shape: readonly Dim[] | undefined
-  /** ONNX's number of the element type; 0 when it is not known. */
-  readonly elemType: number
-  /** Values of small integer tensors, such as what `Reshape` takes. */
-  readonly ints?: readonly Dim[]
-}
+export type { Dim, TensorFacts } from './shape-facts.js'
 
 export const unknownFacts: TensorFacts = { shape: undefined, elemType: 0 }
 
@@ -26,7 +16,7 @@ const maxFollowedInts = 1024
  * Shape inference for the graphs of convolutional networks. It never fails: what it does not know stays unknown. Nodes are fed
  * one by one with {@link ShapeInference.step}, so that a caller may change a node before it is looked at.
  */
-export class ShapeInference {
+export class ShapeInference implements KnownShapes {
   readonly facts = new Map<string, TensorFacts>()
   private unknowns = 0
 
