@@ -8,6 +8,7 @@ import { npm, npmSourceSchema } from './npm.js'
 import { url, urlSourceSchema } from './url.js'
 
 export type { Fetched, FetchOptions, Patience, SourcePlugin } from './contract.js'
+export { withLock } from './lock.js'
 
 /** A source as cards write it. */
 export const sourceSchema = z.discriminatedUnion('kind', [urlSourceSchema, npmSourceSchema, fileSourceSchema])
@@ -22,7 +23,8 @@ function pluginOf(source: Source): SourcePlugin<Source> {
   return plugin
 }
 
-function contextOf(options: FetchOptions): FetchContext {
+/** The options with nothing left open. */
+export function contextOf(options: FetchOptions): FetchContext {
   return {
     offline: options.offline ?? false,
     progress: options.progress ?? silentProgress,
