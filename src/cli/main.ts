@@ -1,13 +1,9 @@
-import { readFileSync } from 'node:fs'
 import yargs from 'yargs'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { visible } from '../base/text.js'
 import { commands } from './commands/index.js'
 import { createContext, type GlobalOptions } from './context.js'
-
-const version = (
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-).version
+import { fc7Version } from './versions.js'
 
 class UsageError extends Fc7Error {}
 
@@ -49,7 +45,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .usage(
       '$0 <command>\n\nTransfer learning for images: embeddings from a pretrained CNN, classifiers compared fairly, offline reports.',
     )
-    .version(version)
+    .version(fc7Version)
     .help()
     .alias('h', 'help')
     .strict()
