@@ -1,4 +1,4 @@
-import type { Argv } from 'yargs'
+import type { ArgumentsCamelCase, Argv } from 'yargs'
 import type { CommandContext, GlobalOptions } from './context.js'
 
 /** One command, one file: it declares its options, calls a library function and prints. */
@@ -8,7 +8,7 @@ export interface Command<Options = Record<string, unknown>> {
   /** A command line that works, for `--help`. */
   readonly example: readonly [command: string, what: string]
   options(yargs: Argv<object>): Argv<Options>
-  run(options: Options & GlobalOptions, context: CommandContext): Promise<void>
+  run(options: ArgumentsCamelCase<Options> & GlobalOptions, context: CommandContext): Promise<void>
 }
 
 /** Keeps the options' types together; the list of commands forgets them. */

@@ -53,7 +53,7 @@ export const datasets = defineCommand({
       `${card.title}: ${formatBytes(card.bytes)} to fetch unless it is in the cache; licence: ${card.licence}.`,
     )
     const { seed, cacheFolder, offline, progress, signal } = context
-    const folder = await pullDataset(card, {
+    const { folder } = await pullDataset(card, {
       cacheFolder,
       offline,
       progress,
