@@ -1,0 +1,48 @@
+import { Fc7Error } from '../base/errors.js'
+import type { EmbeddingTable } from '../embeddings/table.js'
+import type { TrainingSet } from './contract.js'
+
+export type SplitName = 'train' | 'val' | 'test'
+
+/**
+ * The labelled rows of a table to train on: those of `split`, by default of the train split if the table has one, else all.
+ * Classes keep the table's order; those without a row here stay in the list.
+ *
+ * @throws Fc7Error SPLIT_EMPTY, LABELS_MISSING
+ */
+export function trainingSetOf(
+  table: EmbeddingTable,
+  split?: SplitName,
+): { readonly set: TrainingSet; readonly split: SplitName | null } {
+  const wanted = split ?? (table.splits.includes('train') ? 'train' : null)
+  const inSplit = Array.from({ length: table.rows }, (_, row) => row).filter(
+    (row) => wanted === null || table.splits[row] === wanted,
+  )
+  if (inSplit.length === 0) {
+    const present = [...new Set(table.splits)].map((name) => name ?? 'none')
+    throw new Fc7Error('SPLIT_EMPTY', `The store has no row of the split "${wanted}".`, {
+      hint: `Its rows are of: ${present.join(', ')}.`,
+    })
+  }
+  const rows = inSplit.filter((row) => table.labels[row] !== null)
+  if (rows.length === 0) {
+    throw new Fc7Error('LABELS_MISSING', 'None of the rows to train on has a label.', {
+      hint: 'Put the pictures into one folder per class, or use a list with labels, and extract again.',
+    })
+  }
+  const place = new Map(table.classes.map((name, i) => [name, i]))
+  const data = new Float32Array(rows.length * table.dim)
+  rows.forEach((row, i) => {
+    data.set(table.x.subarray(row * table.dim, (row + 1) * table.dim), i * table.dim)
+  })
+  return {
+    split: wanted,
+    set: {
+      x: { data, rows: rows.length, cols: table.dim },
+      y: Int32Array.from(rows, (row) => place.get(table.labels[row]!)!),
+      classes: table.classes,
+      groups: rows.map((row) => table.groups[row]!),
+      ids: rows.map((row) => table.ids[row]!),
+    },
+  }
+}
