@@ -38,10 +38,10 @@ export async function commitShard(
     const values = new Float32Array(good.length * dim)
     let at = 0
     for (const { items, result } of batches) {
-      const output = result.outputs.find((candidate) => candidate.name === name)
+      const output = result.outputs.find((candidate) => candidate.name === `layer:${name}`)
       if (!output) {
         if (items.some(({ decoded }) => decoded.ok))
-          throw new Fc7Error('GRAPH_OUTPUT', `The extraction graph gave no output "${name}".`, {
+          throw new Fc7Error('GRAPH_OUTPUT', `The extraction graph gave no output for layer "${name}".`, {
             hint: 'This is a defect of fc7.',
           })
         continue
@@ -140,4 +140,10 @@ export async function shardState(
   } catch {
     return undefined
   }
+}
+
+/** Which shards of a plan are done in a folder; none where the folder holds something else. */
+export async function planStatus(out: string, plan: ExtractionPlan, planHash: string): Promise<number[]> {
+  const commits = await Promise.all(plan.shards.map((_, i) => readCommit(out, i, planHash)))
+  return plan.shards.map((_, i) => i).filter((i) => commits[i] !== undefined)
 }

@@ -267,7 +267,10 @@ export async function importEmbeddings(path: string, options: ImportOptions): Pr
       return { item, decoded: { ok: true as const, sha256: '' } }
     })
     await commitShard(options.out, plan, hash, i, [
-      { items, result: { outputs: [{ name: 'imported', dims: [end - start, foreign.dim], data }], milliseconds: 0 } },
+      {
+        items,
+        result: { outputs: [{ name: 'layer:imported', dims: [end - start, foreign.dim], data }], milliseconds: 0 },
+      },
     ])
   }
   return (await finishStore(options.out, plan, hash, options.versions))!

@@ -66,7 +66,7 @@ export function fakeJob(
           const values = bytes.subarray(row * size, (row + 1) * size)
           data.set([values.reduce((a, b) => a + b, 0), values[0]!, 1], row * dim)
         }
-        return { outputs: [{ name: 'fc7', dims: [rows, dim], data }], milliseconds: 0 }
+        return { outputs: [{ name: 'layer:fc7', dims: [rows, dim], data }], milliseconds: 0 }
       },
     },
   }

@@ -1,0 +1,6 @@
+/** Values of options that several commands share. */
+export const resizeModes = ['exact', 'fast'] as const
+export const poolings = ['avg', 'max', 'none'] as const
+export const providerNames = ['auto', 'cpu', 'cuda', 'webgpu'] as const
+/** The backbone that commands given pictures instead of a store use. */
+export const defaultModel = 'resnet50'

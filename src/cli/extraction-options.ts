@@ -1,0 +1,99 @@
+import type { Argv } from 'yargs'
+import type { ExtractionRequest } from '../embeddings/prepare.js'
+import { poolings, providerNames } from './choices.js'
+import type { CommandContext } from './context.js'
+
+/** Options of every command that reads pictures. */
+export const sourceOptions = <T>(yargs: Argv<T>) =>
+  yargs
+    .option('pool', {
+      choices: poolings,
+      default: 'avg' as const,
+      describe: 'What layers with height and width become',
+    })
+    .option('recipe', { type: 'string', describe: 'Preprocessing; default the model card’s first' })
+    .option('provider', { choices: providerNames, default: 'auto' as const, describe: 'Where the network runs' })
+    .option('threads', { type: 'number', describe: 'Threads in all; default the cores' })
+    .option('decode-threads', { type: 'number', describe: 'Of them for decoding' })
+    .option('batch', { type: 'number', describe: 'Pictures a run; default measured' })
+    .option('limit', { type: 'number', describe: 'Take the first n pictures' })
+    .option('layout', { choices: ['labels', 'splits'] as const, describe: 'What first-level folders mean' })
+    .option('group-from', {
+      type: 'string',
+      describe: 'Regular expression whose first capture of the path is the group',
+    })
+    .option('allow-outside', {
+      type: 'boolean',
+      default: false,
+      describe: 'Let lists and links leave the data set’s folder',
+    })
+    .option('thumbs', { type: 'boolean', default: true, describe: 'Keep thumbnails for reports (--no-thumbs: none)' })
+    .option('rewrite', {
+      type: 'boolean',
+      default: true,
+      describe: 'Use exact graph rewrites that are faster (--no-rewrite: none)',
+    })
+    .option('orient', { type: 'boolean', default: false, describe: 'Turn pictures as their EXIF orientation says' })
+
+export interface SourceChoices {
+  readonly model: string
+  readonly layer?: readonly string[] | undefined
+  readonly pool: ExtractionRequest['pool'] & string
+  readonly recipe?: string | undefined
+  readonly provider: string
+  readonly limit?: number | undefined
+  readonly layout?: 'labels' | 'splits' | undefined
+  readonly groupFrom?: string | undefined
+  readonly allowOutside: boolean
+  readonly thumbs: boolean
+  readonly rewrite: boolean
+  readonly orient: boolean
+  readonly resize?: 'exact' | 'fast'
+  readonly dtype?: 'float32' | 'float16'
+  readonly shardSize?: number | undefined
+}
+
+/** The options as the library takes them. */
+export function extractionRequest(source: string, choices: SourceChoices, context: CommandContext): ExtractionRequest {
+  const {
+    model,
+    layer,
+    pool,
+    recipe,
+    provider,
+    limit,
+    layout,
+    groupFrom,
+    allowOutside,
+    thumbs,
+    rewrite,
+    orient,
+    resize,
+    dtype,
+    shardSize,
+  } = choices
+  const { cacheFolder, offline, progress, signal, seed } = context
+  return {
+    source,
+    model,
+    pool,
+    provider,
+    allowOutside,
+    thumbs,
+    rewrite,
+    orient,
+    cacheFolder,
+    offline,
+    progress,
+    signal,
+    seed,
+    ...(layer ? { layers: layer } : {}),
+    ...(recipe === undefined ? {} : { recipe }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(layout === undefined ? {} : { layout }),
+    ...(groupFrom === undefined ? {} : { groupFrom }),
+    ...(resize === undefined ? {} : { resize }),
+    ...(dtype === undefined ? {} : { precision: dtype }),
+    ...(shardSize === undefined ? {} : { shardSize }),
+  }
+}

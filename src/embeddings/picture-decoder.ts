@@ -1,0 +1,71 @@
+import { open } from 'node:fs/promises'
+import { Fc7Error, messageOf } from '../base/errors.js'
+import type { DatasetItem } from '../datasets/contract.js'
+import { DecodePool, type DecodeSettings } from '../images/decode-pool.js'
+import type { Decoded, Decoder, ExtractionItem } from './extract.js'
+
+/** A data set's item as the extraction knows it. */
+export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> => ({
+  id: item.id,
+  path: item.path,
+  label: item.label ?? null,
+  split: item.split ?? null,
+  group: item.group ?? null,
+  source: item,
+})
+
+async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
+  const handle = await open(path, 'r')
+  try {
+    const bytes = Buffer.alloc(length)
+    const { bytesRead } = await handle.read(bytes, 0, length, offset)
+    return bytes.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Decodes a data set's items on threads of their own; `close` ends them. */
+export class PictureDecoder implements Decoder<DatasetItem> {
+  private readonly pool: DecodePool
+
+  constructor(settings: DecodeSettings & { readonly threads: number }) {
+    this.pool = new DecodePool({ ...settings, hash: true })
+  }
+
+  async decode(item: DatasetItem, buffer: SharedArrayBuffer, byteOffset: number): Promise<Decoded> {
+    const { load } = item
+    if (load.kind === 'broken') return { ok: false, code: load.code, message: load.message }
+    const common = { name: item.path, slot: { buffer, byteOffset }, ...(item.box ? { box: item.box } : {}) }
+    try {
+      const bytes =
+        load.kind === 'bytes'
+          ? await load.read()
+          : load.kind === 'range'
+            ? await readRange(load.path, load.offset, load.length)
+            : undefined
+      const result = await this.pool.submit(
+        load.kind === 'file' ? { ...common, path: load.path } : { ...common, bytes: bytes! },
+      )
+      if (!result.ok) {
+        // A pool that stops or cannot start says nothing about the picture.
+        if (result.code === 'INTERRUPTED' || result.code === 'DECODE_WORKER_FAILED')
+          throw new Fc7Error(result.code, result.message, { hint: result.hint })
+        return { ok: false, code: result.code, message: result.message }
+      }
+      return {
+        ok: true,
+        sha256: result.sha256 ?? '',
+        ...(result.thumbnail ? { webp: result.thumbnail } : {}),
+        ...(result.dHash === undefined ? {} : { dHash: result.dHash }),
+      }
+    } catch (error) {
+      if (error instanceof Fc7Error && (error.code === 'INTERRUPTED' || error.code.startsWith('DECODE_'))) throw error
+      return { ok: false, code: error instanceof Fc7Error ? error.code : 'IMAGE_UNREADABLE', message: messageOf(error) }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.pool.close()
+  }
+}

@@ -1,0 +1,179 @@
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { buildExtractionGraph, type Extraction, type Pooling } from '../backbones/extraction.js'
+import { pullBackbone } from '../backbones/pull.js'
+import { type ResolvedBackbone, resolveBackbone } from '../backbones/resolve.js'
+import { Fc7Error } from '../base/errors.js'
+import { readIfPresent, sha256, sha256File, writeJsonAtomic } from '../base/files.js'
+import { type Progress, silentProgress } from '../base/progress.js'
+import { formatBytes } from '../base/text.js'
+import type { DatasetOptions } from '../datasets/contract.js'
+import { type Dataset, type DatasetScan, openDataset, scanDataset } from '../datasets/open.js'
+import { readModel } from '../onnx/read.js'
+import { writeModel } from '../onnx/write.js'
+import type { ExecutionProvider } from '../runtime/providers/contract.js'
+import { chooseProvider, getProvider } from '../runtime/providers/registry.js'
+import { type ExtractionPlan, encodePlan, planExtraction } from './plan.js'
+import { readPlan } from './store.js'
+
+/** Everything that decides the values of a store, as a user names it. */
+export interface ExtractionRequest extends DatasetOptions {
+  /** Folder, list, archive … of pictures. */
+  readonly source: string
+  /** Card id or ONNX file. */
+  readonly model: string
+  /** Aliases or tensor names; default the card's layer. */
+  readonly layers?: readonly string[]
+  readonly pool?: Pooling
+  readonly recipe?: string
+  readonly resize?: ExtractionPlan['resize']
+  readonly orient?: boolean
+  readonly precision?: ExtractionPlan['precision']
+  /** `auto`, `cpu`, `cuda`, `webgpu`. Default `auto`. */
+  readonly provider?: string
+  readonly rewrite?: boolean
+  readonly thumbs?: boolean
+  readonly limit?: number
+  readonly shardSize?: number
+  readonly seed?: number | string
+  readonly cacheFolder: string
+  readonly offline?: boolean
+  readonly progress?: Progress
+  readonly signal?: AbortSignal
+}
+
+/** A request with everything looked up: ready to run, nothing computed yet. */
+export interface PreparedExtraction {
+  readonly plan: ExtractionPlan
+  readonly planHash: string
+  readonly dataset: Dataset
+  readonly scan: DatasetScan
+  readonly backbone: ResolvedBackbone
+  readonly extraction: Extraction
+  readonly provider: ExecutionProvider
+  readonly cacheFolder: string
+}
+
+const noteSchema = z.object({ sha256: z.string(), bytes: z.number() })
+
+/** The extraction graph as a file: what runs is always a file that fc7 wrote. One is made per plan of layers and kept in the cache. */
+export async function graphFile({
+  plan,
+  extraction,
+  cacheFolder,
+}: Pick<PreparedExtraction, 'plan' | 'extraction' | 'cacheFolder'>): Promise<string> {
+  const { backbone, layers, pool, recipe, rewrites } = plan
+  const key = sha256(JSON.stringify({ version: 1, backbone: backbone.sha256, layers, pool, recipe, rewrites })).slice(
+    0,
+    32,
+  )
+  const path = join(cacheFolder, 'graphs', `${key}.onnx`)
+  const note = noteSchema.safeParse(JSON.parse((await readIfPresent(`${path}.json`))?.toString('utf8') || 'null'))
+  const standing = await stat(path).catch(() => undefined)
+  if (note.success && standing?.size === note.data.bytes && (await sha256File(path)) === note.data.sha256) return path
+  await writeModel(extraction.model, path)
+  const { size } = await stat(path)
+  await writeJsonAtomic(`${path}.json`, { sha256: await sha256File(path), bytes: size })
+  return path
+}
+
+async function weightsOf(
+  resolved: ResolvedBackbone,
+  request: ExtractionRequest,
+): Promise<{ readonly path: string; readonly sha256: string }> {
+  if (resolved.weights) return resolved.weights
+  const { progress = silentProgress, cacheFolder, offline, signal } = request
+  const size = resolved.pullBytes === undefined ? '' : `, ${formatBytes(resolved.pullBytes)}`
+  if (!offline)
+    progress.say(`Fetching ${resolved.card.title}${size}; licence: ${resolved.card.licence ?? 'not stated'}.`)
+  return pullBackbone(resolved.card, {
+    cacheFolder,
+    offline: offline ?? false,
+    progress,
+    ...(signal ? { signal } : {}),
+  })
+}
+
+/** The provider to plan with: a store that was begun keeps its own, unless another is asked for by name. */
+async function providerFor(request: ExtractionRequest, out: string | undefined): Promise<ExecutionProvider> {
+  const wanted = request.provider ?? 'auto'
+  if (wanted === 'auto' && out !== undefined) {
+    const held = await readPlan(out).catch(() => undefined)
+    if (held && held.plan.provider !== 'none') return chooseProvider(held.plan.provider)
+  }
+  return wanted === 'cpu' ? getProvider('cpu') : chooseProvider(wanted)
+}
+
+/**
+ * Looks everything up that a plan needs: scans the data set, finds (or fetches) the backbone, builds the extraction graph,
+ * chooses the provider.
+ *
+ * @param out the store's folder, if it is known: a store begun there decides the provider of `auto`
+ * @throws Fc7Error of the data set, the backbone, the layer, the provider
+ */
+export async function prepareExtraction(request: ExtractionRequest, out?: string): Promise<PreparedExtraction> {
+  const { progress = silentProgress, signal } = request
+  const resolved = await resolveBackbone(request.model, {
+    cacheFolder: request.cacheFolder,
+    recipeName: request.recipe,
+    offline: request.offline ?? false,
+  })
+  // Asked before anything is fetched: a wrong path should not cost a download.
+  const dataset = await openDataset(request.source, {
+    ...(request.layout ? { layout: request.layout } : {}),
+    ...(request.groupFrom ? { groupFrom: request.groupFrom } : {}),
+    ...(request.allowOutside ? { allowOutside: true } : {}),
+  })
+  const scan = await scanDataset(dataset, {
+    ...(request.limit === undefined ? {} : { limit: request.limit }),
+    ...(signal ? { signal } : {}),
+  })
+  progress.say(dataset.decision)
+  for (const note of dataset.notes()) progress.say(note)
+  const weights = await weightsOf(resolved, request)
+  const provider = await providerFor(request, out)
+  const rewrite = request.rewrite !== false && provider.id === 'cpu'
+  const extraction = buildExtractionGraph(await readModel(weights.path), {
+    recipe: resolved.recipe.recipe,
+    card: resolved.card,
+    pool: request.pool ?? 'avg',
+    ...(request.layers ? { layers: request.layers } : {}),
+    ...(rewrite ? {} : { rewrites: [] }),
+  })
+  const plan = planExtraction({
+    dataset: { name: basename(resolve(request.source)), items: scan.count, fingerprint: scan.fingerprint },
+    backbone: { id: resolved.id, sha256: weights.sha256 },
+    layers: extraction.layers.map(({ layer, tensor, dim }) => ({ name: layer, tensor, dim })),
+    pool: request.pool ?? 'avg',
+    recipe: { name: resolved.recipe.name, steps: resolved.recipe.recipe },
+    rewrites: extraction.rewrites,
+    provider: provider.id,
+    ...(request.resize ? { resize: request.resize } : {}),
+    ...(request.orient ? { orient: true } : {}),
+    ...(request.precision ? { precision: request.precision } : {}),
+    ...(request.thumbs === undefined ? {} : { thumbs: request.thumbs }),
+    ...(request.seed === undefined ? {} : { seed: request.seed }),
+    ...(request.shardSize === undefined ? {} : { shardSize: request.shardSize }),
+    limit: request.limit ?? null,
+  })
+  return {
+    plan,
+    planHash: encodePlan(plan).hash,
+    dataset,
+    scan,
+    backbone: resolved,
+    extraction,
+    provider,
+    cacheFolder: request.cacheFolder,
+  }
+}
+
+/** @throws Fc7Error USAGE_LIMIT */
+export function checkCount(name: string, value: number | undefined): void {
+  if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
+    throw new Fc7Error('USAGE_COUNT', `--${name} ${value} is not a positive whole number.`, {
+      hint: `Example: --${name} 8.`,
+    })
+  }
+}
