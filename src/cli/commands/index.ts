@@ -5,8 +5,21 @@ import { exportStore } from './export.js'
 import { extract } from './extract.js'
 import { importStore } from './import.js'
 import { merge } from './merge.js'
+import { models } from './models.js'
+import { predict } from './predict.js'
 import { train } from './train.js'
 import { verify } from './verify.js'
 
 /** Every command, in the order of `fc7 --help`. */
-export const commands: readonly Command[] = [datasets, extract, train, verify, merge, exportStore, importStore, doctor]
+export const commands: readonly Command[] = [
+  models,
+  datasets,
+  extract,
+  verify,
+  merge,
+  exportStore,
+  importStore,
+  train,
+  predict,
+  doctor,
+]

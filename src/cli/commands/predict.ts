@@ -1,0 +1,130 @@
+import { availableParallelism } from 'node:os'
+import { extname } from 'node:path'
+import { Fc7Error } from '../../base/errors.js'
+import { writeFileAtomic } from '../../base/files.js'
+import { readTable } from '../../embeddings/store.js'
+import { checkProvenance } from '../../trainers/classifier.js'
+import { loadClassifier } from '../../trainers/load-classifier.js'
+import { type Prediction, predictTable } from '../../trainers/predict.js'
+import { defineCommand } from '../command.js'
+import { sourceOptions } from '../extraction-options.js'
+import { provenanceOf } from '../provenance.js'
+import { storeFor } from '../stores.js'
+import { formatTable } from '../terminal.js'
+
+/** A cell that no spreadsheet takes for a formula. */
+function cell(value: string | number): string {
+  const text = String(value)
+  const guarded = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  return /[",\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded
+}
+
+function toCsv(predictions: readonly Prediction[], top: number): string {
+  const header = [
+    'id',
+    'path',
+    'label',
+    'predicted',
+    'trained_on',
+    ...Array.from({ length: top }, (_, i) => [`class_${i + 1}`, `score_${i + 1}`]).flat(),
+  ]
+  const lines = predictions.map((row) => [
+    row.id,
+    row.path,
+    row.label ?? '',
+    row.predicted,
+    row.trainedOn ? 'yes' : 'no',
+    ...row.top.flatMap(({ label, score }) => [label, score]),
+  ])
+  return [header, ...lines].map((line) => `${line.map(cell).join(',')}\n`).join('')
+}
+
+export const predict = defineCommand({
+  usage: 'predict <classifier> <source>',
+  describe: 'Classify pictures or the rows of a store',
+  example: ['$0 predict photos.svm new-photos/ --top 3 --out predictions.csv', 'embed and classify a folder'],
+  options: (yargs) =>
+    sourceOptions(yargs)
+      .positional('classifier', { type: 'string', demandOption: true, describe: 'Classifier folder' })
+      .positional('source', { type: 'string', demandOption: true, describe: 'Pictures or a store' })
+      .option('model', { type: 'string', describe: 'Backbone id or ONNX file; default the classifier’s' })
+      .option('layer', { type: 'string', array: true, describe: 'Layer; default the classifier’s' })
+      .option('top', { type: 'number', default: 1, describe: 'Classes to list for each picture' })
+      .option('out', { type: 'string', describe: 'File to write, .csv or .jsonl' }),
+  async run(options, context) {
+    const format = options.out === undefined ? undefined : extname(options.out)
+    if (format !== undefined && format !== '.csv' && format !== '.jsonl') {
+      throw new Fc7Error('USAGE_OUT', `${options.out} ends neither in .csv nor in .jsonl.`, {
+        hint: 'The ending of --out chooses the format.',
+      })
+    }
+    const classifier = await loadClassifier(options.classifier)
+    const { provenance } = classifier.info
+    const [recipeName] = provenance.recipe.split(' ')
+    const store = await storeFor(
+      options.source,
+      {
+        ...options,
+        model: options.model ?? provenance.backbone,
+        layer: options.layer ?? [provenance.layer],
+        recipe: options.recipe ?? (recipeName === 'none' ? undefined : recipeName),
+      },
+      context,
+    )
+    const layers = store.plan.layers.map((layer) => layer.name)
+    const layer = options.layer?.[0] ?? (layers.includes(provenance.layer) ? provenance.layer : layers[0]!)
+    const table = await readTable(store, layer)
+    checkProvenance(classifier.info, { ...provenanceOf(store, layer), dim: table.dim })
+    const predictions = await predictTable(classifier, table, {
+      top: options.top,
+      threads: options.threads ?? availableParallelism(),
+      signal: context.signal,
+    })
+    const labelled = predictions.filter((row) => row.label !== null)
+    const fresh = labelled.filter((row) => !row.trainedOn)
+    const right = fresh.filter((row) => row.label === row.predicted).length
+    const seen = predictions.filter((row) => row.trainedOn).length
+    if (options.out !== undefined) {
+      await writeFileAtomic(
+        options.out,
+        format === '.csv'
+          ? toCsv(predictions, Math.min(options.top, classifier.classes.length))
+          : predictions.map((row) => `${JSON.stringify(row)}\n`).join(''),
+      )
+    }
+    const lines = [
+      options.out === undefined
+        ? formatTable(
+            ['picture', 'predicted', classifier.scoreKind, ...(labelled.length > 0 ? ['label'] : [])],
+            predictions.map((row) => [
+              row.path,
+              row.top.map((best) => best.label).join(', '),
+              row.top.map((best) => best.score.toFixed(3)).join(', '),
+              ...(labelled.length > 0 ? [row.label ?? ''] : []),
+            ]),
+          )
+        : `${options.out}: ${predictions.length} predictions.`,
+      ...(fresh.length > 0
+        ? [
+            `${right} of ${fresh.length} labelled rows that it was not trained on are right (${((100 * right) / fresh.length).toFixed(1)} %).`,
+          ]
+        : []),
+      ...(seen > 0 ? [`${seen} rows were trained on: their predictions prove nothing.`] : []),
+      ...(store.manifest.failures > 0
+        ? [`${store.manifest.failures} pictures could not be embedded: see ${store.path}/failures.jsonl`]
+        : []),
+    ]
+    context.result(
+      {
+        rows: predictions.length,
+        scoreKind: classifier.scoreKind,
+        accuracy: fresh.length > 0 ? right / fresh.length : null,
+        trainedOn: seen,
+        failures: store.manifest.failures,
+        out: options.out ?? null,
+        ...(options.out === undefined ? { predictions } : {}),
+      },
+      lines.join('\n'),
+    )
+  },
+})

@@ -1,0 +1,43 @@
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { Fc7Error } from '../base/errors.js'
+import { runExtraction } from '../embeddings/extract-images.js'
+import { prepareExtraction } from '../embeddings/prepare.js'
+import { isStore, openStore, type Store } from '../embeddings/store.js'
+import type { CommandContext } from './context.js'
+import { extractionRequest, type SourceChoices } from './extraction-options.js'
+import { versions } from './versions.js'
+
+/**
+ * A store, whether `path` is one or holds pictures: then a store is made in the cache with the given choices, and the user is
+ * told. The store's folder is named after its plan, so that the same pictures and choices find it again.
+ */
+export async function storeFor(
+  path: string,
+  choices: SourceChoices & { readonly threads?: number | undefined },
+  context: CommandContext,
+): Promise<Store> {
+  if (await isStore(path)) return openStore(path)
+  if (!(await stat(path).catch(() => undefined))) {
+    throw new Fc7Error('SOURCE_MISSING', `There is no store and no picture folder at ${path}.`, {
+      hint: 'Check the path.',
+    })
+  }
+  const request = extractionRequest(path, choices, context)
+  const prepared = await prepareExtraction(request)
+  const name = basename(resolve(path))
+    .replace(/[^\w.-]+/g, '-')
+    .slice(0, 40)
+  const out = join(
+    context.cacheFolder,
+    'stores',
+    `${name}-${prepared.plan.backbone.id}-${prepared.planHash.slice(0, 12)}`,
+  )
+  context.progress.say(`${path} holds pictures: embedding them with ${prepared.backbone.card.title} into ${out}.`)
+  await runExtraction(prepared, request, {
+    out,
+    versions: versions(),
+    ...(choices.threads === undefined ? {} : { threads: choices.threads }),
+  })
+  return openStore(out)
+}
