@@ -21,6 +21,15 @@ function report(error: unknown, debug: boolean): number {
   return error.code.startsWith('USAGE') ? 2 : 1
 }
 
+/** yargs makes a list of an option that is given twice, even where one value is meant. */
+function refuseRepeats(options: Readonly<Record<string, unknown>>, lists: readonly string[]): void {
+  const allowed = new Set(['_', ...lists])
+  for (const [name, value] of Object.entries(options)) {
+    if (!Array.isArray(value) || allowed.has(name)) continue
+    throw new UsageError('USAGE_REPEATED', `--${name} is given ${value.length} times.`, { hint: 'Give it once.' })
+  }
+}
+
 /** Parses the arguments, runs one command and sets the exit code: 0, 1 failed, 2 wrong usage, 130 interrupted. */
 export async function main(args: readonly string[]): Promise<void> {
   const controller = new AbortController()
@@ -51,7 +60,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .strict()
     .demandCommand(1, 'Which command? `fc7 --help` lists them.')
     .recommendCommands()
-    .parserConfiguration({ 'duplicate-arguments-array': false, 'parse-positional-numbers': false })
+    .parserConfiguration({ 'parse-positional-numbers': false })
     .option('json', { type: 'boolean', default: false, global: true, describe: 'One JSON document on stdout' })
     .option('quiet', { type: 'boolean', default: false, global: true, describe: 'No progress' })
     .option('debug', { type: 'boolean', default: false, global: true, describe: 'Show stacks of errors' })
@@ -72,6 +81,7 @@ export async function main(args: readonly string[]): Promise<void> {
       command.describe,
       (y) => command.options(y.example(...command.example)),
       async (options) => {
+        refuseRepeats(options, (parser as unknown as { getOptions(): { array: string[] } }).getOptions().array)
         await command.run(options as never, createContext(options as unknown as GlobalOptions, controller.signal))
       },
     )

@@ -1,3 +1,4 @@
+import { sha256 } from '../base/files.js'
 import type { Store } from '../embeddings/store.js'
 import type { Provenance } from '../trainers/classifier.js'
 
@@ -8,9 +9,9 @@ export function provenanceOf(store: Store, layer: string): Provenance {
     backbone: plan.backbone.id,
     backboneSha256: plan.backbone.sha256,
     layer,
-    // Everything about the pixels that changes values: the steps, how they are resized, pooling, orientation.
+    // Short enough for a message, yet another text for anything that changes values: steps, resampler, pooling, orientation.
     recipe: plan.recipe
-      ? `${plan.recipe.name} ${JSON.stringify(plan.recipe.steps)} ${plan.resize} ${plan.pool}${plan.orient ? ' oriented' : ''}`
+      ? `${plan.recipe.name} (${plan.resize}, ${plan.pool}${plan.orient ? ', oriented' : ''}, ${sha256(JSON.stringify(plan.recipe.steps)).slice(0, 8)})`
       : 'none',
     store: store.planHash,
   }

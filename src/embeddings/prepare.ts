@@ -114,6 +114,7 @@ async function providerFor(request: ExtractionRequest, out: string | undefined):
  */
 export async function prepareExtraction(request: ExtractionRequest, out?: string): Promise<PreparedExtraction> {
   const { progress = silentProgress, signal } = request
+  checkCount('limit', request.limit)
   const resolved = await resolveBackbone(request.model, {
     cacheFolder: request.cacheFolder,
     recipeName: request.recipe,
@@ -169,7 +170,7 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
   }
 }
 
-/** @throws Fc7Error USAGE_LIMIT */
+/** Refuses an option that is not a whole number from 1. @throws Fc7Error USAGE_COUNT */
 export function checkCount(name: string, value: number | undefined): void {
   if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
     throw new Fc7Error('USAGE_COUNT', `--${name} ${value} is not a positive whole number.`, {

@@ -21,7 +21,7 @@ export const train = defineCommand({
   usage: 'train <store>',
   describe: 'Fit a classifier on a store',
   example: [
-    '$0 train photos.fc7 --trainer linear-svm --set C=0.1 --out photos.svm',
+    '$0 train photos.fc7 --trainer linear-svm --set c=0.1 --out photos.svm',
     'fit on the train split, or on everything where there is none',
   ],
   options: (yargs) =>

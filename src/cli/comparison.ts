@@ -1,0 +1,70 @@
+import { formatSeconds } from '../base/text.js'
+import { readTable, readThumbs, type Store } from '../embeddings/store.js'
+import type { ComparisonTable } from '../evaluation/plan.js'
+import type { Evaluation } from '../evaluation/schema.js'
+import { machineFacts } from '../runtime/machine.js'
+import { provenanceOf } from './provenance.js'
+import { formatTable } from './terminal.js'
+import { versions } from './versions.js'
+
+/** Trainers that `compare` runs when none are named. The reference adapters are never among them. */
+export const defaultTrainers = ['linear-svm', 'logistic', 'random-forest', 'mlp', 'knn'] as const
+
+/** Every layer of a store as tables to compare on. */
+export async function comparisonTables(store: Store, layers?: readonly string[]): Promise<ComparisonTable[]> {
+  const thumbs = await readThumbs(store)
+  const dHashes = new Map([...thumbs].map(([id, { dHash }]) => [id, dHash]))
+  const names = layers ?? store.plan.layers.map((layer) => layer.name)
+  return Promise.all(
+    names.map(async (name) => {
+      const table = await readTable(store, name)
+      const { recipe } = provenanceOf(store, table.layer)
+      return {
+        name: `${store.plan.backbone.id} · ${table.layer}${recipe === 'none' ? '' : ` · ${store.plan.recipe?.name}`}`,
+        dataset: store.plan.dataset.name,
+        table,
+        store: { path: store.path, backbone: store.plan.backbone.id, planHash: store.planHash, recipe },
+        ...(dHashes.size > 0 ? { dHashes } : {}),
+      }
+    }),
+  )
+}
+
+/** What an evaluation records for whoever wants to repeat it. */
+export function comparisonProvenance(command: string): Evaluation['provenance'] {
+  const machine = machineFacts()
+  return {
+    command,
+    created: new Date().toISOString(),
+    versions: Object.entries(versions()),
+    machine: [
+      ['cpu', machine.cpu],
+      ['cores', machine.cores],
+      ['memoryBytes', machine.memoryBytes],
+      ['platform', `${machine.platform} ${machine.arch}`],
+    ],
+  }
+}
+
+const percent = (value: number | null): string => (value === null ? '–' : (100 * value).toFixed(1))
+
+/** The results as a terminal shows them: best first, with interval, times and size. */
+export function comparisonTable(evaluation: Evaluation): string {
+  const { metric } = evaluation
+  const rows = evaluation.results.map((result) => {
+    const measure = result.metrics[metric]
+    const trainer = evaluation.trainers.find((candidate) => candidate.key === result.trainer)
+    return [
+      `${result.title}${result.limited ? ` (${trainer?.maxTrainItems} rows only)` : ''}`,
+      metric === 'accuracy' ? `${percent(measure.value)} %` : (measure.value?.toFixed(4) ?? '–'),
+      measure.low === null || measure.high === null
+        ? '–'
+        : metric === 'accuracy'
+          ? `${percent(measure.low)} – ${percent(measure.high)}`
+          : `${measure.low.toFixed(4)} – ${measure.high.toFixed(4)}`,
+      formatSeconds(result.timing.fitMs / 1000),
+      formatSeconds((result.timing.predictMsPerItem * result.predictions) / 1000),
+    ]
+  })
+  return formatTable(['trainer', metric, '95 % interval', 'fit', 'predict'], rows)
+}
