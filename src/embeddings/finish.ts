@@ -101,8 +101,9 @@ export async function finishStore(
     versions,
   }
   await writeJsonAtomic(manifestPath(out), manifest)
-  // What a killed process left behind under temporary names; every shard has its own by now.
+  // What a killed process left behind under temporary names: every shard has its own by now. Another process may just be writing
+  // the manifest, so that one's temporary file is let be.
   for (const name of await readdir(out))
-    if (ownFile.test(name) && name.endsWith('.tmp')) await rm(join(out, name), { force: true })
+    if (/^\.(shard|thumbs)-/.test(name) && ownFile.test(name)) await rm(join(out, name), { force: true })
   return manifest
 }
