@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { constants, createReadStream } from 'node:fs'
+import { access, type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { Fc7Error, messageOf, systemCode } from './errors.js'
 
 /** A name beside `path` that no reader mistakes for it: `.<name>.<random>.tmp`. */
@@ -41,13 +41,38 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
+ * Makes a folder and those above it. On a read-only file system Node reports ENOENT, so the nearest folder that exists is asked
+ * why it cannot be written to.
+ *
+ * @throws Fc7Error WRITE_…
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (error) {
+    let cause: unknown = error
+    for (
+      let above = dirname(resolve(path));
+      systemCode(cause) === 'ENOENT' && above !== dirname(above);
+      above = dirname(above)
+    ) {
+      cause = await access(above, constants.W_OK).then(
+        () => 'writable',
+        (reason) => reason,
+      )
+    }
+    throw explainWriteError(cause === 'writable' ? error : cause, path)
+  }
+}
+
+/**
  * Writes a file so that nothing partial ever has its final name: temporary name in the same folder, fsync, rename, fsync of the
  * folder. `write` gets the open handle; whatever it throws removes the temporary file.
  */
 export async function writeFileWith(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path)
   try {
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     const handle = await open(temporary, 'wx')
     try {
       await write(handle)
@@ -59,7 +84,7 @@ export async function writeFileWith(path: string, write: (handle: FileHandle) =>
     await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {})
-    throw explainWriteError(error, path)
+    throw error instanceof Fc7Error ? error : explainWriteError(error, path)
   }
 }
 

@@ -1,6 +1,7 @@
 import { appendFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Fc7Error } from '../base/errors.js'
+import { explainWriteError } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
 import type { DatasetItem } from '../datasets/contract.js'
 import { InferenceWorker } from '../runtime/inference.js'
@@ -103,7 +104,9 @@ export async function runExtraction(
     await appendFile(
       runPath(run.out),
       `${JSON.stringify({ startedAt, ...facts, chosen, machine: machineFacts(), versions: run.versions })}\n`,
-    )
+    ).catch((error: unknown) => {
+      throw explainWriteError(error, runPath(run.out))
+    })
     return { ...summary, out: run.out, plan: prepared.planHash, chosen }
   } finally {
     await decoder.close()

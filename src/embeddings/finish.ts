@@ -1,7 +1,7 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fc7Error, systemCode } from '../base/errors.js'
-import { explainWriteError, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
+import { explainWriteError, makeFolder, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import { type Commit, failuresPath, type Manifest, manifestPath, ownFile, planPath, shardPath } from './layout.js'
 import { type ExtractionPlan, encodePlan, planDifferences } from './plan.js'
 import { readCommit, readPlan } from './store.js'
@@ -52,11 +52,7 @@ export async function prepareOut(out: string, plan: ExtractionPlan, force: boole
     .sort((a, b) => Number(b === 'manifest.json') - Number(a === 'manifest.json'))) {
     await rm(join(out, name), { force: true })
   }
-  try {
-    await mkdir(out, { recursive: true })
-  } catch (error) {
-    throw explainWriteError(error, out)
-  }
+  await makeFolder(out)
   await writeFileAtomic(planPath(out), text)
 }
 

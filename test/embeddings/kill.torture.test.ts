@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
-import { fc7 } from '../cli/run.js'
+import { errorLines, fc7 } from '../cli/run.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 
 const kills = process.env.FC7_TORTURE === 'sample' ? 5 : 20
@@ -101,4 +101,25 @@ describe('extraction under attack', () => {
     // Whoever ends last writes the manifest; should two have ended at once, a last call finds it written.
     expect(await contents(out)).toEqual(uninterrupted)
   }, 120_000)
+
+  it('a disk that fills up, and one that is read-only: a clear error, nothing corrupt, and the rest once there is room', async () => {
+    const disk = join(root, 'disk')
+    const mount = (...options: string[]): void => void execFileSync('mount', ['-t', 'tmpfs', ...options, 'tmpfs', disk])
+    await mkdir(disk)
+    mount('-o', 'size=100k')
+    try {
+      const out = join(disk, 'store')
+      const full = await fc7(args(out), { env })
+      expect([full.code, errorLines(full)[0]]).toEqual([1, expect.stringContaining('The disk is full')])
+      for (const [name, bytes] of await contents(out)) expect([name, bytes]).toEqual([name, uninterrupted.get(name)])
+      mount('-o', 'remount,ro')
+      const readOnly = await fc7(args(join(disk, 'other')), { env })
+      expect([readOnly.code, errorLines(readOnly)[0]]).toEqual([1, expect.stringContaining('read-only')])
+      mount('-o', 'remount,rw,size=10m')
+      expect((await fc7(args(out), { env })).code).toBe(0)
+      expect(await contents(out)).toEqual(uninterrupted)
+    } finally {
+      execFileSync('umount', [disk])
+    }
+  }, 60_000)
 })
