@@ -23,19 +23,6 @@ export interface ClassMetrics {
 /** `value` or null where a ratio has no denominator. */
 const ratio = (above: number, below: number): number | null => (below > 0 ? above / below : null)
 
-/** The index of the first largest of each row of `scores` `[rows, classes]`: what a classifier predicts. */
-export function predictedClasses(scores: ArrayLike<number>, classes: number): Int32Array {
-  const rows = classes === 0 ? 0 : scores.length / classes
-  const predicted = new Int32Array(rows)
-  for (let row = 0; row < rows; row++) {
-    let best = 0
-    const start = row * classes
-    for (let k = 1; k < classes; k++) if (scores[start + k]! > scores[start + best]!) best = k
-    predicted[row] = best
-  }
-  return predicted
-}
-
 /**
  * Counts (or sums of `weights`) by true and predicted class.
  *

@@ -109,49 +109,92 @@ export function precisionRecallCurve(ranking: Ranking): CurvePoint[] {
   return raw.map(([threshold, a, h]) => ({ threshold, x: hits > 0 ? h / hits : 0, y: h / (h + a) }))
 }
 
-/** Weighted mean over rows. */
-function meanOver(rows: number, weights: ArrayLike<number> | undefined, of: (row: number) => number): number | null {
+/** Weighted mean of row values; null when no row has weight. */
+export function weightedMean(values: ArrayLike<number>, weights?: ArrayLike<number>): number | null {
   let sum = 0
   let total = 0
-  for (let row = 0; row < rows; row++) {
+  for (let row = 0; row < values.length; row++) {
     const weight = weights ? weights[row]! : 1
     if (weight === 0) continue
-    sum += weight * of(row)
+    sum += weight * values[row]!
     total += weight
   }
   return total > 0 ? sum / total : null
 }
 
 /**
- * Mean negative log-probability of the true class, in nats (scikit-learn's `log_loss`): probabilities are clipped by the machine
- * epsilon of the array's own precision, as there.
+ * Negative log-probability of each row's true class, in nats; its mean is scikit-learn's `log_loss`. Probabilities are clipped by
+ * the machine epsilon of the array's own precision, as there.
+ *
+ * @param probabilities `[rows, classes]`
  */
-export function logLoss(
+export function logLossRows(
   truth: ArrayLike<number>,
   probabilities: Float32Array | Float64Array,
   classes: number,
-  weights?: ArrayLike<number>,
-): number | null {
+): Float64Array {
   const epsilon = probabilities instanceof Float64Array ? 2 ** -52 : 2 ** -23
-  return meanOver(truth.length, weights, (row) => {
+  return Float64Array.from({ length: truth.length }, (_, row) => {
     const p = probabilities[row * classes + truth[row]!]!
     return -Math.log(Math.min(Math.max(p, epsilon), 1 - epsilon))
   })
 }
 
-/** Mean squared distance to the one-hot truth, halved for two classes (scikit-learn's `brier_score_loss`, scale_by_half='auto'). */
-export function brier(
+/**
+ * Squared distance of each row to the one-hot truth, halved for two classes; its mean is scikit-learn's `brier_score_loss` with
+ * scale_by_half='auto'.
+ */
+export function brierRows(truth: ArrayLike<number>, probabilities: ArrayLike<number>, classes: number): Float64Array {
+  return Float64Array.from({ length: truth.length }, (_, row) => {
+    let sum = 0
+    for (let k = 0; k < classes; k++) sum += ((truth[row] === k ? 1 : 0) - probabilities[row * classes + k]!) ** 2
+    return classes < 3 ? sum / 2 : sum
+  })
+}
+
+/**
+ * 1 for each row whose true class is among the `k` best scored. Between equal scores the later class counts first, as in
+ * scikit-learn's `top_k_accuracy_score`, which is the mean.
+ */
+export function topKRows(
+  truth: ArrayLike<number>,
+  scores: ArrayLike<number>,
+  classes: number,
+  k: number,
+): Float64Array {
+  return Float64Array.from({ length: truth.length }, (_, row) => {
+    const start = row * classes
+    const own = truth[row]!
+    let before = 0
+    for (let c = 0; c < classes; c++) {
+      const other = scores[start + c]!
+      if (other > scores[start + own]! || (other === scores[start + own]! && c > own)) before++
+    }
+    return before < k ? 1 : 0
+  })
+}
+
+/** Each row's largest probability and whether that class is right. */
+export interface Confidence {
+  readonly confidence: Float64Array
+  readonly right: Uint8Array
+}
+
+export function confidenceRows(
   truth: ArrayLike<number>,
   probabilities: ArrayLike<number>,
   classes: number,
-  weights?: ArrayLike<number>,
-): number | null {
-  const mean = meanOver(truth.length, weights, (row) => {
-    let sum = 0
-    for (let k = 0; k < classes; k++) sum += ((truth[row] === k ? 1 : 0) - probabilities[row * classes + k]!) ** 2
-    return sum
-  })
-  return mean === null ? null : classes < 3 ? mean / 2 : mean
+): Confidence {
+  const confidence = new Float64Array(truth.length)
+  const right = new Uint8Array(truth.length)
+  for (let row = 0; row < truth.length; row++) {
+    const start = row * classes
+    let best = 0
+    for (let k = 1; k < classes; k++) if (probabilities[start + k]! > probabilities[start + best]!) best = k
+    confidence[row] = probabilities[start + best]!
+    right[row] = best === truth[row] ? 1 : 0
+  }
+  return { confidence, right }
 }
 
 export interface CalibrationBin {
@@ -163,29 +206,20 @@ export interface CalibrationBin {
   readonly accuracy: number | null
 }
 
-/** Confidence (largest probability) against accuracy in `bins` bins of equal width, `(from, to]` (Guo et al. 2017). */
-export function calibrationBins(
-  truth: ArrayLike<number>,
-  probabilities: ArrayLike<number>,
-  classes: number,
-  bins = 15,
-  weights?: ArrayLike<number>,
-): CalibrationBin[] {
-  const rows = new Float64Array(bins)
+/** Confidence against accuracy in `bins` bins of equal width, `(from, to]` (Guo et al. 2017). */
+export function calibrationBins(rows: Confidence, bins = 15, weights?: ArrayLike<number>): CalibrationBin[] {
+  const counts = new Float64Array(bins)
   const confidence = new Float64Array(bins)
   const right = new Float64Array(bins)
-  for (let row = 0; row < truth.length; row++) {
-    let best = 0
-    for (let k = 1; k < classes; k++)
-      if (probabilities[row * classes + k]! > probabilities[row * classes + best]!) best = k
-    const p = probabilities[row * classes + best]!
+  for (let row = 0; row < rows.confidence.length; row++) {
+    const p = rows.confidence[row]!
     const bin = Math.min(bins - 1, Math.max(0, Math.ceil(p * bins) - 1))
     const weight = weights ? weights[row]! : 1
-    rows[bin]! += weight
+    counts[bin]! += weight
     confidence[bin]! += weight * p
-    if (best === truth[row]) right[bin]! += weight
+    if (rows.right[row]) right[bin]! += weight
   }
-  return Array.from(rows, (count, i) => ({
+  return Array.from(counts, (count, i) => ({
     from: i / bins,
     to: (i + 1) / bins,
     rows: count,
@@ -195,41 +229,12 @@ export function calibrationBins(
 }
 
 /** Expected calibration error: mean distance of confidence and accuracy over the bins, weighted by their rows. */
-export function expectedCalibrationError(
-  truth: ArrayLike<number>,
-  probabilities: ArrayLike<number>,
-  classes: number,
-  bins = 15,
-  weights?: ArrayLike<number>,
-): number | null {
+export function expectedCalibrationError(rows: Confidence, bins = 15, weights?: ArrayLike<number>): number | null {
   let sum = 0
   let total = 0
-  for (const bin of calibrationBins(truth, probabilities, classes, bins, weights)) {
+  for (const bin of calibrationBins(rows, bins, weights)) {
     if (bin.rows > 0) sum += bin.rows * Math.abs(bin.confidence! - bin.accuracy!)
     total += bin.rows
   }
   return total > 0 ? sum / total : null
-}
-
-/**
- * Share of rows whose true class is among the `k` best scored. Between equal scores the later class counts first, as in
- * scikit-learn's `top_k_accuracy_score`.
- */
-export function topK(
-  truth: ArrayLike<number>,
-  scores: ArrayLike<number>,
-  classes: number,
-  k: number,
-  weights?: ArrayLike<number>,
-): number | null {
-  return meanOver(truth.length, weights, (row) => {
-    const start = row * classes
-    const own = truth[row]!
-    let before = 0
-    for (let c = 0; c < classes; c++) {
-      const other = scores[start + c]!
-      if (other > scores[start + own]! || (other === scores[start + own]! && c > own)) before++
-    }
-    return before < k ? 1 : 0
-  })
 }

@@ -9,18 +9,19 @@ import {
   macroF1,
   matthews,
   meanClassAccuracy,
-  predictedClasses,
   weightedF1,
 } from '../../src/evaluation/metrics.js'
 import {
   averagePrecision,
-  brier,
+  brierRows,
+  confidenceRows,
   expectedCalibrationError,
-  logLoss,
+  logLossRows,
   rankRows,
   rocAuc,
   rocCurve,
-  topK,
+  topKRows,
+  weightedMean,
 } from '../../src/evaluation/scores.js'
 
 interface Case {
@@ -49,7 +50,7 @@ function close(got: number | null | undefined, want: number | null | undefined):
 
 describe.each(cases.map((c) => [c.name, c] as const))('metrics equal scikit-learn: %s', (_, c) => {
   const p = Float64Array.from(c.p.flat())
-  const predicted = predictedClasses(p, c.classes)
+  const predicted = c.p.map((row) => row.indexOf(Math.max(...row)))
   const w = c.w ?? undefined
   const confusion = confusionOf(c.y, predicted, c.classes, w)
 
@@ -62,11 +63,12 @@ describe.each(cases.map((c) => [c.name, c] as const))('metrics equal scikit-lear
       weightedF1: weightedF1(confusion),
       cohenKappa: cohenKappa(confusion),
       matthews: matthews(confusion),
-      logLoss: logLoss(c.y, p, c.classes, w),
-      brier: brier(c.y, p, c.classes, w),
-      ece: expectedCalibrationError(c.y, p, c.classes, 15, w),
+      logLoss: weightedMean(logLossRows(c.y, p, c.classes), w),
+      brier: weightedMean(brierRows(c.y, p, c.classes), w),
+      ece: expectedCalibrationError(confidenceRows(c.y, p, c.classes), 15, w),
     }
-    for (const k of [1, 2, 3]) if (`top${k}` in c.values) got[`top${k}`] = topK(c.y, p, c.classes, k, w)
+    for (const k of [1, 2, 3])
+      if (`top${k}` in c.values) got[`top${k}`] = weightedMean(topKRows(c.y, p, c.classes, k), w)
     expect(Object.keys(got).sort()).toEqual(Object.keys(c.values).sort())
     for (const [name, value] of Object.entries(got)) close(value, c.values[name])
     classMetrics(confusion).forEach((one, k) => {
@@ -104,8 +106,8 @@ describe('metrics without rows', () => {
     const none = confusionOf([], [], 2)
     for (const metric of [accuracy, meanClassAccuracy, macroF1, weightedF1, cohenKappa, matthews])
       expect(metric(none)).toBeNull()
-    expect(logLoss([], new Float64Array(0), 2)).toBeNull()
+    expect(weightedMean([])).toBeNull()
     expect(rocAuc(rankRows([], []))).toBeNull()
-    expect(expectedCalibrationError([], [], 2)).toBeNull()
+    expect(expectedCalibrationError(confidenceRows([], [], 2))).toBeNull()
   })
 })

@@ -1,0 +1,199 @@
+import { Fc7Error } from '../base/errors.js'
+import type { NodeProto } from '../onnx/generated/onnx_pb.js'
+import type { Dim } from '../onnx/shapes.js'
+import { intAttribute } from '../onnx/values.js'
+import { consumers, producers } from '../onnx/walk.js'
+import type { Card, LayerKind } from './card.js'
+import type { Trunk } from './trunk.js'
+
+/** A tensor that embeddings can be read from. */
+export interface Layer {
+  readonly tensor: string
+  /** `[N, C, H, W]` or `[N, D]`. */
+  readonly shape: readonly Dim[]
+  readonly kind: LayerKind
+  /** The conventional names that the card gives it. */
+  readonly aliases: readonly string[]
+  readonly isDefault: boolean
+}
+
+const kinds: Readonly<Record<string, LayerKind>> = {
+  Conv: 'conv',
+  Gemm: 'dense',
+  MatMul: 'dense',
+  MaxPool: 'pool',
+  AveragePool: 'pool',
+  LpPool: 'pool',
+  GlobalAveragePool: 'pool',
+  GlobalMaxPool: 'pool',
+  ReduceMean: 'pool',
+  Relu: 'relu',
+  Clip: 'relu',
+  LeakyRelu: 'relu',
+  PRelu: 'relu',
+  Sigmoid: 'activation',
+  HardSigmoid: 'activation',
+  HardSwish: 'activation',
+  Tanh: 'activation',
+  Elu: 'activation',
+  Selu: 'activation',
+  Softplus: 'activation',
+  BatchNormalization: 'norm',
+  LRN: 'norm',
+  Add: 'add',
+  Sum: 'add',
+  Concat: 'concat',
+  Softmax: 'softmax',
+  LogSoftmax: 'softmax',
+}
+
+/** Operators that only hand on or reorder values: nobody asks for their outputs by name, but they are allowed. */
+const moving = new Set(['Identity', 'Dropout', 'Flatten', 'Reshape', 'Squeeze', 'Unsqueeze', 'Cast'])
+
+const isReadable = (shape: readonly Dim[] | undefined): shape is readonly Dim[] =>
+  shape !== undefined && shape[0] === 'N' && (shape.length === 2 || shape.length === 4)
+
+/** The one input of a node that depends on the picture, if it is only one. */
+function dataInput(node: NodeProto, trunk: Trunk): string | undefined {
+  const data = node.input.filter((name) => name !== '' && !trunk.constants.has(name))
+  return data.length === 1 ? data[0] : undefined
+}
+
+function isWeighted(node: NodeProto, trunk: Trunk): boolean {
+  if (node.domain !== '' || dataInput(node, trunk) === undefined) return false
+  if (node.opType === 'Gemm' || node.opType === 'MatMul') return true
+  const weights = trunk.facts.get(node.input[1] ?? '')?.shape
+  return node.opType === 'Conv' && weights?.length === 4 && weights[2] === 1 && weights[3] === 1
+}
+
+/** Operators that may stand between a network's classifier and its output. */
+const afterClassifier = new Set([
+  ...moving,
+  'Softmax',
+  'LogSoftmax',
+  'Sigmoid',
+  'Relu',
+  'Clip',
+  'Add',
+  'Mul',
+  'BatchNormalization',
+  'GlobalAveragePool',
+  'AveragePool',
+  'ReduceMean',
+  'Transpose',
+])
+
+function backThrough(tensor: string, ops: ReadonlySet<string>, trunk: Trunk): { tensor: string; node?: NodeProto } {
+  const made = producers(trunk.graph)
+  let current = tensor
+  for (;;) {
+    const node = made.get(current)
+    const input = node && ops.has(node.opType) ? dataInput(node, trunk) : undefined
+    if (!node || input === undefined) return node ? { tensor: current, node } : { tensor: current }
+    current = input
+  }
+}
+
+/**
+ * The tensor that embeddings are read from by default: the input of the last classifier (Gemm, MatMul or 1×1 Conv with stored
+ * weights), taken back through Dropout, Flatten and Reshape. A network without a classifier gives its own output.
+ */
+export function defaultTensor(trunk: Trunk): string {
+  const output = trunk.graph.output[0]?.name ?? ''
+  const { node } = backThrough(output, afterClassifier, trunk)
+  const classifierInput = node && isWeighted(node, trunk) ? dataInput(node, trunk) : undefined
+  return backThrough(classifierInput ?? output, moving, trunk).tensor
+}
+
+/** Follows a convolution's or dense layer's output to after its bias, normalisation and activation. */
+function activatedTensor(tensor: string, trunk: Trunk): string {
+  const takers = consumers(trunk.graph)
+  let current = tensor
+  for (;;) {
+    const [next, ...others] = takers.get(current) ?? []
+    const kind = next ? kinds[next.opType] : undefined
+    const output = next?.output[0]
+    if (!next || others.length > 0 || output === undefined || dataInput(next, trunk) === undefined) return current
+    if (kind === 'relu' || kind === 'activation') return output
+    const affine = next.opType === 'Add' || next.opType === 'Mul' || next.opType === 'BatchNormalization'
+    if (!affine) return current
+    current = output
+  }
+}
+
+/** Which tensor each of the card's aliases means. Aliases that do not fit this graph are left out. */
+function aliasesOf(
+  card: Pick<Card, 'layers'> | undefined,
+  layers: readonly Layer[],
+  trunk: Trunk,
+): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const entry of card?.layers ?? []) {
+    if ('tensor' in entry) {
+      found.set(entry.alias, entry.tensor)
+      continue
+    }
+    const layer = layers.filter(({ kind }) => kind === entry.kind).at(entry.index)
+    if (!layer) continue
+    const weighted = entry.kind === 'conv' || entry.kind === 'dense'
+    const wanted = weighted && (entry.activated ?? true)
+    found.set(entry.alias, wanted ? activatedTensor(layer.tensor, trunk) : layer.tensor)
+  }
+  return found
+}
+
+/**
+ * All tensors that embeddings can be read from, in the order in which the network computes them.
+ *
+ * @example listLayers(prepareTrunk(await readModel('alexnet.onnx')), card)
+ */
+export function listLayers(trunk: Trunk, card?: Pick<Card, 'layers' | 'defaultLayer'>): Layer[] {
+  const bare = trunk.graph.node.flatMap((node): Layer[] => {
+    const tensor = node.output[0] ?? ''
+    const shape = trunk.facts.get(tensor)?.shape
+    if (tensor === '' || trunk.constants.has(tensor) || !isReadable(shape) || moving.has(node.opType)) return []
+    // A channel-wise mean is a pool; a mean over channels is not.
+    const kind = node.opType === 'ReduceMean' && intAttribute(node, 'keepdims', 1) > 1 ? 'other' : kinds[node.opType]
+    return [{ tensor, shape, kind: kind ?? 'other', aliases: [], isDefault: false }]
+  })
+  const aliases = aliasesOf(card, bare, trunk)
+  const chosen = card?.defaultLayer
+  const byDefault = chosen === undefined ? defaultTensor(trunk) : (aliases.get(chosen) ?? chosen)
+  return bare.map((layer) => ({
+    ...layer,
+    aliases: [...aliases].flatMap(([name, tensor]) => (tensor === layer.tensor ? [name] : [])),
+    isDefault: layer.tensor === byDefault,
+  }))
+}
+
+/** The name by which a layer is shown and stored: its first alias, else the tensor's name. */
+export const layerName = (layer: Layer): string => layer.aliases[0] ?? layer.tensor
+
+/**
+ * Finds layers by alias or tensor name; none asked for means the default layer.
+ *
+ * @throws Fc7Error LAYER_UNKNOWN with the names that there are
+ */
+export function chooseLayers(
+  layers: readonly Layer[],
+  wanted: readonly string[] = [],
+): { readonly name: string; readonly layer: Layer }[] {
+  if (wanted.length === 0) {
+    const layer = layers.find(({ isDefault }) => isDefault) ?? layers.at(-1)
+    if (!layer) {
+      throw new Fc7Error('LAYER_UNKNOWN', 'The model has no tensor that embeddings can be read from.', {
+        hint: 'Is it a convolutional network for pictures?',
+      })
+    }
+    return [{ name: layerName(layer), layer }]
+  }
+  return [...new Set(wanted)].map((name) => {
+    const layer = layers.find(({ aliases }) => aliases.includes(name)) ?? layers.find(({ tensor }) => tensor === name)
+    if (layer) return { name, layer }
+    const named = layers.flatMap(({ aliases }) => aliases)
+    const some = named.length > 0 ? named : layers.slice(-8).map(({ tensor }) => tensor)
+    throw new Fc7Error('LAYER_UNKNOWN', `The model has no layer "${name}".`, {
+      hint: `Among its layers are ${some.join(', ')}; \`fc7 models layers\` lists all.`,
+    })
+  })
+}

@@ -1,0 +1,91 @@
+import { basename, dirname, extname, join } from 'node:path'
+import { throwIfAborted } from '../base/errors.js'
+import { writeFileAtomic } from '../base/files.js'
+import type { Progress } from '../base/progress.js'
+import { analyseReport } from './analyse.js'
+import type { DrawnMap } from './embed.js'
+import type { ReportInput } from './input.js'
+import { mapEmbedding } from './map.js'
+import { renderMarkdown } from './markdown.js'
+import { page } from './page.js'
+import type { ReportRecord } from './record.js'
+import { gatherPictures, spriteBudgetBytes } from './sprite.js'
+
+/** Charts are drawn for this many of the best candidates; the others have numbers and confusion matrices. */
+const chartedCandidates = 12
+const maxHtmlBytes = 5_000_000
+
+export interface ReportOptions {
+  /** Of the map's layout; default 0. */
+  readonly seed?: number | string
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  readonly progress?: Progress
+}
+
+/** The three forms of one report. */
+export interface RenderedReport {
+  readonly html: string
+  readonly markdown: string
+  readonly record: ReportRecord
+}
+
+/**
+ * Draws a report: one HTML file that stands alone (below 5 MB for 5,000 pictures), the same in Markdown, and the record behind
+ * both. Equal input and seed give equal text. Throws REPORT_INPUT where the input contradicts itself.
+ */
+export async function renderReport(input: ReportInput, options: ReportOptions = {}): Promise<RenderedReport> {
+  const analysis = analyseReport(input)
+  const limits = [...analysis.record.limits]
+  const maps: DrawnMap[] = []
+  for (const [dataset, one] of input.datasets.entries()) {
+    const map = await mapEmbedding(one, { ...options, seed: options.seed ?? 0 })
+    if (map !== undefined) maps.push({ dataset, map })
+  }
+  throwIfAborted(options.signal, 'The report')
+  const charted = analysis.record.details.filter(({ baseline }) => !baseline).length
+  if (charted > chartedCandidates) {
+    limits.push(`Charts are drawn for the ${chartedCandidates} best of ${charted} candidates.`)
+  }
+  // What the page weighs beside its pictures is known only when it is drawn: once without them, then with what is left.
+  const none = {
+    sprite: undefined,
+    places: input.datasets.map(({ ids }) => new Int32Array(ids.length)),
+    large: new Map(),
+    leftOut: 0,
+  }
+  const draw = (record: ReportRecord, pictures: Parameters<typeof page>[3]): Promise<string> =>
+    page(input, record, analysis.shown, pictures, maps, chartedCandidates)
+  const bare = Buffer.byteLength(await draw({ ...analysis.record, limits }, none))
+  const room = Math.floor(((maxHtmlBytes - bare) * 3) / 4) - 20_000
+  const pictures = await gatherPictures(input, analysis, Math.max(200_000, Math.min(spriteBudgetBytes, room)))
+  if (pictures.leftOut > 0) limits.push(`${pictures.leftOut} pictures have no thumbnail in this file.`)
+  throwIfAborted(options.signal, 'The report')
+  const record = { ...analysis.record, limits }
+  return { html: await draw(record, pictures), markdown: renderMarkdown(record), record }
+}
+
+/** Where {@link writeReport} put the three files. */
+export interface WrittenReport {
+  readonly html: string
+  readonly json: string
+  readonly markdown: string
+}
+
+/**
+ * Renders and writes `path` and, beside it with the same stem, `.json` and `.md`; each appears whole or not at all, the HTML
+ * last.
+ */
+export async function writeReport(
+  input: ReportInput,
+  path: string,
+  options: ReportOptions = {},
+): Promise<WrittenReport> {
+  const rendered = await renderReport(input, options)
+  const stem = join(dirname(path), basename(path, extname(path)))
+  const written = { html: path, json: `${stem}.json`, markdown: `${stem}.md` }
+  await writeFileAtomic(written.json, `${JSON.stringify(rendered.record, null, 2)}\n`)
+  await writeFileAtomic(written.markdown, rendered.markdown)
+  await writeFileAtomic(written.html, rendered.html)
+  return written
+}

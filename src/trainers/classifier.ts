@@ -1,0 +1,206 @@
+import { Fc7Error, throwIfAborted } from '../base/errors.js'
+import { type Calibration, type CalibrationKind, fitCalibration } from './calibration.js'
+import { saveClassifier } from './classifier-file.js'
+import type { Matrix, Model, Params, ParamValue, Trainer, TrainingSet } from './contract.js'
+import { balancedWeights, checkMatrix, checkTrainingSet } from './guards.js'
+import { type RawParams, resolveParams } from './params.js'
+import { fitPreprocess, formatPreprocess, type Preprocess, parsePreprocess } from './preprocess.js'
+
+/** Which embeddings a classifier was made of, and so which it accepts. */
+export interface Provenance {
+  /** Backbone id, or the name given to imported embeddings. */
+  readonly backbone: string
+  readonly backboneSha256?: string
+  readonly layer: string
+  /** The recipe in one line; two recipes differ if their texts differ. */
+  readonly recipe: string
+  /** Hash of the store's plan, for the record: another store of the same backbone, layer and recipe is accepted. */
+  readonly store?: string
+}
+
+export interface FitOptions {
+  readonly trainer: Trainer
+  readonly set: TrainingSet
+  readonly params?: RawParams
+  /** `none`, `l2`, `standardise`, `pca:128`, `power:0.5+l2` … Default: what suits the trainer. */
+  readonly preprocess?: string
+  readonly seed?: number
+  readonly threads?: number
+  readonly classWeight?: 'balanced' | 'none'
+  /** Turns scores into probabilities, fitted on held-out folds of the training rows. */
+  readonly calibrate?: CalibrationKind
+  readonly provenance: Provenance
+  readonly signal?: AbortSignal
+  readonly onProgress?: (fraction: number) => void
+}
+
+/** What `classifier.json` says besides the model itself. */
+export interface ClassifierInfo {
+  readonly trainer: string
+  readonly params: Params
+  readonly preprocess: string
+  readonly classWeight: 'balanced' | 'none'
+  readonly seed: number
+  readonly classes: readonly string[]
+  /** Indices into `classes` of those that had training rows: the model's own columns. */
+  readonly fitted: readonly number[]
+  readonly dim: number
+  readonly provenance: Provenance
+  /** Ids of the training rows. */
+  readonly trainedOn: readonly string[]
+}
+
+export interface PredictOptions {
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  /** `[rows]`, for messages. */
+  readonly ids?: readonly string[]
+}
+
+/** The score of a class that had no training row: below every other, but finite. */
+const absentDecision = -1e30
+
+/** Preprocessing, model and calibration together: what `train` writes and `predict` reads. */
+export class Classifier {
+  constructor(
+    readonly info: ClassifierInfo,
+    readonly preprocess: Preprocess,
+    readonly model: Model,
+    readonly calibration?: Calibration,
+  ) {}
+
+  get classes(): readonly string[] {
+    return this.info.classes
+  }
+
+  get scoreKind(): 'probability' | 'decision' {
+    return this.calibration ? 'probability' : this.model.scoreKind
+  }
+
+  get facts(): Readonly<Record<string, number | string>> {
+    return this.model.facts
+  }
+
+  /**
+   * `[rows, classes]`, row-major; the predicted class is the first largest of a row ({@link predictedClasses}).
+   *
+   * @param x `[rows, dim]` as extracted: preprocessing happens here
+   * @throws Fc7Error CLASSIFIER_MISMATCH for another width, EMBEDDING_NOT_FINITE
+   */
+  async predictScores(x: Matrix, options: PredictOptions = {}): Promise<Float32Array> {
+    if (x.cols !== this.info.dim) {
+      throw new Fc7Error(
+        'CLASSIFIER_MISMATCH',
+        `The classifier reads embeddings of ${this.info.dim} numbers, these have ${x.cols}.`,
+        { hint: `It was trained on ${this.info.provenance.backbone}, layer ${this.info.provenance.layer}.` },
+      )
+    }
+    checkMatrix(x, options.ids)
+    throwIfAborted(options.signal, 'Prediction')
+    if (x.rows === 0) return new Float32Array(0)
+    const ready = await this.preprocess.apply(x, options.threads ?? 1)
+    const raw = await this.model.scores(ready, options)
+    const scores = this.calibration ? this.calibration.apply(raw) : raw
+    const { fitted, classes } = this.info
+    if (fitted.length === classes.length) return scores
+    const wide = new Float32Array(x.rows * classes.length).fill(this.scoreKind === 'probability' ? 0 : absentDecision)
+    for (let i = 0; i < x.rows; i++)
+      for (const [k, c] of fitted.entries()) wide[i * classes.length + c] = scores[i * fitted.length + k]!
+    return wide
+  }
+
+  /** Writes `classifier.json` and `weights.safetensors`; see classifier-file.ts. */
+  save(folder: string): Promise<void> {
+    return saveClassifier(this, folder)
+  }
+}
+
+/** The first largest score of every row. */
+export function predictedClasses(scores: Float32Array, classes: number): Int32Array {
+  const out = new Int32Array(classes === 0 ? 0 : scores.length / classes)
+  for (let i = 0; i < out.length; i++) {
+    let best = 0
+    for (let c = 1; c < classes; c++) if (scores[i * classes + c]! > scores[i * classes + best]!) best = c
+    out[i] = best
+  }
+  return out
+}
+
+/**
+ * Refuses embeddings of another backbone, layer or recipe than the classifier's.
+ *
+ * @throws Fc7Error CLASSIFIER_MISMATCH naming what differs
+ */
+export function checkProvenance(info: ClassifierInfo, found: Provenance & { readonly dim: number }): void {
+  const own = info.provenance
+  const differences: [string, string, string][] = []
+  if (own.backbone !== found.backbone) differences.push(['backbone', own.backbone, found.backbone])
+  else if (own.backboneSha256 && found.backboneSha256 && own.backboneSha256 !== found.backboneSha256)
+    differences.push(['backbone file', own.backboneSha256.slice(0, 12), found.backboneSha256.slice(0, 12)])
+  if (own.layer !== found.layer) differences.push(['layer', own.layer, found.layer])
+  if (own.recipe !== found.recipe) differences.push(['recipe', own.recipe, found.recipe])
+  if (differences.length === 0 && info.dim !== found.dim)
+    differences.push(['width', String(info.dim), String(found.dim)])
+  const first = differences[0]
+  if (!first) return
+  throw new Fc7Error(
+    'CLASSIFIER_MISMATCH',
+    `The classifier was trained on ${first[0]} ${first[1]}, these embeddings come from ${first[2]}.`,
+    { hint: `Extract with ${own.backbone}, layer ${own.layer}, recipe ${own.recipe}.` },
+  )
+}
+
+/** The rows of `set` whose classes are numbered without gaps, as trainers see it. */
+function compact(set: TrainingSet, counts: Int32Array): { set: TrainingSet; fitted: number[] } {
+  const fitted = [...counts.keys()].filter((c) => counts[c]! > 0)
+  if (fitted.length === counts.length) return { set, fitted }
+  const place = new Map(fitted.map((c, k) => [c, k]))
+  return {
+    fitted,
+    set: { ...set, y: Int32Array.from(set.y, (c) => place.get(c)!), classes: fitted.map((c) => set.classes[c]!) },
+  }
+}
+
+/**
+ * Fits preprocessing, model and (on request) calibration. Everything is learned from these rows only. May run in a worker
+ * thread: it touches nothing outside its arguments but onnxruntime sessions of its own.
+ *
+ * @throws Fc7Error for bad rows (guards.ts), bad parameters (params.ts), sizes a reference trainer would not finish; InterruptedError
+ */
+export async function fitClassifier(options: FitOptions): Promise<Classifier> {
+  const { trainer, signal, seed = 0, threads = 1, classWeight = 'none' } = options
+  const params = resolveParams(trainer.params, options.params ?? new Map<string, ParamValue>())
+  const steps = parsePreprocess(options.preprocess ?? trainer.defaultPreprocess)
+  const counts = checkTrainingSet(options.set)
+  const { set, fitted } = compact(options.set, counts)
+  trainer.checkSize?.(set.x.rows, set.x.cols, set.classes.length)
+  throwIfAborted(signal, 'Training')
+  const { preprocess, x } = await fitPreprocess(steps, set.x, { seed, threads })
+  const weights = classWeight === 'balanced' ? balancedWeights(set) : set.weights
+  const ready: TrainingSet = { ...set, x, ...(weights ? { weights } : {}) }
+  const context = {
+    params,
+    seed,
+    threads,
+    ...(signal ? { signal } : {}),
+    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+  }
+  const model = await trainer.fit(ready, context)
+  const calibration = options.calibrate
+    ? await fitCalibration(options.calibrate, trainer, ready, { ...context, onProgress: () => {} })
+    : undefined
+  throwIfAborted(signal, 'Training')
+  const info: ClassifierInfo = {
+    trainer: trainer.id,
+    params,
+    preprocess: formatPreprocess(steps),
+    classWeight,
+    seed,
+    classes: options.set.classes,
+    fitted,
+    dim: options.set.x.cols,
+    provenance: options.provenance,
+    trainedOn: options.set.ids ?? [],
+  }
+  return new Classifier(info, preprocess, model, calibration)
+}

@@ -1,0 +1,105 @@
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { Fc7Error, messageOf, systemCode } from '../base/errors.js'
+import { readJson } from '../base/files.js'
+import { Calibration } from './calibration.js'
+import { Classifier } from './classifier.js'
+import { exists, jsonName, previousName, weightsName } from './classifier-file.js'
+import { resolveParams } from './params.js'
+import { Preprocess, parsePreprocess } from './preprocess.js'
+import { getTrainer } from './registry.js'
+import { readSafetensors } from './safetensors.js'
+
+const text = z.string().max(100_000)
+const plain = z.record(text, z.unknown())
+const fileSchema = z.object({
+  format: z.literal(1),
+  trainer: text,
+  params: z.array(z.tuple([text, z.union([z.number(), text, z.boolean()])])),
+  preprocess: text,
+  classWeight: z.enum(['balanced', 'none']),
+  seed: z.number().int(),
+  classes: z.array(text).min(2),
+  fitted: z.array(z.number().int().nonnegative()).min(2),
+  dim: z.number().int().positive(),
+  provenance: z.object({
+    backbone: text,
+    backboneSha256: text.optional(),
+    layer: text,
+    recipe: text,
+    store: text.optional(),
+  }),
+  trainedOn: z.array(text),
+  facts: z.record(text, z.union([z.number(), text])),
+  scoreKind: z.enum(['probability', 'decision']),
+  preprocessState: plain,
+  calibration: plain.nullable(),
+  model: plain,
+})
+
+/**
+ * Reads a classifier folder. Nothing in it is trusted: JSON by schema, tensors by extent, the model by its trainer.
+ *
+ * @throws Fc7Error CLASSIFIER_MISSING, CLASSIFIER_BROKEN, TRAINER_UNKNOWN, SAFETENSORS_BROKEN
+ */
+export async function loadClassifier(path: string): Promise<Classifier> {
+  const folder = resolve(path)
+  const home = (await exists(folder)) ? folder : previousName(folder)
+  if (!(await exists(join(home, jsonName)))) {
+    throw new Fc7Error('CLASSIFIER_MISSING', `${path} is no classifier folder: ${jsonName} is not there.`, {
+      hint: 'Make one with `fc7 train <store> --trainer <id> --out <folder>`.',
+    })
+  }
+  const broken = (why: string, cause?: unknown): Fc7Error =>
+    new Fc7Error('CLASSIFIER_BROKEN', `The classifier ${path} cannot be used: ${why}.`, {
+      hint: 'Train it again.',
+      cause,
+    })
+  const raw = await readJson(join(home, jsonName), 'The classifier')
+  const version = (raw as { format?: unknown } | null)?.format
+  if (typeof version === 'number' && version !== 1) throw broken(`it has format ${version}, this fc7 reads 1`)
+  const parsed = fileSchema.safeParse(raw)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    throw broken(`${issue?.path.join('.') || jsonName}: ${issue?.message}`)
+  }
+  const { provenance, ...json } = parsed.data
+  if (json.fitted.some((c) => c >= json.classes.length)) throw broken('it names classes that are not there')
+  const trainer = getTrainer(json.trainer)
+  const tensors = await readSafetensors(join(home, weightsName)).catch((error) => {
+    if (systemCode(error) === 'ENOENT') throw broken(`${weightsName} is missing`)
+    throw error
+  })
+  const own = new Map(
+    [...tensors].flatMap(([name, value]) => (name.startsWith('model.') ? [[name.slice(6), value] as const] : [])),
+  )
+  try {
+    parsePreprocess(json.preprocess)
+    return new Classifier(
+      {
+        trainer: json.trainer,
+        params: resolveParams(trainer.params, new Map(json.params)),
+        preprocess: json.preprocess,
+        classWeight: json.classWeight,
+        seed: json.seed,
+        classes: json.classes,
+        fitted: json.fitted,
+        dim: json.dim,
+        provenance: {
+          backbone: provenance.backbone,
+          layer: provenance.layer,
+          recipe: provenance.recipe,
+          ...(provenance.backboneSha256 === undefined ? {} : { backboneSha256: provenance.backboneSha256 }),
+          ...(provenance.store === undefined ? {} : { store: provenance.store }),
+        },
+        trainedOn: json.trainedOn,
+      },
+      Preprocess.load({ config: json.preprocessState, tensors }),
+      trainer.load({ config: json.model, tensors: own }),
+      json.calibration ? Calibration.load({ config: json.calibration, tensors }) : undefined,
+    )
+  } catch (error) {
+    if (error instanceof Fc7Error && error.code !== 'USAGE_PARAM') throw error
+    throw broken(messageOf(error).split('\n')[0]!, error)
+  }
+}

@@ -1,0 +1,130 @@
+/** What a loss reports along a direction, per block of columns. */
+export interface LossAlong {
+  readonly value: Float64Array
+  readonly slope: Float64Array
+  readonly curvature: Float64Array
+}
+
+/**
+ * A convex loss of margins `z = x·w + b`, `[rows, columns]`. Columns of one block share a step length: one block for all
+ * columns (softmax), or one per column (one-vs-rest).
+ */
+export interface MarginLoss {
+  readonly columns: number
+  readonly blocks: number
+  /** How far a line search should reduce the slope: cheap losses search longer. */
+  readonly searchTo: number
+  /** Value, slope and curvature at `z + step[block] · d`; writes the derivative by margin to `derivative` `[rows, columns]`. */
+  along(z: Float32Array, d: Float32Array, step: Float64Array, out: LossAlong, derivative: Float32Array): void
+}
+
+/** C · Σ weight · max(0, 1 − y z)², one column against the rest each; with one column, class 1 is positive. */
+export function squaredHinge(y: Int32Array, columns: number, cost: Float64Array): MarginLoss {
+  const first = columns === 1 ? 1 : 0
+  return {
+    columns,
+    blocks: columns,
+    searchTo: 0.1,
+    along(z, d, step, { value, slope, curvature }, derivative) {
+      value.fill(0)
+      slope.fill(0)
+      curvature.fill(0)
+      for (let i = 0, at = 0; i < y.length; i++) {
+        const c = cost[i]!
+        const label = y[i]! - first
+        for (let k = 0; k < columns; k++, at++) {
+          const sign = label === k ? 1 : -1
+          const dk = d[at]!
+          const room = 1 - sign * (z[at]! + step[k]! * dk)
+          if (room > 0) {
+            const g = -2 * c * sign * room
+            value[k]! += c * room * room
+            slope[k]! += g * dk
+            curvature[k]! += 2 * c * dk * dk
+            derivative[at] = g
+          } else derivative[at] = 0
+        }
+      }
+    },
+  }
+}
+
+/** C · Σ weight · −log softmax(z)[y]. */
+export function softmaxLoss(y: Int32Array, columns: number, cost: Float64Array): MarginLoss {
+  const p = new Float64Array(columns)
+  return {
+    columns,
+    blocks: 1,
+    searchTo: 0.5,
+    along(z, d, steps, { value, slope, curvature }, derivative) {
+      const step = steps[0]!
+      let v = 0
+      let s = 0
+      let h = 0
+      for (let i = 0, at = 0; i < y.length; i++, at += columns) {
+        const c = cost[i]!
+        const label = y[i]!
+        let top = Number.NEGATIVE_INFINITY
+        for (let k = 0; k < columns; k++) {
+          const value = z[at + k]! + step * d[at + k]!
+          p[k] = value
+          if (value > top) top = value
+        }
+        const own = p[label]!
+        let sum = 0
+        for (let k = 0; k < columns; k++) {
+          const e = Math.exp(p[k]! - top)
+          p[k] = e
+          sum += e
+        }
+        v += c * (Math.log(sum) + top - own)
+        const scale = 1 / sum
+        let mean = 0
+        let square = 0
+        for (let k = 0; k < columns; k++) {
+          const q = p[k]! * scale
+          const dk = d[at + k]!
+          mean += q * dk
+          square += q * dk * dk
+          derivative[at + k] = c * q
+        }
+        derivative[at + label] = c * (p[label]! * scale - 1)
+        s += c * (mean - d[at + label]!)
+        h += c * (square - mean * mean)
+      }
+      value[0] = v
+      slope[0] = s
+      curvature[0] = h
+    },
+  }
+}
+
+/** C · Σ weight · log(1 + exp(∓z)) for two classes in one column; class 1 is positive. */
+export function binaryLogistic(y: Int32Array, cost: Float64Array): MarginLoss {
+  return {
+    columns: 1,
+    blocks: 1,
+    searchTo: 0.5,
+    along(z, d, steps, { value, slope, curvature }, derivative) {
+      const step = steps[0]!
+      let v = 0
+      let s = 0
+      let h = 0
+      for (let i = 0; i < y.length; i++) {
+        const c = cost[i]!
+        const sign = y[i] === 1 ? 1 : -1
+        const m = sign * (z[i]! + step * d[i]!)
+        const e = Math.exp(-Math.abs(m))
+        v += c * (Math.log1p(e) + (m < 0 ? -m : 0))
+        // Probability of the wrong class.
+        const q = m >= 0 ? e / (1 + e) : 1 / (1 + e)
+        derivative[i] = -sign * c * q
+        s += derivative[i]! * d[i]!
+        h += c * q * (1 - q) * d[i]! * d[i]!
+      }
+      value[0] = v
+      slope[0] = s
+      curvature[0] = h
+    },
+  }
+}

@@ -1,0 +1,102 @@
+import { Fc7Error } from '../base/errors.js'
+import type { ParamSpec, Params, ParamValue } from './contract.js'
+
+/** What a user may hand over: texts from `--set name=value`, or values from a program. */
+export type RawParams = ReadonlyMap<string, ParamValue> | Readonly<Record<string, ParamValue>>
+
+function bad(spec: ParamSpec, raw: ParamValue, expected: string): Fc7Error {
+  return new Fc7Error('USAGE_PARAM', `${spec.name} cannot be "${String(raw)}": ${expected} is expected.`, {
+    hint: `${spec.name}: ${spec.help} (default ${spec.default})`,
+  })
+}
+
+function range(spec: ParamSpec & { type: 'number' | 'integer' }): string {
+  const kind = spec.type === 'integer' ? 'a whole number' : 'a number'
+  if (spec.min !== undefined && spec.max !== undefined) return `${kind} from ${spec.min} to ${spec.max}`
+  if (spec.min !== undefined) return `${kind} of at least ${spec.min}`
+  return spec.max === undefined ? kind : `${kind} of at most ${spec.max}`
+}
+
+/**
+ * One value, given as text or as itself, checked against its declaration.
+ *
+ * @throws Fc7Error USAGE_PARAM naming the parameter and what it accepts
+ */
+export function parseParam(spec: ParamSpec, raw: ParamValue): ParamValue {
+  switch (spec.type) {
+    case 'number':
+    case 'integer': {
+      const value =
+        typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : Number.NaN
+      const fits =
+        Number.isFinite(value) &&
+        (spec.type === 'number' || Number.isSafeInteger(value)) &&
+        (spec.min === undefined || value >= spec.min) &&
+        (spec.max === undefined || value <= spec.max)
+      if (!fits) throw bad(spec, raw, range(spec))
+      return value
+    }
+    case 'choice':
+      if (typeof raw !== 'string' || !spec.choices.includes(raw))
+        throw bad(spec, raw, `one of ${spec.choices.join(', ')}`)
+      return raw
+    case 'boolean':
+      if (raw === true || raw === 'true' || raw === 'yes') return true
+      if (raw === false || raw === 'false' || raw === 'no') return false
+      throw bad(spec, raw, 'true or false')
+    case 'sizes': {
+      const text = String(raw).replaceAll(' ', '')
+      if (text !== '' && !/^[1-9]\d{0,6}(,[1-9]\d{0,6})*$/.test(text))
+        throw bad(spec, raw, 'whole numbers separated by commas, such as 512,128,')
+      return text
+    }
+  }
+}
+
+/**
+ * Completes and checks hyper-parameters: every declared one is present in the result, in declaration order.
+ *
+ * @throws Fc7Error USAGE_PARAM, or USAGE_PARAM_UNKNOWN with the names there are
+ */
+export function resolveParams(specs: readonly ParamSpec[], raw: RawParams = new Map()): Params {
+  const given = raw instanceof Map ? (raw as ReadonlyMap<string, ParamValue>) : new Map(Object.entries(raw))
+  for (const name of given.keys()) {
+    if (!specs.some((spec) => spec.name === name)) {
+      throw new Fc7Error('USAGE_PARAM_UNKNOWN', `There is no parameter "${name}".`, {
+        hint: specs.length === 0 ? 'This trainer has none.' : `It has ${specs.map((spec) => spec.name).join(', ')}.`,
+      })
+    }
+  }
+  return new Map(
+    specs.map((spec) => [spec.name, given.has(spec.name) ? parseParam(spec, given.get(spec.name)!) : spec.default]),
+  )
+}
+
+/**
+ * Splits `name=value` as typed after `--set`.
+ *
+ * @throws Fc7Error USAGE_SET
+ */
+export function parseSetting(text: string): [string, string] {
+  const at = text.indexOf('=')
+  if (at < 1) {
+    throw new Fc7Error('USAGE_SET', `--set ${text} is not name=value.`, { hint: 'For example: --set c=10' })
+  }
+  return [text.slice(0, at).trim(), text.slice(at + 1).trim()]
+}
+
+/** Typed reads for trainers; the types were checked by {@link resolveParams}. */
+export const number = (params: Params, name: string): number => params.get(name) as number
+export const text = (params: Params, name: string): string => params.get(name) as string
+export const flag = (params: Params, name: string): boolean => params.get(name) as boolean
+
+/** Every combination of the declared grids, for `--tune`: the first is not necessarily the default. */
+export function paramGrid(specs: readonly ParamSpec[]): ReadonlyMap<string, ParamValue>[] {
+  let combinations: Map<string, ParamValue>[] = [new Map()]
+  for (const spec of specs) {
+    if (!spec.grid) continue
+    const grid: readonly ParamValue[] = spec.grid
+    combinations = combinations.flatMap((before) => grid.map((value) => new Map([...before, [spec.name, value]])))
+  }
+  return combinations
+}

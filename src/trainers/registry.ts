@@ -1,0 +1,22 @@
+import { Fc7Error } from '../base/errors.js'
+import type { Trainer } from './contract.js'
+import { knn } from './knn.js'
+import { linearSvm } from './linear-svm.js'
+import { logistic } from './logistic.js'
+import { nearestMean } from './nearest-mean.js'
+
+/** Every trainer, in the order in which lists show them. */
+export const trainers: readonly Trainer[] = [linearSvm, logistic, knn, nearestMean]
+
+/**
+ * The trainer called `id`.
+ *
+ * @throws Fc7Error TRAINER_UNKNOWN with the list
+ */
+export function getTrainer(id: string): Trainer {
+  const found = trainers.find((trainer) => trainer.id === id)
+  if (found) return found
+  throw new Fc7Error('TRAINER_UNKNOWN', `There is no trainer "${id}".`, {
+    hint: `Trainers: ${trainers.map((trainer) => trainer.id).join(', ')}.`,
+  })
+}

@@ -1,0 +1,206 @@
+import { Fc7Error } from '../base/errors.js'
+import { GraphBuilder } from '../onnx/build.js'
+import type { ModelProto, NodeProto } from '../onnx/generated/onnx_pb.js'
+import { floatsOf } from '../onnx/values.js'
+import { Differentiation, type MaskSpec } from './differentiate.js'
+import { buildLoss, type Loss } from './losses.js'
+import type { Network } from './network.js'
+import type { OptimiserOptions } from './optimisers/contract.js'
+import { createOptimiser } from './optimisers/registry.js'
+
+export interface TrainingGraphOptions {
+  readonly network: Network
+  /** Tensor of the network with the scores before softmax or sigmoid, `[B, C]`. */
+  readonly logits: string
+  /** Initializers that are trained; all others stay as they are. */
+  readonly trainable: readonly string[]
+  readonly loss: Loss
+  readonly optimiser: OptimiserOptions
+  /** Default 0. */
+  readonly weightDecay?: number
+  /** Whether weight decay takes hold of a parameter. Default: of those with two or more axes, so biases and norms are spared. */
+  readonly decays?: (name: string, dims: readonly number[]) => boolean
+  /** Factor of a parameter's learning rate (smaller near the input). Default 1. */
+  readonly rateFactor?: (name: string) => number
+  /** Largest norm of the whole gradient, as `torch.nn.utils.clip_grad_norm_`. Default: no limit. */
+  readonly clipNorm?: number
+  /** Which BatchNormalization nodes use and update their batch's statistics. Default: none. */
+  readonly batchStatistics?: (node: NodeProto) => boolean
+}
+
+/** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimiser. */
+export interface CarriedTensor {
+  /** Name of the initializer in the network, or `<slot>:<initializer>`. */
+  readonly name: string
+  readonly kind: 'parameter' | 'statistic' | 'state'
+  readonly dims: readonly number[]
+  /** Graph input that takes the value before the first step, and output that has it after the last. */
+  readonly input: string
+  readonly output: string
+}
+
+/**
+ * The training graph and how to run it. Inputs: `data` `[R, …]` any number of rows; `labels` int64 `[R]`; `weights` float32 `[R]`;
+ * `index` int64 `[K, B]` which rows make the batch of each of K steps; `rate` float32 `[K]`; `step` int64 scalar, steps done
+ * before; one uint8 `[K, …]` per mask; every carried tensor. Outputs: `loss`, `correct`, `norm` float32 `[K]` and every carried
+ * tensor.
+ */
+export interface TrainingGraph {
+  readonly model: ModelProto
+  readonly batch: number
+  readonly rowShape: readonly number[]
+  readonly inputType: 'float32' | 'uint8'
+  readonly masks: readonly MaskSpec[]
+  readonly carried: readonly CarriedTensor[]
+  /** Values before the first step, by name of the carried tensor. */
+  readonly initial: ReadonlyMap<string, Float32Array>
+}
+
+/** Joins forward pass, loss, gradients and optimiser into one ONNX graph whose Loop makes K steps per run. */
+export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph {
+  const { network } = options
+  const logitsShape = network.shapes.get(options.logits)
+  const rowShape = network.shapes.get(network.input)!.slice(1)
+  const { batch } = network
+  if (logitsShape?.length !== 2 || logitsShape[0] !== batch) {
+    throw new Fc7Error('TRAIN_LOGITS', `${options.logits} is not one row of class scores for each picture.`, {
+      hint: 'The tensor that the loss reads must have the shape [batch, classes].',
+    })
+  }
+  const dimsOf = (name: string): number[] => {
+    const tensor = network.initializers.get(name)
+    if (tensor) return tensor.dims.map(Number)
+    throw new Fc7Error('TRAIN_PARAMETER', `The network has no weights named ${name}.`)
+  }
+  const optimiser = createOptimiser(options.optimiser)
+  const body = new GraphBuilder('step', 'step.')
+  const outer = new GraphBuilder('fc7 training', 'loop.')
+  const masks: MaskSpec[] = []
+
+  outer.input('data', network.inputType, ['R', ...rowShape])
+  outer.input('labels', 'int64', ['R'])
+  outer.input('weights', 'float32', ['R'])
+  outer.input('index', 'int64', ['K', batch])
+  outer.input('rate', 'float32', ['K'])
+  outer.input('step', 'int64', [])
+
+  // The body of the loop: pick the batch, forward, loss, backward, optimiser.
+  const iteration = body.input('step.iteration', 'int64', [])
+  body.input('step.go', 'bool', [])
+  body.add('Identity', ['step.go'], {}, { outputs: ['step.go.on'] })
+  body.output('step.go.on', 'bool', [])
+  const rows = body.add('Gather', ['index', iteration], { axis: 0 })
+  body.add('Gather', ['data', rows], { axis: 0 }, { outputs: [network.input] })
+  const labels = body.add('Gather', ['labels', rows], { axis: 0 })
+  const weights = body.add('Gather', ['weights', rows], { axis: 0 })
+  const rate = body.add('Gather', ['rate', iteration], { axis: 0 })
+  const stepNumber = body.add('Add', [body.add('Add', ['step', iteration]), body.ints(1)])
+
+  const differentiation = new Differentiation(body, network, {
+    wanted: new Set(options.trainable),
+    ...(options.batchStatistics ? { batchStatistics: options.batchStatistics } : {}),
+    mask: ({ shape, rate: dropped }, node) => {
+      const name = `mask:${node.output[0]}`
+      masks.push({ name, shape, rate: dropped })
+      outer.input(name, 'uint8', ['K', ...shape])
+      const bits = body.add('Cast', [body.add('Gather', [name, iteration], { axis: 0 })], { to: 1 })
+      return body.add('Mul', [bits, body.floats(1 / (1 - dropped))])
+    },
+  })
+  differentiation.forward()
+  const loss = buildLoss(body, options.loss, {
+    logits: options.logits,
+    labels,
+    weights,
+    batch,
+    classes: logitsShape[1]!,
+  })
+  const gradients = differentiation.backward(new Map([[options.logits, loss.gradient]]))
+  for (const name of options.trainable) {
+    if (!gradients.has(name)) {
+      throw new Fc7Error('TRAIN_UNUSED', `The weights ${name} do not take part in ${options.logits}.`, {
+        hint: 'Train only weights between the input and the scores.',
+      })
+    }
+  }
+  const norm = globalNorm(body, [...gradients.values()])
+  let scale: string | undefined
+  if (options.clipNorm !== undefined) {
+    const ratio = body.add('Div', [body.floats(options.clipNorm), body.add('Add', [norm, body.floats(1e-6)])])
+    scale = body.add('Min', [ratio, body.floats(1)])
+  }
+
+  const carried: CarriedTensor[] = []
+  const initial = new Map<string, Float32Array>()
+  const results: string[] = []
+  const carry = (name: string, kind: CarriedTensor['kind'], dims: readonly number[], start: Float32Array): string => {
+    carried.push({ name, kind, dims, input: `in:${name}`, output: `out:${name}` })
+    initial.set(name, start)
+    outer.input(`in:${name}`, 'float32', dims)
+    return body.input(name, 'float32', dims)
+  }
+  const start = (name: string): Float32Array => Float32Array.from(floatsOf(network.initializers.get(name)!))
+  const finish = (tensor: string, dims: readonly number[]): void => {
+    results.push(body.add('Identity', [tensor]))
+    body.output(results.at(-1)!, 'float32', dims)
+  }
+  const shared = optimiser.shared?.(body, stepNumber) ?? []
+  const decays = options.decays ?? ((_name, dims) => dims.length > 1)
+  for (const name of options.trainable) {
+    const dims = dimsOf(name)
+    const count = dims.reduce((product, n) => product * n, 1)
+    carry(name, 'parameter', dims, start(name))
+    const state = optimiser.slots.map((slot) => carry(`${slot}:${name}`, 'state', dims, new Float32Array(count)))
+    const factor = options.rateFactor?.(name) ?? 1
+    const gradient = gradients.get(name)!
+    const moved = optimiser.step(
+      body,
+      {
+        parameter: name,
+        gradient: scale ? body.add('Mul', [gradient, scale]) : gradient,
+        state,
+        rate: factor === 1 ? rate : body.add('Mul', [rate, body.floats(factor)]),
+        step: stepNumber,
+        decay: decays(name, dims) ? (options.weightDecay ?? 0) : 0,
+      },
+      shared,
+    )
+    for (const tensor of [moved.parameter, ...moved.state]) finish(tensor, dims)
+  }
+  for (const [name, tensor] of differentiation.updates) {
+    carry(name, 'statistic', dimsOf(name), start(name))
+    finish(tensor, dimsOf(name))
+  }
+  for (const tensor of [loss.loss, loss.correct, norm]) finish(tensor, [])
+  const moving = new Set(carried.map(({ name }) => name))
+  const used = new Set(body.nodes.flatMap(({ input }) => input))
+  for (const [name, tensor] of network.initializers) {
+    if (!moving.has(name) && used.has(name)) body.initializers.push(tensor)
+  }
+
+  const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
+  const outputs = [...carried.map(({ output }) => output), 'loss', 'correct', 'norm']
+  outer.addMany(
+    'Loop',
+    [count, '', ...carried.map(({ input }) => input)],
+    { body: { graph: body.graph() } },
+    { outputs },
+  )
+  for (const { output, dims } of carried) outer.output(output, 'float32', dims)
+  for (const name of ['loss', 'correct', 'norm']) outer.output(name, 'float32', ['K'])
+  return {
+    model: outer.model(17, { 'com.microsoft': 1 }),
+    batch,
+    rowShape,
+    inputType: network.inputType,
+    masks,
+    carried,
+    initial,
+  }
+}
+
+/** √Σ‖gradient‖² over all parameters, a scalar. */
+function globalNorm(g: GraphBuilder, gradients: readonly string[]): string {
+  const squares = gradients.map((gradient) => g.add('ReduceSumSquare', [gradient], { keepdims: 0 }))
+  return g.add('Sqrt', [squares.length === 1 ? squares[0]! : g.add('Sum', squares)])
+}

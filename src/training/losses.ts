@@ -1,0 +1,108 @@
+import type { GraphBuilder } from '../onnx/build.js'
+
+export interface SoftmaxLoss {
+  readonly kind: 'softmax'
+  /** Weight of each class, `[C]`; default 1. */
+  readonly classWeights?: readonly number[]
+  /** Label smoothing ε in [0, 1): the target keeps 1 − ε and shares ε among all classes. Default 0. */
+  readonly smoothing?: number
+}
+
+export interface SigmoidLoss {
+  readonly kind: 'sigmoid'
+  /** Weights of the negative and the positive class; default 1. */
+  readonly classWeights?: readonly number[]
+  readonly smoothing?: number
+}
+
+/** What a network is trained towards: a distribution over classes, or one probability (normal / abnormal). */
+export type Loss = SoftmaxLoss | SigmoidLoss
+
+export interface LossInputs {
+  /** float32 `[B, C]`; C = 1 for the sigmoid loss. */
+  readonly logits: string
+  /** int64 `[B]`; 0 or 1 for the sigmoid loss. */
+  readonly labels: string
+  /** float32 `[B]`; 0 leaves a row out (the padding of a last batch). */
+  readonly weights: string
+  readonly batch: number
+  readonly classes: number
+}
+
+export interface LossOutputs {
+  /** float32 scalar: the weighted mean over the batch, as PyTorch's `reduction='mean'` with class weights. */
+  readonly loss: string
+  /** float32 `[B, C]`: derivative of the loss at the logits. */
+  readonly gradient: string
+  /** float32 scalar: summed weight of the rows that are classified correctly. */
+  readonly correct: string
+}
+
+/** Guards the mean of a batch in which every row has weight 0. */
+const tiny = 1e-12
+
+/** Appends the loss, its gradient at the logits, and the number of correct rows. */
+export function buildLoss(g: GraphBuilder, loss: Loss, inputs: LossInputs): LossOutputs {
+  return loss.kind === 'softmax' ? buildSoftmax(g, loss, inputs) : buildSigmoid(g, loss, inputs)
+}
+
+/** Rows' weights over their sum, `[B, 1]`; the sum counts class weights, as PyTorch's mean does. */
+function shares(g: GraphBuilder, loss: Loss, inputs: LossInputs): string {
+  let divisor = inputs.weights
+  if (loss.classWeights) {
+    const own = g.add('Gather', [g.floats(loss.classWeights), inputs.labels])
+    divisor = g.add('Mul', [inputs.weights, own])
+  }
+  const sum = g.add('Max', [g.add('ReduceSum', [divisor], { keepdims: 0 }), g.floats(tiny)])
+  return g.add('Reshape', [g.add('Div', [inputs.weights, sum]), g.ints([inputs.batch, 1])])
+}
+
+function countCorrect(g: GraphBuilder, same: string, weights: string): string {
+  return g.add('ReduceSum', [g.add('Mul', [g.add('Cast', [same], { to: 1 }), weights])], { keepdims: 0 })
+}
+
+function buildSoftmax(g: GraphBuilder, loss: SoftmaxLoss, inputs: LossInputs): LossOutputs {
+  const { classes, logits } = inputs
+  const smoothing = loss.smoothing ?? 0
+  const share = shares(g, loss, inputs)
+  const low = smoothing / classes
+  let target = g.add('OneHot', [inputs.labels, g.ints([classes]), g.floats([low, 1 - smoothing + low])], { axis: -1 })
+  if (loss.classWeights) target = g.add('Mul', [target, g.floats(loss.classWeights)])
+  target = g.add('Mul', [target, share])
+  const logp = g.add('LogSoftmax', [logits], { axis: -1 })
+  const total = g.add('Neg', [g.add('ReduceSum', [g.add('Mul', [target, logp])], { keepdims: 0 })])
+  const mass = g.add('ReduceSum', [target, g.ints([1])], { keepdims: 1 })
+  const gradient = g.add('Sub', [g.add('Mul', [g.add('Exp', [logp]), mass]), target])
+  const predicted = g.add('ArgMax', [logits], { axis: 1, keepdims: 0 })
+  return {
+    loss: total,
+    gradient,
+    correct: countCorrect(g, g.add('Equal', [predicted, inputs.labels]), inputs.weights),
+  }
+}
+
+/** max(z, 0) − z·t + log(1 + exp(−|z|)), which never overflows. */
+function buildSigmoid(g: GraphBuilder, loss: SigmoidLoss, inputs: LossInputs): LossOutputs {
+  const { logits } = inputs
+  const smoothing = loss.smoothing ?? 0
+  let share = shares(g, loss, inputs)
+  const column = g.ints([inputs.batch, 1])
+  if (loss.classWeights) {
+    const own = g.add('Gather', [g.floats(loss.classWeights), inputs.labels])
+    share = g.add('Mul', [share, g.add('Reshape', [own, column])])
+  }
+  let target = g.add('Reshape', [g.add('Cast', [inputs.labels], { to: 1 }), column])
+  if (smoothing > 0) target = g.add('Add', [g.add('Mul', [target, g.floats(1 - smoothing)]), g.floats(smoothing / 2)])
+  const decay = g.add('Exp', [g.add('Neg', [g.add('Abs', [logits])])])
+  const soft = g.add('Log', [g.add('Add', [g.floats(1), decay])])
+  const linear = g.add('Sub', [g.add('Relu', [logits]), g.add('Mul', [logits, target])])
+  const each = g.add('Mul', [g.add('Add', [linear, soft]), share])
+  const gradient = g.add('Mul', [g.add('Sub', [g.add('Sigmoid', [logits]), target]), share])
+  const positive = g.add('Reshape', [g.add('Greater', [logits, g.floats(0)]), g.ints([inputs.batch])])
+  const truth = g.add('Cast', [inputs.labels], { to: 9 })
+  return {
+    loss: g.add('ReduceSum', [each], { keepdims: 0 }),
+    gradient,
+    correct: countCorrect(g, g.add('Equal', [positive, truth]), inputs.weights),
+  }
+}

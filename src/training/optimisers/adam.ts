@@ -1,0 +1,40 @@
+import type { AdamOptions, Optimiser } from './contract.js'
+
+/** Adam and AdamW as torch.optim has them (Kingma and Ba 2015; Loshchilov and Hutter 2019). */
+export function adam(options: AdamOptions): Optimiser {
+  const [beta1, beta2] = options.betas ?? [0.9, 0.999]
+  const epsilon = options.epsilon ?? 1e-8
+  const decoupled = options.kind === 'adamw'
+  return {
+    id: options.kind,
+    slots: ['mean', 'square'],
+    shared(g, step) {
+      // 1 − βᵗ in double precision: in single, 1 − 0.999 alone is off by 5e-5.
+      const time = g.add('Cast', [step], { to: 11 })
+      const correction = (beta: number) => {
+        const one = g.initializer(g.fresh('one'), 'float64', [], Float64Array.of(1))
+        const base = g.initializer(g.fresh('beta'), 'float64', [], Float64Array.of(beta))
+        return g.add('Sub', [one, g.add('Pow', [base, time])])
+      }
+      const single = (x: string) => g.add('Cast', [x], { to: 1 })
+      return [single(correction(beta1)), single(g.add('Sqrt', [correction(beta2)]))]
+    },
+    step(g, { parameter, gradient, state, rate, decay }, [first, second]) {
+      let start = parameter
+      let slope = gradient
+      if (decay > 0 && decoupled) {
+        const keep = g.add('Sub', [g.floats(1), g.add('Mul', [rate, g.floats(decay)])])
+        start = g.add('Mul', [parameter, keep])
+      } else if (decay > 0) slope = g.add('Add', [gradient, g.add('Mul', [parameter, g.floats(decay)])])
+      const blend = (old: string, now: string, beta: number) =>
+        g.add('Add', [g.add('Mul', [old, g.floats(beta)]), g.add('Mul', [now, g.floats(1 - beta)])])
+      const mean = blend(state[0]!, slope, beta1)
+      const square = blend(state[1]!, g.add('Mul', [slope, slope]), beta2)
+      // The two corrections as scalars: m/c1 / (√v/c2 + ε) = (c2/c1) · m / (√v + ε·c2).
+      const scale = g.add('Mul', [rate, g.add('Div', [second!, first!])])
+      const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, g.floats(epsilon)])])
+      const move = g.add('Mul', [g.add('Div', [mean, bottom]), scale])
+      return { parameter: g.add('Sub', [start, move]), state: [mean, square] }
+    },
+  }
+}

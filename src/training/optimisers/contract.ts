@@ -1,0 +1,49 @@
+import type { GraphBuilder } from '../../onnx/build.js'
+
+/** One parameter at one step. All names are float32 tensors of the parameter's shape unless said otherwise. */
+export interface OptimiserStep {
+  readonly parameter: string
+  readonly gradient: string
+  /** One tensor per slot of the optimiser, zeros at the start of training. */
+  readonly state: readonly string[]
+  /** float32 scalar: the learning rate of this parameter at this step. */
+  readonly rate: string
+  /** int64 scalar: number of this step, from 1. */
+  readonly step: string
+  /** Weight decay of this parameter; 0 for biases and norms. */
+  readonly decay: number
+}
+
+export interface OptimiserResult {
+  readonly parameter: string
+  readonly state: readonly string[]
+}
+
+/** How parameters move. Written into the training graph once per parameter. */
+export interface Optimiser {
+  readonly id: string
+  /** Names of the state tensors that each parameter carries. */
+  readonly slots: readonly string[]
+  /** Nodes that all parameters of a step share; returns what {@link step} needs of them. */
+  shared?(g: GraphBuilder, step: string): readonly string[]
+  step(g: GraphBuilder, at: OptimiserStep, shared: readonly string[]): OptimiserResult
+}
+
+export interface SgdOptions {
+  readonly kind: 'sgd'
+  /** Default 0.9. */
+  readonly momentum?: number
+  /** Default true where there is momentum. */
+  readonly nesterov?: boolean
+}
+
+export interface AdamOptions {
+  /** `adam` adds the decay to the gradient (L2); `adamw` shrinks the weights beside the step (decoupled). */
+  readonly kind: 'adam' | 'adamw'
+  /** Default 0.9 and 0.999. */
+  readonly betas?: readonly [number, number]
+  /** Default 1e-8. */
+  readonly epsilon?: number
+}
+
+export type OptimiserOptions = SgdOptions | AdamOptions

@@ -1,0 +1,143 @@
+import { throwIfAborted } from '../base/errors.js'
+import { encodeModel } from '../onnx/build.js'
+import { loadOrt, type OrtModule, type Session } from '../runtime/ort.js'
+import { closeSession, openSession } from '../runtime/session.js'
+import { counterKey, fillMask } from './counter-random.js'
+import type { TrainingGraph } from './graph.js'
+
+type OrtTensor = InstanceType<OrtModule['Tensor']>
+
+/** The rows that batches are picked from: the whole data set, or what the next steps need. */
+export interface TrainingRows {
+  /** `[rows, …]` of the network's input. */
+  readonly data: Float32Array | Uint8Array
+  /** `[rows]` class indices. */
+  readonly labels: ArrayLike<number>
+  /** `[rows]`; default 1. */
+  readonly weights?: Float32Array
+}
+
+export interface TrainingSteps {
+  /** `[K × batch]` row numbers. A short last batch is padded with rows of weight 0. */
+  readonly index: ArrayLike<number>
+  /** `[K]` learning rates. */
+  readonly rates: ArrayLike<number>
+  /** For the masks. */
+  readonly seed: number
+  readonly epoch: number
+  /** Identity of each row for the masks, `[K × batch]`; default the row numbers. */
+  readonly pictures?: ArrayLike<number>
+}
+
+export interface StepResults {
+  /** `[K]` mean loss, weight of the correct rows, and gradient norm before clipping. */
+  readonly loss: Float32Array
+  readonly correct: Float32Array
+  readonly norm: Float32Array
+}
+
+/**
+ * Runs a training graph in the calling thread, which it blocks while a run lasts: give it a worker where that matters. Parameters
+ * and optimiser state stay in tensors between runs.
+ */
+export class TrainingRunner {
+  private carried: Record<string, OrtTensor> = {}
+  private rows: Record<string, OrtTensor> = {}
+  private stepsDone = 0
+
+  private constructor(
+    readonly graph: TrainingGraph,
+    private readonly session: Session,
+    private readonly ort: OrtModule,
+  ) {}
+
+  static async open(graph: TrainingGraph, options: { readonly threads?: number } = {}): Promise<TrainingRunner> {
+    const session = await openSession(encodeModel(graph.model), { threads: options.threads ?? 1 })
+    const runner = new TrainingRunner(graph, session, loadOrt())
+    runner.restore(graph.initial, 0)
+    return runner
+  }
+
+  /** Optimiser steps made so far. */
+  get steps(): number {
+    return this.stepsDone
+  }
+
+  /** Puts parameters, statistics and optimiser state in place; what is not named begins anew. */
+  restore(values: ReadonlyMap<string, Float32Array>, steps: number): void {
+    for (const { name, input, dims } of this.graph.carried) {
+      const value = values.get(name) ?? this.graph.initial.get(name)!
+      this.carried[input] = new this.ort.Tensor('float32', Float32Array.from(value), [...dims])
+    }
+    this.stepsDone = steps
+  }
+
+  /** Every carried tensor by name: parameters, statistics, optimiser state. The arrays are not written to later. */
+  snapshot(): Map<string, Float32Array> {
+    return new Map(this.graph.carried.map(({ name, input }) => [name, this.carried[input]!.data as Float32Array]))
+  }
+
+  /** Sets the rows that later steps pick from. Arrays are used in place: leave them alone. */
+  setRows({ data, labels, weights }: TrainingRows): void {
+    const { Tensor } = this.ort
+    const count = labels.length
+    const dims = [count, ...this.graph.rowShape]
+    this.rows = {
+      data:
+        this.graph.inputType === 'uint8'
+          ? new Tensor('uint8', data as Uint8Array, dims)
+          : new Tensor('float32', data as Float32Array, dims),
+      labels: new Tensor('int64', BigInt64Array.from(Array.from(labels), BigInt), [count]),
+      weights: new Tensor('float32', weights ?? new Float32Array(count).fill(1), [count]),
+    }
+  }
+
+  private masks(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
+    const { batch, masks } = this.graph
+    const pictures = steps.pictures ?? steps.index
+    const feeds: Record<string, OrtTensor> = {}
+    masks.forEach(({ name, shape, rate }, lane) => {
+      const perStep = shape.reduce((product, n) => product * n, 1)
+      const perRow = perStep / batch
+      const bits = new Uint8Array(count * perStep)
+      for (let k = 0; k < count; k++) {
+        const step = this.stepsDone + k
+        for (let row = 0; row < batch; row++) {
+          const key = counterKey({
+            seed: steps.seed,
+            epoch: steps.epoch,
+            step,
+            picture: pictures[k * batch + row]!,
+            lane,
+          })
+          fillMask(bits, k * perStep + row * perRow, perRow, rate, key)
+        }
+      }
+      feeds[name] = new this.ort.Tensor('uint8', bits, [count, ...shape])
+    })
+    return feeds
+  }
+
+  /** Makes K steps. @throws InterruptedError before a run when the signal has fired; what was learnt before stays */
+  async run(steps: TrainingSteps, signal?: AbortSignal): Promise<StepResults> {
+    throwIfAborted(signal, 'Training')
+    const { Tensor } = this.ort
+    const count = steps.rates.length
+    const results = await this.session.run({
+      ...this.rows,
+      ...this.carried,
+      ...this.masks(steps, count),
+      index: new Tensor('int64', BigInt64Array.from(Array.from(steps.index), BigInt), [count, this.graph.batch]),
+      rate: new Tensor('float32', Float32Array.from(steps.rates), [count]),
+      step: new Tensor('int64', BigInt64Array.of(BigInt(this.stepsDone)), []),
+    })
+    for (const { input, output } of this.graph.carried) this.carried[input] = results[output] as OrtTensor
+    this.stepsDone += count
+    const numbers = (name: string) => results[name]!.data as Float32Array
+    return { loss: numbers('loss'), correct: numbers('correct'), norm: numbers('norm') }
+  }
+
+  async close(): Promise<void> {
+    await closeSession(this.session)
+  }
+}
