@@ -1,7 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
 import type { NodeProto } from '../onnx/generated/onnx_pb.js'
 import type { Dim } from '../onnx/shapes.js'
-import { intAttribute } from '../onnx/values.js'
 import { consumers, producers } from '../onnx/walk.js'
 import type { Card, LayerKind } from './card.js'
 import type { Trunk } from './trunk.js'
@@ -152,8 +151,7 @@ export function listLayers(trunk: Trunk, card?: Pick<Card, 'layers' | 'defaultLa
     const tensor = node.output[0] ?? ''
     const shape = trunk.facts.get(tensor)?.shape
     if (tensor === '' || trunk.constants.has(tensor) || !isReadable(shape) || moving.has(node.opType)) return []
-    // A channel-wise mean is a pool; a mean over channels is not.
-    const kind = node.opType === 'ReduceMean' && intAttribute(node, 'keepdims', 1) > 1 ? 'other' : kinds[node.opType]
+    const kind = kinds[node.opType]
     return [{ tensor, shape, kind: kind ?? 'other', aliases: [], isDefault: false }]
   })
   const aliases = aliasesOf(card, bare, trunk)

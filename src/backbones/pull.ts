@@ -50,7 +50,7 @@ const importedPath = (card: Card, cacheFolder: string): string =>
   join(cacheFolder, 'models', card.id, `${card.id}.onnx`)
 
 /** The converted file, if it stands there whole: made from this very package by this importer. */
-async function findImported(card: Card, source: NpmWeights, path: string): Promise<PulledBackbone | undefined> {
+async function findImported(source: NpmWeights, path: string): Promise<PulledBackbone | undefined> {
   const text = await readIfPresent(`${path}.json`)
   if (!text) return undefined
   let note: z.infer<typeof importedSchema>
@@ -69,7 +69,7 @@ async function findWhole(
   source: WeightSource,
   options: PullBackboneOptions,
 ): Promise<PulledBackbone | undefined> {
-  if (source.kind === 'npm') return findImported(card, source, importedPath(card, options.cacheFolder))
+  if (source.kind === 'npm') return findImported(source, importedPath(card, options.cacheFolder))
   const plain = plainSource(source)
   const found = await findFetched(plain, placeOf(card, plain, options.cacheFolder), options)
   return found && { path: found.path, sha256: source.sha256, reused: true }
@@ -98,7 +98,7 @@ async function convert(
 ): Promise<PulledBackbone> {
   const path = importedPath(card, options.cacheFolder)
   return withLock(path, contextOf(options), async () => {
-    const standing = await findImported(card, source, path)
+    const standing = await findImported(source, path)
     if (standing) return standing
     const progress = options.progress ?? silentProgress
     progress.say(`Converting ${source.package}@${source.version} to ONNX.`)

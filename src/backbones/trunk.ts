@@ -57,8 +57,7 @@ export function pictureInput(model: ModelProto, hint: InputHint = {}): PictureIn
     )
   }
   const { shape } = factsOfInfo(info)
-  if (!shape || shape.length !== 4)
-    throw inputError(`The model's input ${info.name} has the shape ${formatShape(shape)}.`)
+  if (shape?.length !== 4) throw inputError(`The model's input ${info.name} has the shape ${formatShape(shape)}.`)
   const open = (dim: Dim | undefined): boolean => typeof dim !== 'number'
   const fits: Record<Layout, boolean> = {
     NCHW: shape[1] === 3 || (open(shape[1]) && shape[3] !== 3),
