@@ -2,7 +2,7 @@
  * The report's own script, as text: pictures behind confusion cells, the map, the theme, and everything opened for print. It
  * reads the JSON block, writes names with textContent only, and asks for nothing outside the file.
  */
-export const clientScript = String.raw`(() => {
+export const clientScript = `(() => {
 'use strict'
 const data = JSON.parse(document.getElementById('fc7-data').textContent)
 const all = (selector, root = document) => [...root.querySelectorAll(selector)]

@@ -72,12 +72,9 @@ export function analyseCandidate(
 /** Confidence (largest probability) against being right. */
 function topCalibration(outcome: ReportOutcome, dataset: ReportDataset, entries: readonly number[]) {
   const k = dataset.classes.length
-  const truth = entries.map((i) => dataset.labels[outcome.rows[i]!]!)
-  const probabilities = new Float32Array(entries.length * k)
-  entries.forEach((i, at) => {
-    probabilities.set(outcome.scores!.subarray(i * k, (i + 1) * k), at * k)
-  })
-  const all = calibrationBins(truth, probabilities, k, calibrationBinCount)
+  const confidence = Float64Array.from(entries, (i) => outcome.scores![i * k + outcome.predicted[i]!]!)
+  const right = Uint8Array.from(entries, (i) => Number(outcome.predicted[i] === dataset.labels[outcome.rows[i]!]))
+  const all = calibrationBins({ confidence, right }, calibrationBinCount)
   const bins = all.flatMap(({ from, to, rows, confidence, accuracy }) =>
     confidence === null || accuracy === null ? [] : [{ low: from, high: to, count: rows, confidence, accuracy }],
   )
