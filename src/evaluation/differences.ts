@@ -112,8 +112,7 @@ export function friedmanOf(plan: ComparisonPlan, measured: readonly Measured[]):
   if (!result) return null
   const order = plan.trainers.map((_, i) => i).sort((a, b) => result.meanRanks[a]! - result.meanRanks[b]!)
   const pairs: [number, number][] = []
-  for (let i = 0; i < order.length; i++)
-    for (let j = i + 1; j < order.length; j++) pairs.push([order[i]!, order[j]!])
+  for (let i = 0; i < order.length; i++) for (let j = i + 1; j < order.length; j++) pairs.push([order[i]!, order[j]!])
   const tests = pairs.map(([a, b]) =>
     rankDifference(result.meanRanks[a]!, result.meanRanks[b]!, plan.trainers.length, result.blocks),
   )

@@ -47,7 +47,8 @@ export const threadsFor = (budget: number, unfinished: number): number =>
   Math.max(1, Math.floor(budget / Math.max(1, unfinished)))
 
 /** Memory that a fit may need: its rows three times over (as copied, as preprocessed, as the trainer keeps them) and its test rows. */
-export const fitBytes = (job: FitJob, dim: number): number => 4 * dim * (3 * job.trainRows.length + 2 * job.testRows.length)
+export const fitBytes = (job: FitJob, dim: number): number =>
+  4 * dim * (3 * job.trainRows.length + 2 * job.testRows.length)
 
 function workerSeat(tables: WorkerTables): Seat {
   const worker = new Worker(new URL(import.meta.resolve('#workers/evaluation/fit-worker.js')), { workerData: tables })
@@ -66,7 +67,12 @@ function workerSeat(tables: WorkerTables): Seat {
         worker.on('message', (reply: WorkerReply) =>
           settle(() => {
             if (reply.ok) resolve(reply.result)
-            else reject(reply.code === null ? new Error(reply.message) : new Fc7Error(reply.code, reply.message, { hint: reply.hint }))
+            else
+              reject(
+                reply.code === null
+                  ? new Error(reply.message)
+                  : new Fc7Error(reply.code, reply.message, { hint: reply.hint }),
+              )
           }),
         )
         worker.on('error', (error) => settle(() => reject(error)))

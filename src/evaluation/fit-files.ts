@@ -23,7 +23,7 @@ import { planText } from './plan.js'
 
 export const planPath = (folder: string): string => join(folder, 'plan.json')
 export const evaluationPath = (folder: string): string => join(folder, 'evaluation.json')
-export const predictionsPath = (folder: string): string => join(folder, 'predictions.arrow')
+export const predictionsPath = (folder: string, dataset: string): string => join(folder, `predictions-${dataset}.arrow`)
 export const itemsPath = (folder: string, dataset: string): string => join(folder, `items-${dataset}.arrow`)
 export const fitsFolder = (folder: string): string => join(folder, 'fits')
 const factsPath = (folder: string, id: string): string => join(fitsFolder(folder), `${id}.json`)
@@ -66,7 +66,11 @@ export interface KeptFit {
 }
 
 /** One Arrow IPC file of one batch. */
-export function encodeColumns(columns: readonly (readonly [string, Data])[], rows: number, metadata: Map<string, string>): Uint8Array {
+export function encodeColumns(
+  columns: readonly (readonly [string, Data])[],
+  rows: number,
+  metadata: Map<string, string>,
+): Uint8Array {
   const fields = columns.map(([name, data]) => new Field(name, data.type, data.nullCount > 0))
   const schema = new Schema(fields, metadata)
   const children = columns.map(([, data]) => data)

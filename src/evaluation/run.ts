@@ -3,9 +3,9 @@ import { type Progress, silentProgress } from '../base/progress.js'
 import { createRandom } from '../base/random.js'
 import type { Trainer } from '../trainers/contract.js'
 import { getTrainer } from '../trainers/registry.js'
+import { executeFits, type FitRun } from './executor.js'
 import type { FitJob, FitTable } from './fit.js'
 import { type KeptFit, keepFit, openEvaluationFolder, readFit } from './fit-files.js'
-import { executeFits, type FitRun } from './executor.js'
 import { type GuardOptions, runGuards } from './guards.js'
 import { type Items, itemsFingerprint, itemsOf, trainingRows } from './items.js'
 import {
@@ -78,9 +78,13 @@ function join(plan: ComparisonPlan, tables: readonly ComparisonTable[]): Map<str
         itemsFingerprint(items) === dataset.fingerprint &&
         (planned.store === null || planned.store.planHash === input.store?.planHash)
       if (!same)
-        throw new Fc7Error('PLAN_TABLES', `The store behind "${planned.name}" is not the one the comparison was planned with.`, {
-          hint: 'Plan again, or give the stores in the same order.',
-        })
+        throw new Fc7Error(
+          'PLAN_TABLES',
+          `The store behind "${planned.name}" is not the one the comparison was planned with.`,
+          {
+            hint: 'Plan again, or give the stores in the same order.',
+          },
+        )
       return [planned.key, { input, items, dataset }]
     }),
   )
@@ -99,7 +103,10 @@ export function fitJob(
     const group = items.groups[item] ?? null
     const name = group === null ? `item ${item}` : `group ${group}`
     let unit = unitNames.get(name)
-    if (unit === undefined) unitNames.set(name, (unit = unitNames.size))
+    if (unit === undefined) {
+      unit = unitNames.size
+      unitNames.set(name, unit)
+    }
     return unit
   }
   const trainItems = limitedItems(fold.train, items.y, trainer.maxTrainItems, fit.seed)
@@ -141,7 +148,8 @@ export async function runComparison(plan: ComparisonPlan, options: RunOptions): 
     if (found) kept.set(fit.id, found)
   }
   const pending = plan.fits.filter((fit) => !kept.has(fit.id))
-  if (kept.size > 0 && pending.length > 0) progress.say(`${kept.size} of ${plan.fits.length} fits are finished already.`)
+  if (kept.size > 0 && pending.length > 0)
+    progress.say(`${kept.size} of ${plan.fits.length} fits are finished already.`)
   await fitPending(plan, pending, kept, joined, hash, options, progress)
   throwIfAborted(options.signal, 'The comparison')
   const inputs = plan.tables.map((table) => joined.get(table.key)!)

@@ -58,9 +58,7 @@ export const resultSchema = z.object({
   /** `[true class][predicted class]`, counts over all predictions. */
   confusion: z.array(z.array(count)),
   /** 15 bins of confidence; null for margins. */
-  calibration: z
-    .array(z.object({ from: real, to: real, rows: count, confidence: maybe, accuracy: maybe }))
-    .nullable(),
+  calibration: z.array(z.object({ from: real, to: real, rows: count, confidence: maybe, accuracy: maybe })).nullable(),
   /** Binary tasks with a known positive class. */
   operating: z
     .object({
@@ -206,9 +204,7 @@ export const evaluationSchema = z.object({
       dim: count,
       rows: count,
       strayViews: count,
-      store: z
-        .object({ path: z.string(), backbone: z.string(), planHash: z.string(), recipe: z.string() })
-        .nullable(),
+      store: z.object({ path: z.string(), backbone: z.string(), planHash: z.string(), recipe: z.string() }).nullable(),
     }),
   ),
   trainers: z.array(

@@ -3,7 +3,7 @@ import { createRandom } from '../base/random.js'
 import { compareEntries, friedmanOf } from './differences.js'
 import type { KeptFit } from './fit-files.js'
 import { bootstrapResamples, deviation, mean, percentileInterval, quantile } from './intervals.js'
-import { type MetricId, metricIds, metricSpec, PreparedOutcome, classScores } from './metric-list.js'
+import { classScores, type MetricId, metricIds, metricSpec, PreparedOutcome } from './metric-list.js'
 import { classMetrics } from './metrics.js'
 import { operatingPoint } from './operating.js'
 import { type Entry, entriesOf, outcomeOf, type TableInput } from './outcomes.js'
@@ -174,7 +174,9 @@ function permuted(plan: ComparisonPlan, prepared: PreparedOutcome, value: number
   const { outcome } = prepared
   const random = createRandom(plan.seed).fork('permutation')
   const sign = metricSpec(plan.metric).better === 'higher' ? 1 : -1
-  const starts = [...new Set(outcome.fit)].map((fit) => [outcome.fit.indexOf(fit), outcome.fit.lastIndexOf(fit) + 1] as const)
+  const starts = [...new Set(outcome.fit)].map(
+    (fit) => [outcome.fit.indexOf(fit), outcome.fit.lastIndexOf(fit) + 1] as const,
+  )
   const found: number[] = []
   for (let i = 0; i < shuffles; i++) {
     const truth = outcome.truth.slice()

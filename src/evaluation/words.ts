@@ -55,7 +55,8 @@ function datasetInWords(
   const against = own.filter((one) => of(one.better) === best)
   const beaten = against.filter((one) => one.holds)
   const open = against.filter((one) => !one.holds)
-  const say = (one: Difference): string => `${of(one.worse).title} (${figure(one.difference)}, ${probability(one.adjusted)})`
+  const say = (one: Difference): string =>
+    `${of(one.worse).title} (${figure(one.difference)}, ${probability(one.adjusted)})`
   if (against.length > 0) {
     const test = testNames[against[0]!.test]
     if (beaten.length > 0) sentences.push(`Its lead holds over ${list(beaten.map(say))}.`)

@@ -1,7 +1,7 @@
 import { openStore, readTable, readThumbs, type Store } from '../embeddings/store.js'
+import type { LoadedEvaluation } from '../evaluation/load.js'
 import { metricIds, metricSpec } from '../evaluation/metric-list.js'
 import type { Evaluation, Result } from '../evaluation/schema.js'
-import type { LoadedEvaluation } from '../evaluation/write.js'
 import type { ReportCandidate, ReportDataset, ReportFact, ReportInput, ReportOutcome, ReportValue } from './input.js'
 
 const percentMetrics = new Set(['accuracy', 'mean-class-accuracy', 'top-3', 'top-5'])
@@ -69,32 +69,28 @@ async function datasetOf(
   }
 }
 
-async function outcomeOf(loaded: LoadedEvaluation, result: Result, classes: number): Promise<ReportOutcome> {
-  const fits = await loaded.fitsOf(result.table, result.trainer)
+function outcomeOf(loaded: LoadedEvaluation, result: Result, classes: number): ReportOutcome {
+  const found = loaded.predictions.find(({ table, trainer }) => table === result.table && trainer === result.trainer)!
   // Repeats test a picture several times; the report shows each once, as the first repeat saw it.
   const seen = new Set<number>()
-  const rows: number[] = []
-  const predicted: number[] = []
-  const scores: number[] = []
-  let repeated = false
-  for (const fit of fits) {
-    fit.items.forEach((item, i) => {
-      if (seen.has(item)) {
-        repeated = true
-        return
-      }
-      seen.add(item)
-      rows.push(item)
-      predicted.push(fit.predicted[i]!)
-      for (let c = 0; c < classes; c++) scores.push(fit.scores[i * classes + c]!)
-    })
-  }
+  const kept = Array.from(found.item.keys()).filter((i) => {
+    const item = found.item[i]!
+    if (seen.has(item)) return false
+    seen.add(item)
+    return true
+  })
+  const scores = new Float32Array(kept.length * classes)
+  kept.forEach((i, at) => {
+    scores.set(found.scores.subarray(i * classes, (i + 1) * classes), at * classes)
+  })
   return {
-    rows: Int32Array.from(rows),
-    predicted: Int32Array.from(predicted),
-    scores: Float32Array.from(scores),
+    rows: Int32Array.from(kept, (i) => found.item[i]!),
+    predicted: Int32Array.from(kept, (i) => found.predicted[i]!),
+    scores,
     scoreKind: result.scoreKind,
-    ...(repeated ? { note: 'Each picture as it was predicted in the first repeat that tested it.' } : {}),
+    ...(kept.length < found.item.length
+      ? { note: 'Each picture as it was predicted in the first repeat that tested it.' }
+      : {}),
   }
 }
 
@@ -131,11 +127,7 @@ function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
   ]
 }
 
-async function candidateOf(
-  loaded: LoadedEvaluation,
-  result: Result,
-  datasets: readonly Dataset[],
-): Promise<ReportCandidate> {
+function candidateOf(loaded: LoadedEvaluation, result: Result, datasets: readonly Dataset[]): ReportCandidate {
   const dataset = datasets.findIndex(({ key }) => key === result.dataset)
   const { timing } = result
   const curve = result.curve.flatMap(({ trainRows, mean }) =>
@@ -147,7 +139,7 @@ async function candidateOf(
     dataset,
     baseline: false,
     metrics: metricsOf(result),
-    outcome: await outcomeOf(loaded, result, datasets[dataset]!.classes.length),
+    outcome: outcomeOf(loaded, result, datasets[dataset]!.classes.length),
     ...(curve.length > 0 ? { learningCurve: curve } : {}),
     facts: factsOf(loaded.evaluation, result),
     fitSeconds: timing.fitMs / 1000,
@@ -176,7 +168,7 @@ export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<Re
   const datasets: ReportDataset[] = []
   for (const dataset of evaluation.datasets) datasets.push(await datasetOf(loaded, dataset, stores))
   const candidates: ReportCandidate[] = []
-  for (const result of evaluation.results) candidates.push(await candidateOf(loaded, result, evaluation.datasets))
+  for (const result of evaluation.results) candidates.push(candidateOf(loaded, result, evaluation.datasets))
   candidates.push(...evaluation.datasets.map(majorityCandidate))
   const place = evaluation.datasets.map(({ key }) => new Map(loaded.items.get(key)!.ids.map((id, i) => [id, i])))
   const datasetIndex = (key: string): number => evaluation.datasets.findIndex((dataset) => dataset.key === key)
