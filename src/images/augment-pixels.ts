@@ -83,7 +83,7 @@ export function jitterColour({ data }: Pixels, change: ColourChange): void {
   // Half a level for rounding; grey stays where it is under the matrix, so the shift may be added after it.
   const shift = (1 - contrast) * mean * brightness + 0.5
   const m = colourMatrix(saturation, hueDegrees).map((value) => value * factor)
-  const clip = (value: number): number => (value < 0 ? 0 : value > 255 ? 255 : value)
+  const clip = (value: number): number => (value < 0 ? 0 : Math.min(value, 255))
   for (let i = 0; i < data.length; i += 3) {
     const [r, g, b] = [data[i]!, data[i + 1]!, data[i + 2]!]
     data[i] = clip(m[0]! * r + m[1]! * g + m[2]! * b + shift)
