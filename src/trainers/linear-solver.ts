@@ -103,7 +103,7 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
       const square = inner(direction, direction, b) - biasPart(direction, direction, b)
       return [0.5 * (inner(w, w, b) - biasPart(w, w, b)), linear, square]
     })
-    for (let i = 0, at = 0; at < z.length; i++) {
+    for (let _i = 0, at = 0; at < z.length; _i++) {
       for (let k = 0; k < columns; k++, at++) z[at]! += step[blocks === 1 ? 0 : k]! * dz[at]!
     }
     const moved = new Float64Array(w.length)

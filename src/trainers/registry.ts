@@ -3,10 +3,24 @@ import type { Trainer } from './contract.js'
 import { knn } from './knn.js'
 import { linearSvm } from './linear-svm.js'
 import { logistic } from './logistic.js'
+import { mlRandomForest } from './ml-random-forest.js'
+import { mlSvm } from './ml-svm.js'
+import { mlp } from './mlp.js'
 import { nearestMean } from './nearest-mean.js'
+import { extraTrees, randomForest } from './random-forest.js'
 
 /** Every trainer, in the order in which lists show them. */
-export const trainers: readonly Trainer[] = [linearSvm, logistic, knn, nearestMean]
+export const trainers: readonly Trainer[] = [
+  linearSvm,
+  logistic,
+  randomForest,
+  extraTrees,
+  mlp,
+  knn,
+  nearestMean,
+  mlSvm,
+  mlRandomForest,
+]
 
 /**
  * The trainer called `id`.

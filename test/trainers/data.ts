@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs'
+import { createRandom } from '../../src/base/random.js'
+import type { Matrix, TrainingSet } from '../../src/trainers/contract.js'
+import { pickRows } from '../../src/trainers/gemm.js'
+
+const read = (name: string): any =>
+  JSON.parse(readFileSync(new URL(`../fixtures/trainers/${name}`, import.meta.url), 'utf8'))
+
+/** What scikit-learn found on the same rows (test/fixtures/trainers/make_reference.py). */
+export const reference = read('reference.json')
+
+export interface Split {
+  readonly train: TrainingSet
+  readonly test: TrainingSet
+}
+
+export function takeRows(set: TrainingSet, rows: readonly number[]): TrainingSet {
+  return { x: pickRows(set.x, rows), y: Int32Array.from(rows, (i) => set.y[i]!), classes: set.classes }
+}
+
+/** Every third row, from the first, is held out, as in the generator. */
+function split(x: Float32Array, y: number[], classes: readonly string[]): Split {
+  const set = { x: { data: x, rows: y.length, cols: x.length / y.length }, y: Int32Array.from(y), classes }
+  const rows = [...y.keys()]
+  return {
+    train: takeRows(
+      set,
+      rows.filter((i) => i % 3 !== 0),
+    ),
+    test: takeRows(
+      set,
+      rows.filter((i) => i % 3 === 0),
+    ),
+  }
+}
+
+export function iris(): Split {
+  const { x, y, classes } = read('iris.json')
+  return split(Float32Array.from(x), y, classes)
+}
+
+export function digits(): Split {
+  const { x, y } = read('digits.json')
+  const bytes = Buffer.from(x, 'base64')
+  return split(
+    Float32Array.from(bytes, (v) => v / 16),
+    y,
+    [...'0123456789'],
+  )
+}
+
+/** Overlapping clusters after a ReLU, as embeddings look. */
+export function clusters(rows: number, cols: number, classes: number, seed = 1, spread = 1): TrainingSet {
+  const means = createRandom(`means/${cols}/${classes}`)
+  const centre = Float32Array.from({ length: classes * cols }, () => means.normal() * 0.7)
+  const random = createRandom(seed)
+  const y = Int32Array.from({ length: rows }, (_, i) => i % classes)
+  const data = new Float32Array(rows * cols)
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < cols; j++)
+      data[i * cols + j] = Math.max(0, centre[y[i]! * cols + j]! + spread * random.normal())
+  return { x: { data, rows, cols }, y, classes: Array.from({ length: classes }, (_, c) => `class ${c}`) }
+}
+
+export function accuracy(scores: Float32Array, y: Int32Array, classes: number): number {
+  let right = 0
+  for (let i = 0; i < y.length; i++) {
+    let best = 0
+    for (let c = 1; c < classes; c++) if (scores[i * classes + c]! > scores[i * classes + best]!) best = c
+    if (best === y[i]) right++
+  }
+  return right / y.length
+}
+
+export const matrix = (rows: readonly (readonly number[])[]): Matrix => ({
+  data: Float32Array.from(rows.flat()),
+  rows: rows.length,
+  cols: rows[0]!.length,
+})
+
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.NaN
+  let most = 0
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!))
+  return most
+}

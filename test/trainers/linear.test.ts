@@ -1,0 +1,80 @@
+import { describe, expect, it } from '@jest/globals'
+import type { Trainer, TrainingSet } from '../../src/trainers/contract.js'
+import type { LinearModel } from '../../src/trainers/linear-model.js'
+import { linearSvm } from '../../src/trainers/linear-svm.js'
+import { logistic } from '../../src/trainers/logistic.js'
+import { resolveParams } from '../../src/trainers/params.js'
+import { accuracy, clusters, digits, iris, largestDifference, reference, takeRows } from './data.js'
+
+const sets = { iris: iris(), digits: digits() }
+const fitted = (trainer: Trainer, set: TrainingSet, params: Record<string, string>): Promise<LinearModel> =>
+  trainer.fit(set, { params: resolveParams(trainer.params, params), seed: 0, threads: 1 }) as Promise<LinearModel>
+
+describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-learn on %s', (name) => {
+  const { train, test } = sets[name]
+  const classes = train.classes.length
+
+  it.each([
+    ['squared-hinge', 1e-2],
+    ['hinge', 2e-2],
+  ])('LinearSVC, %s', async (loss, tolerance) => {
+    const known = reference[name][`linear-svm:${loss}`]
+    const model = await fitted(linearSvm, train, { loss, tolerance: '1e-7', c: '1', iterations: '20000' })
+    expect(model.facts.objective as number).toBeCloseTo(known.objective, 2)
+    expect(largestDifference(model.parts.weights, known.coef.flat())).toBeLessThan(tolerance)
+    expect(largestDifference(model.parts.bias, known.intercept)).toBeLessThan(tolerance)
+    expect(accuracy(await model.scores(test.x), test.y, classes)).toBe(known.accuracy)
+  })
+
+  it('LogisticRegression', async () => {
+    const known = reference[name].logistic
+    const model = await fitted(logistic, train, { tolerance: '1e-9', c: '10', iterations: '20000' })
+    expect((model.facts.objective as number) / known.objective).toBeCloseTo(1, 6)
+    const proba = await model.scores(test.x)
+    expect(largestDifference(proba.subarray(0, 20 * classes), known.proba.flat())).toBeLessThan(1e-3)
+    expect(largestDifference(model.parts.weights, known.coef.flat())).toBeLessThan(1e-2)
+    expect(accuracy(proba, test.y, classes)).toBe(known.accuracy)
+  })
+
+  it('LogisticRegression with two classes', async () => {
+    const known = reference[name]['logistic:binary']
+    const rows = [...train.y.keys()].filter((i) => train.y[i]! < 2)
+    const two = { ...takeRows(train, rows), classes: train.classes.slice(0, 2) }
+    const model = await fitted(logistic, two, { tolerance: '1e-9', c: '10', iterations: '20000' })
+    const proba = await model.scores(takeRows(test, [...Array(20).keys()]).x)
+    expect(largestDifference(proba, known.proba.flat())).toBeLessThan(1e-3)
+  })
+})
+
+it('solves the same problem on the Gram matrix and on the rows', async () => {
+  // 60 × 300 goes to the Gram matrix; doubling every row, at half the cost, is the same problem and goes to the rows.
+  const few = clusters(60, 300, 3)
+  const rows = Array.from({ length: 60 * 12 }, (_, i) => i % 60)
+  const many = takeRows(few, rows)
+  for (const [trainer, c] of [
+    [linearSvm, 0.02],
+    [logistic, 0.1],
+  ] as const) {
+    const gram = await fitted(trainer, few, { c: String(c), tolerance: '1e-8' })
+    const primal = await fitted(trainer, many, { c: String(c / 12), tolerance: '1e-8' })
+    if (trainer === linearSvm)
+      expect([gram.facts.solver, primal.facts.solver]).toEqual(['L-BFGS on the Gram matrix', 'L-BFGS'])
+    expect((gram.facts.objective as number) / (primal.facts.objective as number)).toBeCloseTo(1, 6)
+    expect(largestDifference(gram.parts.weights, primal.parts.weights)).toBeLessThan(1e-3)
+  }
+})
+
+it('counts a row of weight 2 as two rows', async () => {
+  const set = clusters(40, 10, 2)
+  const doubled = takeRows(set, [...Array(40).keys(), ...Array(20).keys()])
+  const weighted = { ...set, weights: Float64Array.from({ length: 40 }, (_, i) => (i < 20 ? 2 : 1)) }
+  for (const [trainer, params] of [
+    [linearSvm, { tolerance: '1e-8' }],
+    [linearSvm, { tolerance: '1e-8', loss: 'hinge', iterations: '20000' }],
+    [logistic, { tolerance: '1e-8' }],
+  ] as const) {
+    const a = await fitted(trainer, doubled, params)
+    const b = await fitted(trainer, weighted, params)
+    expect(largestDifference(a.parts.weights, b.parts.weights)).toBeLessThan(2e-3)
+  }
+})
