@@ -44,7 +44,7 @@ async function run({ id, pixels, dims }: RunMessage): Promise<void> {
   )
 }
 
-port.on('message', async (message: ToWorker) => {
+async function handle(message: ToWorker): Promise<void> {
   try {
     if (message.kind === 'open') {
       session = await openSession(message.model, {
@@ -64,4 +64,11 @@ port.on('message', async (message: ToWorker) => {
   } catch (error) {
     fail(error, message.kind === 'run' ? message.id : undefined)
   }
+}
+
+// One message after another: `session.run` starts a turn of the event loop later than it is called, and a second message handled
+// in between would put its pixels into the staging buffer of the first.
+let last: Promise<void> = Promise.resolve()
+port.on('message', (message: ToWorker) => {
+  last = last.then(() => handle(message))
 })
