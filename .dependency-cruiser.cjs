@@ -28,7 +28,8 @@ module.exports = {
     ...direction,
     {
       name: 'no-circular',
-      severity: 'error',
+      // A warning only: the swc parser cannot tell type imports, which may go in circles, from the others.
+      severity: 'warn',
       from: { pathNot: 'generated' },
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },

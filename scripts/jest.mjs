@@ -17,6 +17,8 @@ const run = spawnSync(
     '--no-warnings',
     '--enable-source-maps',
     join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
+    // Threads of onnxruntime outlive their sessions, and jest would wait for them.
+    '--forceExit',
     '--json',
     `--outputFile=${results}`,
     ...rest,

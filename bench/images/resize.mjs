@@ -22,7 +22,10 @@ const files = readdirSync(folder, { recursive: true })
   .filter((name) => /\.jpe?g$/i.test(name))
   .sort()
 const step = Math.max(1, Math.floor(files.length / count))
-const pictures = files.filter((_, i) => i % step === 0).slice(0, count).map((name) => readFileSync(join(folder, name)))
+const pictures = files
+  .filter((_, i) => i % step === 0)
+  .slice(0, count)
+  .map((name) => readFileSync(join(folder, name)))
 
 async function milliseconds(work, inputs) {
   const started = performance.now()

@@ -5,14 +5,12 @@ export async function* mapOrdered<A, B>(
   map: (value: A) => Promise<B>,
 ): AsyncGenerator<B> {
   const waiting: Promise<B>[] = []
-  try {
-    for await (const value of source) {
-      waiting.push(map(value))
-      if (waiting.length >= ahead) yield await waiting.shift()!
-    }
-    while (waiting.length > 0) yield await waiting.shift()!
-  } finally {
-    // Left early: nobody will look at what is still under way.
-    for (const promise of waiting) promise.catch(() => {})
+  for await (const value of source) {
+    const promise = map(value)
+    // It may fail before its turn comes, or after everybody has left.
+    promise.catch(() => {})
+    waiting.push(promise)
+    if (waiting.length >= ahead) yield await waiting.shift()!
   }
+  while (waiting.length > 0) yield await waiting.shift()!
 }

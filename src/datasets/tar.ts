@@ -98,7 +98,7 @@ function parsePax(body: Buffer): { path?: string; size?: number } {
 export async function* tarEntries(reader: PartReader): AsyncGenerator<TarEntry> {
   let longName: string | undefined
   let pax: { path?: string; size?: number } = {}
-  for (let at = 0; at + block <= reader.size; ) {
+  for (let at = 0; at < reader.size; ) {
     const header = await reader.read(at, block)
     if (header.every((byte) => byte === 0)) return
     if (!checksumFits(header)) throw new TarError('the archive is damaged (a header’s checksum is wrong)')

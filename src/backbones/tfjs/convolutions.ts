@@ -78,8 +78,9 @@ function depthwise(context: LayerContext): {
   const kernel = pairField(layer, 'kernel_size')
   const strides = pairField(layer, 'strides', [1, 1])
   const dilations = pairField(layer, 'dilation_rate', [1, 1])
-  const multiplier = wholeField(layer, 'depth_multiplier', 1)
   const weight = context.weight('depthwise_kernel')
+  // The weight tells it: TensorFlow.js writes separable layers with a wrong or no depth_multiplier.
+  const multiplier = weight.shape.at(-1) ?? 1
   needShape(context, weight, [...kernel, channels, multiplier])
   const outputs = channels * multiplier
   const weights = graph.initializer(

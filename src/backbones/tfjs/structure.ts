@@ -145,7 +145,8 @@ const reshape: LayerRule = (context) => {
   const { layer, graph } = context
   const input = onlyInput(context)
   const size = knownSize(context, input)
-  const target = fieldOf(layer, 'target_shape', z.array(z.int().min(-1)).min(1).max(3))
+  // TensorFlow.js writes null where Keras writes -1.
+  const target = fieldOf(layer, 'target_shape', z.array(z.int().min(-1).nullable()).min(1).max(3)).map((n) => n ?? -1)
   const rest = target.filter((n) => n !== -1).reduce((product, n) => product * n, 1)
   const shape = target.map((n) => (n === -1 ? size / rest : n))
   if (target.filter((n) => n === -1).length > 1 || shape.reduce((product, n) => product * n, 1) !== size)
