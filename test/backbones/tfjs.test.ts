@@ -159,7 +159,7 @@ const cases: [string, Chain][] = [
   ['ReLU up to 6', on(conv({ kernelSize: 7 }), L.reLU({ maxValue: 6 }))],
   ['LeakyReLU', on(conv(), L.leakyReLU({ alpha: 0.2 }))],
   ['ELU', on(conv(), L.elu())],
-  ['Softmax', on(L.flatten(), L.softmax())],
+  ['Softmax', on(L.flatten(), L.softmax({ axis: 3 }))],
   ['PReLU, a slope for each channel', on(conv(), L.prelu({ sharedAxes: [1, 2] }))],
   ...[
     'relu',
