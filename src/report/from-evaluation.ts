@@ -1,250 +1,342 @@
-import { openStore, readTable, readThumbs, type Store } from '../embeddings/store.js'
-import type { LoadedEvaluation } from '../evaluation/load.js'
-import { metricIds, metricSpec } from '../evaluation/metric-list.js'
-import type { Evaluation, Result } from '../evaluation/schema.js'
-import type { ReportCandidate, ReportDataset, ReportFact, ReportInput, ReportOutcome, ReportValue } from './input.js'
+import { Fc7Error } from '../base/errors.js'
+import { openStore, readTable, readThumbs } from '../embeddings/store.js'
+import type { EvaluatedItems, LoadedEvaluation, Predictions } from '../evaluation/load.js'
+import { metricSpecs } from '../evaluation/metric-list.js'
+import type { Difference, Evaluation, Result } from '../evaluation/schema.js'
+import { formatP, formatSeconds, formatValue } from './format.js'
+import type {
+  ReportCandidate,
+  ReportDataset,
+  ReportFact,
+  ReportInput,
+  ReportMetric,
+  ReportOutcome,
+  ReportValue,
+} from './input.js'
 
-const percentMetrics = new Set(['accuracy', 'mean-class-accuracy', 'top-3', 'top-5'])
-/** Pictures the map places at most; a class-blind even draw of more. */
-const maxMapRows = 3000
-
-type Dataset = Evaluation['datasets'][number]
-
-const testNames: Readonly<Record<string, string>> = {
-  'mcnemar-mid-p': "McNemar's test (mid-p), Holm-adjusted",
-  'corrected-resampled-t': 'corrected resampled t-test, Holm-adjusted',
-  'paired-bootstrap': 'paired bootstrap, Holm-adjusted',
+/** Metrics that are shares and print as percentages. */
+const shares = new Set(['accuracy', 'mean-class-accuracy', 'macro-f1', 'weighted-f1', 'top-3', 'top-5'])
+const testTitles: Record<Difference['test'], string> = {
+  'mcnemar-mid-p': 'McNemar, mid-p',
+  'corrected-resampled-t': 'corrected resampled t',
+  'paired-bootstrap': 'paired bootstrap',
+  none: 'not tested',
 }
 
-const candidateId = (table: string, trainer: string): string => `${table}/${trainer}`
+const idOf = (side: { readonly table: string; readonly trainer: string }): string =>
+  JSON.stringify([side.table, side.trainer])
 
-/** Stores that are still where they were and still the same; the report does without the others' pictures. */
-async function storesOf(evaluation: Evaluation): Promise<Map<string, Store>> {
-  const stores = new Map<string, Store>()
-  for (const table of evaluation.tables) {
-    if (!table.store) continue
-    const store = await openStore(table.store.path).catch(() => undefined)
-    if (store?.planHash === table.store.planHash) stores.set(table.key, store)
+/**
+ * The report's input from an evaluation and the stores that it names. A store that is gone or damaged costs the pictures and
+ * the map, and the report says so; everything else comes from the evaluation itself.
+ */
+export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<ReportInput> {
+  const { evaluation } = loaded
+  const missing: string[] = []
+  const datasets: ReportDataset[] = []
+  for (const dataset of evaluation.datasets) datasets.push(await datasetOf(loaded, dataset, missing))
+  const format = (id: string): ReportMetric['format'] => (shares.has(id) ? 'percent' : 'number')
+  const names = evaluation.datasets.map(({ name }) => name)
+  return {
+    title: `${names.join(', ')}: ${evaluation.trainers.length} trainer${evaluation.trainers.length === 1 ? '' : 's'} compared`,
+    ...(evaluation.provenance.created === null ? {} : { created: evaluation.provenance.created }),
+    datasets,
+    candidates: [
+      ...evaluation.results.map((result, at) => candidateOf(loaded, result, loaded.predictions[at]!)),
+      ...evaluation.datasets.map(majorityOf),
+    ],
+    primaryMetric: evaluation.metric,
+    metrics: metricSpecs
+      .filter(({ id }) => id === evaluation.metric || evaluation.results.some((r) => r.metrics[id].value !== null))
+      .map(({ id, title, better }) => ({ id, title, higherIsBetter: better === 'higher', format: format(id) })),
+    comparisons: evaluation.differences
+      .filter(({ p }) => p !== null)
+      .map((one) => ({
+        a: idOf(one.better),
+        b: idOf(one.worse),
+        metric: evaluation.metric,
+        // The record's difference is never negative in the metric's own sense; the report's is plainly a − b.
+        ...signed(one, metricSpecs.find(({ id }) => id === evaluation.metric)!.better === 'lower'),
+        p: one.p!,
+        pAdjusted: one.adjusted ?? one.p!,
+        holds: one.holds,
+        test: testTitles[one.test],
+      })),
+    testName: 'Each pair on the same pictures; p adjusted after Holm within a data set; a difference holds below 0.05',
+    sentences: evaluation.words,
+    protocol: evaluation.datasets.map(({ name, protocolText }) =>
+      names.length > 1 ? `${name}: ${protocolText}` : protocolText,
+    ),
+    warnings: [
+      ...(evaluation.guards?.warnings ?? []).map(({ text }) => ({ level: 'warning' as const, text })),
+      ...missing.map((text) => ({ level: 'note' as const, text })),
+    ],
+    ...guardsOf(loaded),
+    provenance: provenanceOf(evaluation),
   }
-  return stores
+}
+
+function signed(one: Difference, lowerIsBetter: boolean): { difference: number; low?: number; high?: number } {
+  const { difference, low, high } = one
+  if (low === null || high === null) return { difference: lowerIsBetter ? -difference : difference }
+  return lowerIsBetter ? { difference: -difference, low: -high, high: -low } : { difference, low, high }
 }
 
 async function datasetOf(
-  loaded: LoadedEvaluation,
-  dataset: Dataset,
-  stores: ReadonlyMap<string, Store>,
+  { evaluation, items }: LoadedEvaluation,
+  dataset: Evaluation['datasets'][number],
+  missing: string[],
 ): Promise<ReportDataset> {
-  const { ids, paths, y } = loaded.items.get(dataset.key)!
-  const common = {
+  const own = items.get(dataset.key)!
+  const table = tableOfBest(evaluation, dataset.key)
+  const pictures = await fromStore(table, own, missing)
+  return {
     name: dataset.name,
     classes: dataset.classes.map(({ label }) => label),
-    ids: paths,
-    labels: y,
-    ...(dataset.positive ? { positive: dataset.positive.label } : {}),
-  }
-  // The best result's table is the one whose map and thumbnails are shown.
-  const best = loaded.evaluation.results.find((result) => result.dataset === dataset.key && stores.has(result.table))
-  const table = loaded.evaluation.tables.find(({ key }) => key === best?.table)
-  const store = table && stores.get(table.key)
-  if (!store || !table) return { ...common, thumbnails: new Map() }
-  const byId = await readThumbs(store)
-  const thumbnails = new Map(
-    ids.flatMap((id, i) => (byId.get(id)?.webp.length ? [[paths[i]!, byId.get(id)!.webp] as const] : [])),
-  )
-  const embeddings = await readTable(store, table.layer)
-  const rowOf = new Map(embeddings.ids.flatMap((id, row) => (embeddings.views[row] === 0 ? [[id, row] as const] : [])))
-  const step = Math.max(1, ids.length / maxMapRows)
-  const chosen = Array.from({ length: Math.min(ids.length, maxMapRows) }, (_, i) => Math.floor(i * step)).filter((i) =>
-    rowOf.has(ids[i]!),
-  )
-  const data = new Float32Array(chosen.length * embeddings.dim)
-  chosen.forEach((item, i) => {
-    const row = rowOf.get(ids[item]!)!
-    data.set(embeddings.x.subarray(row * embeddings.dim, (row + 1) * embeddings.dim), i * embeddings.dim)
-  })
-  return {
-    ...common,
-    thumbnails,
-    embedding: { title: table.name, rows: Int32Array.from(chosen), data, cols: embeddings.dim },
+    ids: own.ids,
+    labels: own.y,
+    ...(dataset.positive === null ? {} : { positive: dataset.positive.label }),
+    ...pictures,
   }
 }
 
-function outcomeOf(loaded: LoadedEvaluation, result: Result, classes: number): ReportOutcome {
-  const found = loaded.predictions.find(({ table, trainer }) => table === result.table && trainer === result.trainer)!
-  // Repeats test a picture several times; the report shows each once, as the first repeat saw it.
-  const seen = new Set<number>()
-  const kept = Array.from(found.item.keys()).filter((i) => {
-    const item = found.item[i]!
-    if (seen.has(item)) return false
-    seen.add(item)
-    return true
-  })
-  const scores = new Float32Array(kept.length * classes)
-  kept.forEach((i, at) => {
-    scores.set(found.scores.subarray(i * classes, (i + 1) * classes), at * classes)
-  })
-  return {
-    rows: Int32Array.from(kept, (i) => found.item[i]!),
-    predicted: Int32Array.from(kept, (i) => found.predicted[i]!),
-    scores,
-    scoreKind: result.scoreKind,
-    ...(kept.length < found.item.length
-      ? { note: 'Each picture as it was predicted in the first repeat that tested it.' }
-      : {}),
+/** The table of the best result: its layer is mapped and its store gives the thumbnails. */
+function tableOfBest(evaluation: Evaluation, dataset: string): Evaluation['tables'][number] | undefined {
+  const best = evaluation.results.find((result) => result.dataset === dataset)
+  return evaluation.tables.find(({ key }) => key === best?.table)
+}
+
+async function fromStore(
+  table: Evaluation['tables'][number] | undefined,
+  items: EvaluatedItems,
+  missing: string[],
+): Promise<Pick<ReportDataset, 'thumbnails' | 'embedding'>> {
+  if (!table?.store) return { thumbnails: new Map() }
+  try {
+    const store = await openStore(table.store.path)
+    if (store.planHash !== table.store.planHash) {
+      missing.push(`The store ${table.store.path} has changed since the comparison: there are no pictures and no map.`)
+      return { thumbnails: new Map() }
+    }
+    const thumbs = await readThumbs(store)
+    const read = await readTable(store, table.layer)
+    const place = new Map(items.ids.map((id, i) => [id, i]))
+    const rows: number[] = []
+    const from: number[] = []
+    read.ids.forEach((id, row) => {
+      const item = place.get(id)
+      if (read.views[row] !== 0 || item === undefined) return
+      rows.push(item)
+      from.push(row)
+    })
+    const data = new Float32Array(rows.length * read.dim)
+    from.forEach((row, i) => {
+      data.set(read.x.subarray(row * read.dim, (row + 1) * read.dim), i * read.dim)
+    })
+    if (thumbs.size === 0) missing.push(`The store ${table.store.path} holds no thumbnails.`)
+    return {
+      thumbnails: new Map([...thumbs].map(([id, { webp }]) => [id, webp])),
+      embedding: {
+        title: `${table.store.backbone}, layer ${table.layer}`,
+        rows: Int32Array.from(rows),
+        data,
+        cols: read.dim,
+      },
+    }
+  } catch (error) {
+    if (!(error instanceof Fc7Error)) throw error
+    missing.push(`There are no pictures and no map: ${error.message}`)
+    return { thumbnails: new Map() }
   }
 }
 
-function metricsOf(result: Result): ReportValue[] {
-  return metricIds.flatMap((metric) => {
-    const { value, low, high } = result.metrics[metric]
-    return value === null
-      ? []
-      : [{ metric, value, ...(low === null ? {} : { low }), ...(high === null ? {} : { high }) }]
+function candidateOf({ evaluation }: LoadedEvaluation, result: Result, predictions: Predictions): ReportCandidate {
+  const dataset = evaluation.datasets.findIndex(({ key }) => key === result.dataset)
+  const metrics = metricSpecs.flatMap(({ id }): ReportValue[] => {
+    const { value, low, high } = result.metrics[id]
+    if (value === null) return []
+    return [{ metric: id, value, ...(low === null || high === null ? {} : { low, high }) }]
   })
-}
-
-const show = (value: string | number | boolean): string =>
-  typeof value === 'number' && !Number.isInteger(value) ? value.toPrecision(4) : String(value)
-
-function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
-  const trainer = evaluation.trainers.find(({ key }) => key === result.trainer)!
-  const [fit] = result.fits
-  return [
-    { name: 'preprocessing', value: trainer.preprocess },
-    ...(trainer.maxTrainItems === null || !result.limited
-      ? []
-      : [{ name: 'training pictures', value: `${trainer.maxTrainItems} only: this trainer cannot take more` }]),
-    ...(fit?.params.map(([name, value]) => ({ name, value: show(value) })) ?? []),
-    ...(trainer.tune
-      ? [
-          {
-            name: 'search',
-            value: `${trainer.tune.search}, ${trainer.tune.candidates} candidates, ${trainer.tune.innerFolds} inner folds`,
-          },
-        ]
-      : []),
-    ...(fit?.facts.map(([name, value]) => ({ name, value: show(value) })) ?? []),
-  ]
-}
-
-function candidateOf(loaded: LoadedEvaluation, result: Result, datasets: readonly Dataset[]): ReportCandidate {
-  const dataset = datasets.findIndex(({ key }) => key === result.dataset)
+  const curve = result.curve.flatMap(({ trainRows, mean, values }) => {
+    if (mean === null) return []
+    const known = values.filter((value) => value !== null)
+    return [{ rows: trainRows, value: mean, low: Math.min(mean, ...known), high: Math.max(mean, ...known) }]
+  })
   const { timing } = result
-  const curve = result.curve.flatMap(({ trainRows, mean }) =>
-    mean === null ? [] : [{ rows: Math.round(trainRows), value: mean }],
-  )
   return {
-    id: candidateId(result.table, result.trainer),
+    id: idOf(result),
     title: result.title,
     dataset,
     baseline: false,
-    metrics: metricsOf(result),
-    outcome: outcomeOf(loaded, result, datasets[dataset]!.classes.length),
-    ...(curve.length > 0 ? { learningCurve: curve } : {}),
-    facts: factsOf(loaded.evaluation, result),
+    metrics,
+    outcome: outcomeOf(result, predictions, evaluation.datasets[dataset]!.classes.length),
+    ...(curve.length > 1 ? { learningCurve: curve } : {}),
+    facts: factsOf(evaluation, result),
     fitSeconds: timing.fitMs / 1000,
     predictSeconds: (timing.predictMsPerItem * result.predictions) / 1000,
-    modelBytes: timing.modelBytes,
-    peakBytes: timing.peakMemoryBytes,
+    modelBytes: Math.round(timing.modelBytes),
+    peakBytes: Math.round(timing.peakMemoryBytes),
   }
 }
 
-const majorityCandidate = (dataset: Dataset, d: number): ReportCandidate => ({
-  id: `majority/${dataset.key}`,
-  title: `always "${dataset.majority.label}"`,
-  dataset: d,
-  baseline: true,
-  metrics: [
-    { metric: 'accuracy', value: dataset.majority.accuracy },
-    { metric: 'mean-class-accuracy', value: dataset.majority.meanClassAccuracy },
-  ],
-  facts: [],
-})
-
-/** Fills a report from an evaluation; pictures and map come from the stores that it names, where they still are. */
-export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<ReportInput> {
-  const { evaluation } = loaded
-  const stores = await storesOf(evaluation)
-  const datasets: ReportDataset[] = []
-  for (const dataset of evaluation.datasets) datasets.push(await datasetOf(loaded, dataset, stores))
-  const candidates: ReportCandidate[] = []
-  for (const result of evaluation.results) candidates.push(candidateOf(loaded, result, evaluation.datasets))
-  candidates.push(...evaluation.datasets.map(majorityCandidate))
-  const place = evaluation.datasets.map(({ key }) => new Map(loaded.items.get(key)!.ids.map((id, i) => [id, i])))
-  const datasetIndex = (key: string): number => evaluation.datasets.findIndex((dataset) => dataset.key === key)
-  const tests = [
-    ...new Set(evaluation.differences.map(({ test }) => testNames[test]).filter((name) => name !== undefined)),
-  ]
-  const sign = metricSpec(evaluation.metric).better === 'higher' ? 1 : -1
+/** One prediction a picture: the first there is, which is the first repeat's. */
+function outcomeOf(result: Result, predictions: Predictions, classes: number): ReportOutcome {
+  const seen = new Set<number>()
+  const first: number[] = []
+  predictions.item.forEach((item, i) => {
+    if (seen.has(item)) return
+    seen.add(item)
+    first.push(i)
+  })
+  const scores = new Float32Array(first.length * classes)
+  first.forEach((from, to) => {
+    scores.set(predictions.scores.subarray(from * classes, (from + 1) * classes), to * classes)
+  })
+  const several = predictions.item.length > first.length
   return {
-    title: evaluation.datasets.map(({ name }) => name).join(', '),
-    ...(evaluation.provenance.created ? { created: evaluation.provenance.created } : {}),
-    datasets,
-    candidates,
-    primaryMetric: evaluation.metric,
-    metrics: metricIds.map((id) => {
-      const { title, better } = metricSpec(id)
-      return { id, title, higherIsBetter: better === 'higher', format: percentMetrics.has(id) ? 'percent' : 'number' }
-    }),
-    comparisons: evaluation.differences.flatMap((one) =>
-      one.p === null || one.adjusted === null
+    rows: Int32Array.from(first, (i) => predictions.item[i]!),
+    predicted: Int32Array.from(first, (i) => predictions.predicted[i]!),
+    scores,
+    scoreKind: result.scoreKind,
+    ...(several ? { note: "each picture's first test; the ranking counts all repeats" } : {}),
+  }
+}
+
+function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
+  const trainer = evaluation.trainers.find(({ key }) => key === result.trainer)
+  const table = evaluation.tables.find(({ key }) => key === result.table)
+  const facts: ReportFact[] = []
+  if (table) facts.push({ name: 'embeddings', value: `${table.name}, layer ${table.layer}, ${table.dim} values` })
+  if (trainer) {
+    facts.push({ name: 'preprocessing', value: trainer.preprocess })
+    if (trainer.params.length > 0) facts.push({ name: 'parameters', value: paramText(trainer.params) })
+    if (trainer.tune) {
+      facts.push({
+        name: 'tuned',
+        value: `${trainer.tune.search} over ${trainer.tune.candidates} candidates, ${trainer.tune.innerFolds} inner folds`,
+      })
+    }
+    if (trainer.calibrate !== null) facts.push({ name: 'calibrated', value: trainer.calibrate })
+  }
+  const tuned = result.fits.filter(({ trials }) => trials.length > 0)
+  if (tuned.length > 0) {
+    const counts = new Map<string, number>()
+    for (const { params } of tuned) counts.set(paramText(params), (counts.get(paramText(params)) ?? 0) + 1)
+    const said = [...counts].sort((a, b) => b[1] - a[1]).map(([text, n]) => `${text} (${n} of ${tuned.length})`)
+    facts.push({ name: 'chosen', value: said.join('; ') })
+  }
+  if (result.limited) facts.push({ name: 'limited', value: `trained on at most ${trainer?.maxTrainItems} pictures` })
+  const { permutation, operating } = result
+  if (permutation.mean !== null) {
+    facts.push({
+      name: 'shuffled labels',
+      value: `mean ${permutation.mean.toFixed(3)} over ${permutation.shuffles} shuffles${permutation.p === null ? '' : `, p ${formatP(permutation.p)}`}`,
+    })
+  }
+  if (operating) {
+    const share = (name: string, one: typeof operating.sensitivity): ReportFact => ({
+      name,
+      value: `${formatValue(one.value ?? Number.NaN, 'percent')} (${one.hits} of ${one.rows}; ${formatValue(one.wilson.low, 'percent', false)}–${formatValue(one.wilson.high, 'percent')})`,
+    })
+    facts.push({ name: 'threshold', value: operating.threshold.toFixed(4) })
+    facts.push(share('sensitivity', operating.sensitivity), share('specificity', operating.specificity))
+    facts.push(share('positive predictive value', operating.positivePredictive))
+    facts.push(share('negative predictive value', operating.negativePredictive))
+  }
+  if (result.timing.tuneMs > 0) facts.push({ name: 'search time', value: formatSeconds(result.timing.tuneMs / 1000) })
+  const [only] = result.fits
+  if (result.fits.length === 1 && only) {
+    for (const [name, value] of only.facts) facts.push({ name, value: String(value) })
+  }
+  return facts
+}
+
+function paramText(params: readonly (readonly [string, unknown])[]): string {
+  return params.map(([name, value]) => `${name}=${value}`).join(', ')
+}
+
+function majorityOf({ key, majority }: Evaluation['datasets'][number], dataset: number): ReportCandidate {
+  return {
+    id: JSON.stringify(['majority', key]),
+    title: `always ${majority.label}`,
+    dataset,
+    baseline: true,
+    metrics: [
+      { metric: 'accuracy', value: majority.accuracy },
+      { metric: 'mean-class-accuracy', value: majority.meanClassAccuracy },
+    ],
+    facts: [],
+  }
+}
+
+function guardsOf({
+  evaluation,
+  items,
+}: LoadedEvaluation): Pick<ReportInput, 'suspects' | 'duplicates' | 'duplicateRule'> {
+  const guards = evaluation.guards
+  if (guards === null) return { suspects: [], duplicates: [] }
+  const place = (key: string): ReadonlyMap<string, number> =>
+    new Map(items.get(key)?.ids.map((id, row) => [id, row]) ?? [])
+  const dataset = (key: string): number => evaluation.datasets.findIndex((one) => one.key === key)
+  const suspects = guards.suspects.flatMap((found) => {
+    const rows = place(found.dataset)
+    const at = dataset(found.dataset)
+    return found.items.flatMap(({ id, suggested, own, other }) => {
+      const row = rows.get(id)
+      const label = evaluation.datasets[at]?.classes.findIndex((one) => one.label === suggested) ?? -1
+      return row === undefined || label < 0
         ? []
-        : [
-            {
-              a: candidateId(one.better.table, one.better.trainer),
-              b: candidateId(one.worse.table, one.worse.trainer),
-              metric: evaluation.metric,
-              difference: sign * Math.abs(one.difference),
-              ...(one.low === null ? {} : { low: one.low }),
-              ...(one.high === null ? {} : { high: one.high }),
-              p: one.p,
-              pAdjusted: one.adjusted,
-              holds: one.holds,
-              test: testNames[one.test] ?? one.test,
-            },
-          ],
-    ),
-    ...(tests.length > 0 ? { testName: tests.join('; ') } : {}),
-    sentences: evaluation.words,
-    protocol: evaluation.datasets.map((dataset) => `${dataset.name}: ${dataset.protocolText}`),
-    warnings: (evaluation.guards?.warnings ?? []).map(({ code, text }) => ({
-      level: code === 'POSITIVE_INFERRED' || code === 'UNLABELLED' ? 'note' : 'warning',
-      text,
-    })),
-    suspects: (evaluation.guards?.suspects ?? []).flatMap(({ dataset, items }) => {
-      const d = datasetIndex(dataset)
-      const { classes } = evaluation.datasets[d]!
-      return items.map(({ id, suggested, own, other }) => ({
-        dataset: d,
-        row: place[d]!.get(id)!,
-        suggested: classes.findIndex(({ label }) => label === suggested),
-        score: other - own,
-      }))
-    }),
-    duplicates: (evaluation.guards?.duplicates ?? []).flatMap(({ dataset, pairs }) => {
-      const d = datasetIndex(dataset)
-      return pairs.map(({ a, b, cosine, distance, across }) => ({
-        dataset: d,
-        a: place[d]!.get(a)!,
-        b: place[d]!.get(b)!,
-        ...(cosine === null ? {} : { cosine }),
-        ...(distance === null ? {} : { bits: distance }),
-        where: across ? 'across a split' : 'on one side',
-      }))
-    }),
-    ...(evaluation.guards?.duplicates[0] ? { duplicateRule: evaluation.guards.duplicates[0].rule } : {}),
-    provenance: {
-      ...(evaluation.provenance.command ? { command: evaluation.provenance.command } : {}),
-      seed: String(evaluation.seed),
-      versions: evaluation.provenance.versions.map(([name, value]) => ({ name, value })),
-      hashes: [
-        { name: 'comparison plan', value: evaluation.plan },
-        ...evaluation.tables.flatMap((table) =>
-          table.store ? [{ name: `store of ${table.name}`, value: table.store.planHash }] : [],
-        ),
-        ...evaluation.datasets.map((dataset) => ({ name: `pictures of ${dataset.name}`, value: dataset.fingerprint })),
-      ],
-      machine: evaluation.provenance.machine.map(([name, value]) => ({ name, value: String(value) })),
-    },
+        : [{ dataset: at, row, suggested: label, score: (1 + other - own) / 2 }]
+    })
+  })
+  // Two tables of one data set find the same pairs: each pair once.
+  const seen = new Set<string>()
+  const duplicates = guards.duplicates.flatMap((found) => {
+    const rows = place(found.dataset)
+    return found.pairs.flatMap(({ a, b, cosine, distance, across }) => {
+      const [first, second] = [rows.get(a), rows.get(b)]
+      const key = JSON.stringify([found.dataset, a, b])
+      if (first === undefined || second === undefined || seen.has(key)) return []
+      seen.add(key)
+      return [
+        {
+          dataset: dataset(found.dataset),
+          a: first,
+          b: second,
+          ...(cosine === null ? {} : { cosine }),
+          ...(distance === null ? {} : { bits: distance }),
+          where: across ? 'across folds' : 'on one side of every fold',
+        },
+      ]
+    })
+  })
+  const rule = guards.duplicates[0]?.rule
+  return { suspects: onePerPicture(suspects), duplicates, ...(rule === undefined ? {} : { duplicateRule: rule }) }
+}
+
+function onePerPicture<T extends { dataset: number; row: number; score: number }>(suspects: readonly T[]): T[] {
+  const best = new Map<string, T>()
+  for (const one of suspects) {
+    const key = `${one.dataset}/${one.row}`
+    const held = best.get(key)
+    if (held === undefined || held.score < one.score) best.set(key, one)
+  }
+  return [...best.values()]
+}
+
+function provenanceOf(evaluation: Evaluation): ReportInput['provenance'] {
+  const { command, versions, machine } = evaluation.provenance
+  return {
+    ...(command === null ? {} : { command }),
+    seed: String(evaluation.seed),
+    versions: versions.map(([name, value]) => ({ name, value })),
+    hashes: [
+      { name: 'plan of the comparison', value: evaluation.plan },
+      ...evaluation.datasets.map(({ name, fingerprint }) => ({ name: `data set ${name}`, value: fingerprint })),
+      ...evaluation.tables.flatMap(({ store }) =>
+        store ? [{ name: `store of ${store.backbone} (${store.recipe})`, value: store.planHash }] : [],
+      ),
+    ],
+    machine: machine.map(([name, value]) => ({ name, value: String(value) })),
   }
 }

@@ -7,7 +7,7 @@ function valueIn(entry: RankedRecord, metric: string) {
   return entry.values.find((value) => value.metric === metric)
 }
 
-/** Best first by the primary metric; baselines stand among the others but get no rank. Ties keep the order given. */
+/** Data set by data set, best first by the primary metric; baselines stand among the others but get no rank. Ties keep the order given. */
 export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
   const sign = metric.higherIsBetter ? 1 : -1
   const key = (candidate: ReportInput['candidates'][number]): number => {
@@ -15,13 +15,17 @@ export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
     return value === undefined || Number.isNaN(value) ? Number.NEGATIVE_INFINITY : sign * value
   }
   const titles = displayNames(input.candidates.map((candidate) => candidate.title))
-  let next = 1
+  const next = new Map<number, number>()
+  const nextRank = (dataset: number): number => {
+    next.set(dataset, (next.get(dataset) ?? 0) + 1)
+    return next.get(dataset)!
+  }
   return input.candidates
     .map((candidate, at) => ({ candidate, at, key: key(candidate) }))
-    .sort((a, b) => (a.key === b.key ? a.at - b.at : b.key - a.key))
+    .sort((a, b) => a.candidate.dataset - b.candidate.dataset || (a.key === b.key ? a.at - b.at : b.key - a.key))
     .map(
       ({ candidate, at }): RankedRecord => ({
-        ...(candidate.baseline ? {} : { rank: next++ }),
+        ...(candidate.baseline ? {} : { rank: nextRank(candidate.dataset) }),
         id: candidate.id,
         title: titles[at]!,
         dataset: candidate.dataset,
@@ -36,14 +40,35 @@ export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
     )
 }
 
-/** The winner in words, and whether it is one: its lead over every other candidate must hold in the tests given. */
+/**
+ * The winner in words, and whether it is one: its lead over every other candidate must hold in the tests given. Where the
+ * evaluation says it in sentences, those follow the headline; of several data sets each gets its own.
+ */
 export function judge(input: ReportInput, ranking: readonly RankedRecord[], metric: ReportMetric): Verdict {
   const given = input.sentences.map(visible)
+  const each = input.datasets.map((dataset, at) => ({
+    name: visible(dataset.name),
+    verdict: judgeOne(
+      input,
+      ranking.filter((entry) => entry.dataset === at),
+      metric,
+    ),
+  }))
+  const only = each[0]?.verdict
+  if (each.length === 1 && only) return given.length === 0 ? only : { ...only, sentences: given }
+  return {
+    kind: each.length > 0 && each.every(({ verdict }) => verdict.kind === 'winner') ? 'winner' : 'tie',
+    headline: each.map(({ name, verdict }) => `On ${name}: ${verdict.headline}`).join(' '),
+    sentences: given.length > 0 ? given : each.flatMap(({ verdict }) => verdict.sentences),
+  }
+}
+
+function judgeOne(input: ReportInput, ranking: readonly RankedRecord[], metric: ReportMetric): Verdict {
   const real = ranking.filter((entry) => !entry.baseline)
   const best = real[0]
   const top = best && valueIn(best, metric.id)
   if (best === undefined || top === undefined) {
-    return { kind: 'empty', headline: 'There is nothing to rank yet.', sentences: given }
+    return { kind: 'empty', headline: 'There is nothing to rank yet.', sentences: [] }
   }
   const said = `${formatValue(top.value, metric.format)}`
   const range =
@@ -58,7 +83,7 @@ export function judge(input: ReportInput, ranking: readonly RankedRecord[], metr
     return {
       kind: 'single',
       headline: measured,
-      sentences: [...against, 'Nothing else was compared, so this names no winner.', ...given],
+      sentences: [...against, 'Nothing else was compared, so this names no winner.'],
     }
   }
   const pairs = others.map((other) => ({ other, found: comparisonOf(input, best.id, other.id, metric) }))
@@ -67,7 +92,7 @@ export function judge(input: ReportInput, ranking: readonly RankedRecord[], metr
     return {
       kind: 'untested',
       headline: `${best.title} comes out first, untested.`,
-      sentences: [measured, ...against, 'No significance test was run, so the order may be chance.', ...given],
+      sentences: [measured, ...against, 'No significance test was run, so the order may be chance.'],
     }
   }
   const apart = tested.filter(({ found }) => found!.holds && found!.difference * (metric.higherIsBetter ? 1 : -1) > 0)
@@ -83,7 +108,6 @@ export function judge(input: ReportInput, ranking: readonly RankedRecord[], metr
           `adjustment; over the next, ${second.other.title}, it is ` +
           `${formatDifference(second.found!.difference, metric.format)}${points(metric)} (p ${equals(second.found!.pAdjusted)}).`,
         ...against,
-        ...given,
       ],
     }
   }
@@ -97,7 +121,6 @@ export function judge(input: ReportInput, ranking: readonly RankedRecord[], metr
       `Its difference from ${joinWords(listed)} could be chance` +
         (apart.length === 0 ? '.' : `; its lead over the other ${apart.length} holds.`),
       ...against,
-      ...given,
     ],
   }
 }
