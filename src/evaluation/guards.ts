@@ -4,6 +4,7 @@ import type { KeptFit } from './fit-files.js'
 import { outcomeOf, type TableInput } from './outcomes.js'
 import type { ComparisonPlan, PlannedFold } from './plan.js'
 import type { Guards } from './schema.js'
+import type { Fold } from './splitters.js'
 import type { Summary } from './summarise.js'
 import { labelSuspects } from './suspects.js'
 
@@ -41,7 +42,7 @@ class Sides {
  * twice. A message for each breach; none is the normal case.
  */
 export function foldBreaches(
-  folds: readonly Pick<PlannedFold, 'id' | 'train' | 'test'>[],
+  folds: readonly Pick<Fold, 'id' | 'train' | 'test'>[],
   groups: readonly (string | null)[],
 ): string[] {
   const breaches: string[] = []

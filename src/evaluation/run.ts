@@ -6,7 +6,7 @@ import { getTrainer } from '../trainers/registry.js'
 import { executeFits, type FitRun } from './executor.js'
 import type { FitJob, FitTable } from './fit.js'
 import { type KeptFit, keepFit, openEvaluationFolder, readFit } from './fit-files.js'
-import { type GuardOptions, runGuards } from './guards.js'
+import { type GuardOptions, rowBreaches, runGuards } from './guards.js'
 import { type Items, itemsFingerprint, itemsOf, trainingRows } from './items.js'
 import {
   type ComparisonPlan,
@@ -90,7 +90,7 @@ function join(plan: ComparisonPlan, tables: readonly ComparisonTable[]): Map<str
   )
 }
 
-/** What a fit reads, from the plan's item numbers. */
+/** What a fit reads, from the plan's item numbers. @throws Fc7Error LEAK when it would train on a row of a test picture */
 export function fitJob(
   plan: ComparisonPlan,
   fit: PlannedFit,
@@ -114,6 +114,15 @@ export function fitJob(
   const along = <T>(of: (item: number) => T): T[] => trainItems.flatMap((item, i) => rowsOf[i]!.map(() => of(item)))
   const positive = dataset.positive ? dataset.classes.indexOf(dataset.positive.label) : -1
   const trainRows = Int32Array.from(rowsOf.flat())
+  const leaked = rowBreaches(trainRows, fold.test, items)[0]
+  if (leaked !== undefined)
+    throw new Fc7Error(
+      'LEAK',
+      `Fold ${fold.id} would train on ${input.table.ids[leaked]}, which it tests or which is a view of it.`,
+      {
+        hint: 'The plan is not one that fc7 makes; plan again.',
+      },
+    )
   return {
     id: fit.id,
     trainer,

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { maxPictureSeconds } from './decode.js'
@@ -118,7 +117,7 @@ export class DecodePool {
   }
 
   #start(): void {
-    const worker = new Worker(fileURLToPath(this.#url), { workerData: this.#settings })
+    const worker = new Worker(new URL(this.#url), { workerData: this.#settings })
     const thread: Thread = { worker, jobs: [], ready: false }
     this.#running.push(thread)
     worker.unref()

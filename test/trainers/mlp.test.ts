@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals'
+import type { Params } from '../../src/trainers/contract.js'
+import { mlp } from '../../src/trainers/mlp.js'
+import { type RawParams, resolveParams } from '../../src/trainers/params.js'
+import { accuracy, clusters, digits } from './data.js'
+
+const params = (raw: RawParams = new Map()): Params => resolveParams(mlp.params, raw)
+
+describe('mlp', () => {
+  it('reads digits as well as a linear model does', async () => {
+    const { train, test } = digits()
+    const model = await mlp.fit(train, { params: params(), seed: 1, threads: 1 })
+    expect(accuracy(await model.scores(test.x), test.y, 10)).toBeGreaterThan(0.95)
+  })
+
+  it('gives the same weights for the same seed, other weights for another', async () => {
+    const set = clusters(90, 12, 3)
+    const fit = async (seed: number) =>
+      (await mlp.fit(set, { params: params({ epochs: 3, hidden: '8' }), seed, threads: 1 })).save().tensors
+    const [a, b, c] = [await fit(1), await fit(1), await fit(2)]
+    expect(a).toEqual(b)
+    expect(a.get('weight0')).not.toEqual(c.get('weight0'))
+  })
+
+  it('scores the same after saving and loading, and rows sum to 1', async () => {
+    const set = clusters(60, 10, 4)
+    const model = await mlp.fit(set, { params: params({ hidden: '16,8', epochs: 4 }), seed: 3, threads: 1 })
+    const scores = await model.scores(set.x)
+    expect(await mlp.load(model.save()).scores(set.x)).toEqual(scores)
+    expect(scores.subarray(0, 4).reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5)
+  })
+
+  it('stops between runs when asked to', async () => {
+    const stop = new AbortController()
+    const fit = mlp.fit(clusters(60, 10, 2), {
+      params: params(),
+      seed: 1,
+      threads: 1,
+      signal: stop.signal,
+      onProgress: () => stop.abort(),
+    })
+    await expect(fit).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  })
+})
