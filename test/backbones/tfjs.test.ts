@@ -14,6 +14,8 @@ const covered = new Set<string>()
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'fc7-tfjs-'))
+  // Without this, TensorFlow.js advertises its native backend in the middle of the results.
+  tf.env().set('IS_TEST', true)
   await tf.setBackend('cpu')
 })
 afterAll(async () => {
@@ -159,7 +161,9 @@ const cases: [string, Chain][] = [
   ['ReLU up to 6', on(conv({ kernelSize: 7 }), L.reLU({ maxValue: 6 }))],
   ['LeakyReLU', on(conv(), L.leakyReLU({ alpha: 0.2 }))],
   ['ELU', on(conv(), L.elu())],
-  ['Softmax', on(L.flatten(), L.softmax({ axis: 3 }))],
+  ['Softmax of a vector', on(L.flatten(), L.softmax({ axis: 1 }))],
+  ['Softmax of a picture, axis counted from the end', on(conv(), L.softmax({ axis: -1 }))],
+  ['Softmax of a picture, axis counted from the start', on(conv(), L.softmax({ axis: 3 }))],
   ['PReLU, a slope for each channel', on(conv(), L.prelu({ sharedAxes: [1, 2] }))],
   ...[
     'relu',
@@ -354,6 +358,18 @@ describe('weights', () => {
         json.format = 'graph-model'
       }),
     ).toBe('TFJS_BROKEN')
+  })
+})
+
+it('refuses a Softmax along anything but the channels', async () => {
+  const path = await store(await artifacts(modelOf(on(conv(), L.softmax({ axis: 3 })))))
+  const json = JSON.parse(await readFile(path, 'utf8'))
+  const layers = json.modelTopology.config.layers as { class_name: string; config: { axis?: number } }[]
+  layers.find((layer) => layer.class_name === 'Softmax')!.config.axis = 1
+  await writeFile(path, JSON.stringify(json))
+  await expect(importTfjsLayersModel({ modelJsonPath: path })).rejects.toMatchObject({
+    code: 'TFJS_UNSUPPORTED',
+    message: expect.stringContaining('axis is 1'),
   })
 })
 

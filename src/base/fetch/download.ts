@@ -10,7 +10,7 @@ import type { ProgressTask } from '../progress.js'
 import type { FetchContext } from './contract.js'
 import { pause } from './pause.js'
 import { getFollowing, networkReason } from './request.js'
-import type { UrlSource } from './url.js'
+import type { UrlSource } from './url-source.js'
 
 /** Bound for sources that do not say how many bytes they have. */
 const maxUnknownBytes = 16 * 2 ** 30

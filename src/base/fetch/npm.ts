@@ -2,32 +2,11 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rm, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { z } from 'zod'
 import { Fc7Error, InterruptedError, messageOf, systemCode } from '../errors.js'
 import { explainWriteError } from '../files.js'
 import type { FetchContext, SourcePlugin } from './contract.js'
+import { type NpmSource, npmSourceSchema } from './npm-source.js'
 import { checkUnpacked, unpackTarball } from './unpack.js'
-
-/** A path inside a package that cannot lead out of it. */
-const innerPath = z
-  .string()
-  .min(1)
-  .refine(
-    (path) => !path.startsWith('/') && !/[\\:\0]/.test(path) && !path.split('/').includes('..'),
-    'must stay inside',
-  )
-
-export const npmSourceSchema = z.strictObject({
-  kind: z.literal('npm'),
-  package: z.string().regex(/^(@[a-z0-9._~-]+\/)?[a-z0-9._~-]+$/i),
-  version: z.string().regex(/^\d+\.\d+\.\d+[0-9a-z.+-]*$/i),
-  integrity: z.string().regex(/^sha512-[A-Za-z0-9+/]{86}==$/),
-  /** Size of the tarball, for the progress bar and the line that asks. */
-  bytes: z.number().int().positive().optional(),
-  /** What to unpack: paths inside the package; one that ends in `/` means the whole folder. Default everything. */
-  files: z.array(innerPath).min(1).optional(),
-})
-export type NpmSource = z.infer<typeof npmSourceSchema>
 
 const title = (source: NpmSource): string => `${source.package}@${source.version}`
 

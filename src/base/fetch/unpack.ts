@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { Fc7Error, InterruptedError, messageOf, throwIfAborted } from '../errors.js'
 import { explainWriteError, readIfPresent, sha256File, syncFolder, temporaryName, writeJsonAtomic } from '../files.js'
 import type { FetchContext } from './contract.js'
-import type { NpmSource } from './npm.js'
+import type { NpmSource } from './npm-source.js'
 
 export const markerName = 'fc7-source.json'
 const maxUnpackedBytes = 16 * 2 ** 30

@@ -1,17 +1,9 @@
 import { rm, stat } from 'node:fs/promises'
-import { z } from 'zod'
 import { Fc7Error } from '../errors.js'
 import { sha256File } from '../files.js'
 import type { SourcePlugin } from './contract.js'
 import { download } from './download.js'
-
-export const urlSourceSchema = z.strictObject({
-  kind: z.literal('url'),
-  url: z.url({ protocol: /^https?$/ }),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  bytes: z.number().int().positive().optional(),
-})
-export type UrlSource = z.infer<typeof urlSourceSchema>
+import { type UrlSource, urlSourceSchema } from './url-source.js'
 
 /** One file over https or http, pinned by its sha256. */
 export const url: SourcePlugin<UrlSource> = {
