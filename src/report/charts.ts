@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import * as vega from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
 
@@ -63,10 +64,24 @@ export async function renderChart(spec: object, label: string): Promise<string> 
   loader.load = () => Promise.reject(new Error('charts load nothing'))
   const view = new vega.View(vega.parse(compiled), { renderer: 'none', loader, logLevel: vega.Error })
   try {
-    return slim(await view.toSVG(), label)
+    return slim(ownIds(await view.toSVG(), label), label)
   } finally {
     view.finalize()
   }
+}
+
+/**
+ * Vega numbers the clips and gradients of a process as it goes. Named after the chart itself they are the same in every drawing of
+ * it, and no two charts of a page share one.
+ */
+function ownIds(svg: string, label: string): string {
+  const names = [...new Set(Array.from(svg.matchAll(/ id="((?:clip|gradient_)\d+)"/g), ([, id]) => id!))]
+  const numbered = names.map((id, i) => [id, `#${i}`] as const)
+  const swap = (text: string, to: ReadonlyMap<string, string>): string =>
+    text.replace(/(?<= id="|url\(#)(?:clip|gradient_)\d+(?=["')])/g, (id) => to.get(id) ?? id)
+  const plain = swap(svg, new Map(numbered))
+  const own = createHash('sha256').update(label).update('\0').update(plain).digest('hex').slice(0, 10)
+  return swap(svg, new Map(names.map((id, i) => [id, `c${own}-${i}`])))
 }
 
 function escapeAttribute(text: string): string {

@@ -22,48 +22,53 @@ function cspHash(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 }
 
+/** The parts of the page in order; empty ones are left out of its navigation. */
+export interface Part {
+  readonly id: string
+  readonly name: string
+  readonly body: string
+}
+
+/** Draws everything that does not depend on the pictures: the expensive part of a report. */
+export async function drawParts(
+  record: ReportRecord,
+  maps: readonly DrawnMap[],
+  charted: number,
+): Promise<readonly Part[]> {
+  const primary = record.metrics.find(({ id }) => id === record.primaryMetric)!
+  const entries = new Map(record.ranking.map((entry) => [entry.id, entry]))
+  const candidates: string[] = []
+  for (const [run, detail] of record.details.entries()) {
+    const withCharts = run < charted && !detail.baseline
+    candidates.push(await candidateSection(detail, entries.get(detail.id)!, primary, run, run === 0, withCharts))
+  }
+  const trainers =
+    candidates.length === 0
+      ? ''
+      : `<section id="trainers"><h2>Each candidate</h2><p class="about">Best first. What it confuses, how sure it is, and where it fails.</p>${candidates.join('\n')}</section>`
+  return [
+    { id: 'ranking', name: 'Ranking', body: await rankingSection(record, primary) },
+    { id: 'trainers', name: 'Trainers', body: trainers },
+    { id: 'labels', name: 'Labels', body: suspectsSection(record) },
+    { id: 'duplicates', name: 'Duplicates', body: duplicatesSection(record) },
+    { id: 'map', name: 'Map', body: mapSection(record, maps) },
+    { id: 'time', name: 'Time', body: await timeSection(record, primary) },
+  ]
+}
+
 /** The whole page. Its policy allows its own style and script by hash, pictures inside the file, and nothing else. */
-export async function page(
+export function page(
   input: ReportInput,
   record: ReportRecord,
   shown: readonly ShownNames[],
   pictures: Pictures,
   maps: readonly DrawnMap[],
-  charted: number,
-): Promise<string> {
-  const primary = record.metrics.find(({ id }) => id === record.primaryMetric)!
-  const entries = new Map(record.ranking.map((entry) => [entry.id, entry]))
-  const candidates: string[] = []
-  for (const [run, detail] of record.details.entries()) {
-    candidates.push(
-      await candidateSection(
-        detail,
-        entries.get(detail.id)!,
-        primary,
-        run,
-        run === 0,
-        run < charted && !detail.baseline,
-      ),
-    )
-  }
-  const sections: [string, string, string][] = [
-    ['ranking', 'Ranking', await rankingSection(record, primary)],
-    [
-      'trainers',
-      'Trainers',
-      candidates.length === 0
-        ? ''
-        : `<section id="trainers"><h2>Each candidate</h2><p class="about">Best first. What it confuses, how sure it is, and where it fails.</p>${candidates.join('\n')}</section>`,
-    ],
-    ['labels', 'Labels', suspectsSection(record)],
-    ['duplicates', 'Duplicates', duplicatesSection(record)],
-    ['map', 'Map', mapSection(record, maps)],
-    ['time', 'Time', await timeSection(record, primary)],
-    ['reproduce', 'Reproduce', reproduceSection(record)],
-  ]
+  drawn: readonly Part[],
+): string {
+  const sections = [...drawn, { id: 'reproduce', name: 'Reproduce', body: reproduceSection(record) }]
   const links = sections
-    .filter(([, , body]) => body !== '')
-    .map(([id, name]) => `<li><a href="#${id}">${name}</a></li>`)
+    .filter(({ body }) => body !== '')
+    .map(({ id, name }) => `<li><a href="#${id}">${name}</a></li>`)
   const sheet =
     pictures.sprite === undefined
       ? ''
@@ -96,7 +101,7 @@ export async function page(
 <button class="quiet" id="theme" type="button" hidden>Theme: auto</button></div></nav>
 <main class="wrap" id="main">
 ${summarySection(record)}
-${sections.map(([, , body]) => body).join('\n')}
+${sections.map(({ body }) => body).join('\n')}
 <noscript><p class="note">Pictures and the map need this file's own script, which is switched off; the numbers and charts do not.</p></noscript>
 <footer>Made by fc7 on the machine that ran the evaluation. This file is whole: it loads nothing and sends nothing.</footer>
 </main>

@@ -7,9 +7,9 @@ import type { DrawnMap } from './embed.js'
 import type { ReportInput } from './input.js'
 import { mapEmbedding } from './map.js'
 import { renderMarkdown } from './markdown.js'
-import { page } from './page.js'
+import { drawParts, page } from './page.js'
 import type { ReportRecord } from './record.js'
-import { gatherPictures, spriteBudgetBytes } from './sprite.js'
+import { gatherPictures, type Pictures, spriteBudgetBytes } from './sprite.js'
 
 /** Charts are drawn for this many of the best candidates; the others have numbers and confusion matrices. */
 const chartedCandidates = 12
@@ -47,22 +47,23 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
   if (charted > chartedCandidates) {
     limits.push(`Charts are drawn for the ${chartedCandidates} best of ${charted} candidates.`)
   }
-  // What the page weighs beside its pictures is known only when it is drawn: once without them, then with what is left.
+  // What the page weighs beside its pictures is known only when it is drawn: first without them, then with what fits.
   const none = {
     sprite: undefined,
     places: input.datasets.map(({ ids }) => new Int32Array(ids.length)),
     large: new Map(),
     leftOut: 0,
   }
-  const draw = (record: ReportRecord, pictures: Parameters<typeof page>[3]): Promise<string> =>
-    page(input, record, analysis.shown, pictures, maps, chartedCandidates)
-  const bare = Buffer.byteLength(await draw({ ...analysis.record, limits }, none))
+  const parts = await drawParts(analysis.record, maps, chartedCandidates)
+  const draw = (record: ReportRecord, pictures: Pictures): string =>
+    page(input, record, analysis.shown, pictures, maps, parts)
+  const bare = Buffer.byteLength(draw({ ...analysis.record, limits }, none))
   const room = Math.floor(((maxHtmlBytes - bare) * 3) / 4) - 20_000
   const pictures = await gatherPictures(input, analysis, Math.max(200_000, Math.min(spriteBudgetBytes, room)))
   if (pictures.leftOut > 0) limits.push(`${pictures.leftOut} pictures have no thumbnail in this file.`)
   throwIfAborted(options.signal, 'The report')
   const record = { ...analysis.record, limits }
-  return { html: await draw(record, pictures), markdown: renderMarkdown(record), record }
+  return { html: draw(record, pictures), markdown: renderMarkdown(record), record }
 }
 
 /** Where {@link writeReport} put the three files. */
