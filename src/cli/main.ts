@@ -1,6 +1,7 @@
 import yargs from 'yargs'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { visible } from '../base/text.js'
+import type { Command } from './command.js'
 import { commands } from './commands/index.js'
 import { createContext, type GlobalOptions } from './context.js'
 import { fc7Version } from './versions.js'
@@ -19,6 +20,14 @@ function report(error: unknown, debug: boolean): number {
   if (!(error instanceof Fc7Error)) return 1
   if (error.code === 'INTERRUPTED') return 130
   return error.code.startsWith('USAGE') ? 2 : 1
+}
+
+/** yargs' first line as a sentence; what it says of missing arguments, in the command's own words. */
+function plainMessage(message: string, args: readonly string[]): string {
+  const usage = commands.find((command) => command.usage.split(' ')[0] === args[0])?.usage
+  if (usage && message.startsWith('Not enough non-option arguments')) return `An argument is missing: fc7 ${usage}.`
+  const line = message.split('\n')[0]!
+  return /[.?!]$/.test(line) ? line : `${line}.`
 }
 
 /** yargs makes a list of an option that is given twice, even where one value is meant. */
@@ -71,15 +80,19 @@ export async function main(args: readonly string[]): Promise<void> {
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error
-      throw new UsageError('USAGE', `${message.split('\n')[0]}${/[.?!]$/.test(message) ? '' : '.'}`, {
+      throw new UsageError('USAGE', plainMessage(message, args), {
         hint: 'See `fc7 --help`, or `fc7 <command> --help`.',
       })
     })
-  for (const command of commands) {
+  for (const { usage, describe, load } of commands) {
+    let command: Command
     parser.command(
-      command.usage,
-      command.describe,
-      (y) => command.options(y.example(...command.example)),
+      usage,
+      describe,
+      async (y) => {
+        command = await load()
+        return command.options(y.example(...command.example))
+      },
       async (options) => {
         refuseRepeats(options, (parser as unknown as { getOptions(): { array: string[] } }).getOptions().array)
         await command.run(options as never, createContext(options as unknown as GlobalOptions, controller.signal))

@@ -47,7 +47,7 @@ describe('the command line', () => {
       const name = commands[i]!.usage.split(' ')[0]!
       expect([name, help.code]).toEqual([name, 0])
       expect(help.stdout).toContain('Examples:')
-      expect(commands[i]!.example[0]).toContain(`$0 ${name}`)
+      expect(help.stdout.split('Examples:')[1]).toContain(`fc7 ${name}`)
     })
   }, 60_000)
 

@@ -10,8 +10,6 @@ import { sourceOptions } from '../extraction-options.js'
 import { storeFor } from '../stores.js'
 
 export const compare = defineCommand({
-  usage: 'compare <sources..>',
-  describe: 'Compare trainers fairly on stores or pictures',
   example: [
     '$0 compare photos.fc7 --trainers linear-svm,logistic,knn --out result',
     'test split if there is one, else stratified five-fold',

@@ -32,8 +32,6 @@ async function show(id: string, context: CommandContext): Promise<void> {
 }
 
 export const datasets = defineCommand({
-  usage: 'datasets <action> [id]',
-  describe: 'List, show or pull sample data sets',
   example: ['$0 datasets pull cifar10', 'fetch CIFAR-10 and write its subset as PNG files'],
   options: (yargs) =>
     yargs

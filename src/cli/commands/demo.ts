@@ -18,8 +18,6 @@ import { versions } from '../versions.js'
 const referenceRows = 200
 
 export const demo = defineCommand({
-  usage: 'demo',
-  describe: 'The main job end to end on CIFAR-10: extract, compare, report',
   example: ['$0 demo', 'fetch backbone and pictures, then write demo-output/report.html'],
   options: (yargs) =>
     yargs

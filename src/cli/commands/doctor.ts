@@ -56,8 +56,6 @@ async function cacheCheck(folder: string): Promise<Check> {
 }
 
 export const doctor = defineCommand({
-  usage: 'doctor',
-  describe: 'What this machine has, and what to do about what is missing',
   example: ['$0 doctor', 'check Node, onnxruntime-node, execution providers, memory and cache'],
   options: (yargs) => yargs,
   async run(_options, context) {

@@ -4,8 +4,6 @@ import { openStore } from '../../embeddings/store.js'
 import { defineCommand } from '../command.js'
 
 export const exportStore = defineCommand({
-  usage: 'export <store>',
-  describe: 'Write embeddings for other tools',
   example: [
     '$0 export photos.fc7 --to npy --out photos.npy',
     'a matrix for numpy.load, with photos.index.csv beside it',

@@ -9,8 +9,6 @@ import { extractionRequest, sourceOptions } from '../extraction-options.js'
 import { versions } from '../versions.js'
 
 export const extract = defineCommand({
-  usage: 'extract <source>',
-  describe: 'Turn pictures into a store of embeddings',
   example: ['$0 extract photos/ --model resnet50 --out photos.fc7', 'embed every picture of a folder'],
   options: (yargs) =>
     sourceOptions(yargs)

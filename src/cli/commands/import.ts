@@ -3,8 +3,6 @@ import { defineCommand } from '../command.js'
 import { versions } from '../versions.js'
 
 export const importStore = defineCommand({
-  usage: 'import <file>',
-  describe: 'Make a store of embeddings computed elsewhere',
   example: ['$0 import x.npy --labels labels.csv --out x.fc7', 'a numpy matrix and its labels'],
   options: (yargs) =>
     yargs

@@ -1,31 +1,70 @@
-import type { Command } from '../command.js'
-import { compare } from './compare.js'
-import { datasets } from './datasets.js'
-import { demo } from './demo.js'
-import { doctor } from './doctor.js'
-import { exportStore } from './export.js'
-import { extract } from './extract.js'
-import { importStore } from './import.js'
-import { merge } from './merge.js'
-import { models } from './models.js'
-import { predict } from './predict.js'
-import { report } from './report.js'
-import { train } from './train.js'
-import { verify } from './verify.js'
+import type { CommandEntry } from '../command.js'
 
-/** Every command, in the order of `fc7 --help`. */
-export const commands: readonly Command[] = [
-  demo,
-  models,
-  datasets,
-  extract,
-  verify,
-  merge,
-  exportStore,
-  importStore,
-  train,
-  predict,
-  compare,
-  report,
-  doctor,
+/** Every command, in the order of `fc7 --help`. Only the one that runs is loaded: most of the start-up is what it imports. */
+export const commands: readonly CommandEntry[] = [
+  {
+    usage: 'demo',
+    describe: 'The main job end to end on CIFAR-10: extract, compare, report',
+    load: async () => (await import('./demo.js')).demo,
+  },
+  {
+    usage: 'models <action> [model]',
+    describe: 'List, show, pull or import backbones, or list their layers',
+    load: async () => (await import('./models.js')).models,
+  },
+  {
+    usage: 'datasets <action> [id]',
+    describe: 'List, show or pull sample data sets',
+    load: async () => (await import('./datasets.js')).datasets,
+  },
+  {
+    usage: 'extract <source>',
+    describe: 'Turn pictures into a store of embeddings',
+    load: async () => (await import('./extract.js')).extract,
+  },
+  {
+    usage: 'verify <store>',
+    describe: 'Check every hash, count and value of a store',
+    load: async () => (await import('./verify.js')).verify,
+  },
+  {
+    usage: 'merge <stores..>',
+    describe: 'Join part stores of one extraction',
+    load: async () => (await import('./merge.js')).merge,
+  },
+  {
+    usage: 'export <store>',
+    describe: 'Write embeddings for other tools',
+    load: async () => (await import('./export.js')).exportStore,
+  },
+  {
+    usage: 'import <file>',
+    describe: 'Make a store of embeddings computed elsewhere',
+    load: async () => (await import('./import.js')).importStore,
+  },
+  {
+    usage: 'train <store>',
+    describe: 'Fit a classifier on a store',
+    load: async () => (await import('./train.js')).train,
+  },
+  {
+    usage: 'predict <classifier> <source>',
+    describe: 'Classify pictures or the rows of a store',
+    load: async () => (await import('./predict.js')).predict,
+  },
+  {
+    usage: 'compare <sources..>',
+    describe: 'Compare trainers fairly on stores or pictures',
+    load: async () => (await import('./compare.js')).compare,
+  },
+  {
+    usage: 'report <evaluation>',
+    describe: 'Write the offline report of an evaluation',
+    load: async () => (await import('./report.js')).report,
+  },
+  {
+    usage: 'doctor',
+    describe: 'What this machine has, and what to do about what is missing',
+    load: async () => (await import('./doctor.js')).doctor,
+  },
 ]

@@ -3,8 +3,6 @@ import { defineCommand } from '../command.js'
 import { versions } from '../versions.js'
 
 export const merge = defineCommand({
-  usage: 'merge <stores..>',
-  describe: 'Join part stores of one extraction',
   example: ['$0 merge part0 part1 --out whole', 'join what two machines extracted with --shards 2'],
   options: (yargs) =>
     yargs

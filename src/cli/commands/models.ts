@@ -107,8 +107,6 @@ async function layers(id: string, context: CommandContext, recipe: string | unde
 }
 
 export const models = defineCommand({
-  usage: 'models <action> [model]',
-  describe: 'List, show, pull or import backbones, or list their layers',
   example: ['$0 models layers resnet50', 'the tensors that embeddings can be read from'],
   options: (yargs) =>
     yargs

@@ -40,8 +40,6 @@ function toCsv(predictions: readonly Prediction[], top: number): string {
 }
 
 export const predict = defineCommand({
-  usage: 'predict <classifier> <source>',
-  describe: 'Classify pictures or the rows of a store',
   example: ['$0 predict photos.svm new-photos/ --top 3 --out predictions.csv', 'embed and classify a folder'],
   options: (yargs) =>
     sourceOptions(yargs)

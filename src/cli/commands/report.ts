@@ -3,8 +3,6 @@ import { defineCommand } from '../command.js'
 import { writeEvaluationReport } from '../evaluation-report.js'
 
 export const report = defineCommand({
-  usage: 'report <evaluation>',
-  describe: 'Write the offline report of an evaluation',
   example: ['$0 report result', 'write result/report.html, .md and .json'],
   options: (yargs) =>
     yargs

@@ -18,8 +18,6 @@ const parameterHelp = (): string =>
     .join('\n\n')
 
 export const train = defineCommand({
-  usage: 'train <store>',
-  describe: 'Fit a classifier on a store',
   example: [
     '$0 train photos.fc7 --trainer linear-svm --set c=0.1 --out photos.svm',
     'fit on the train split, or on everything where there is none',

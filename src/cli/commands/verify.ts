@@ -2,8 +2,6 @@ import { verifyStore } from '../../embeddings/verify.js'
 import { defineCommand } from '../command.js'
 
 export const verify = defineCommand({
-  usage: 'verify <store>',
-  describe: 'Check every hash, count and value of a store',
   example: ['$0 verify photos.fc7', 'say whether the store is whole'],
   options: (yargs) => yargs.positional('store', { type: 'string', demandOption: true, describe: 'Store folder' }),
   async run({ store }, context) {
