@@ -50,14 +50,17 @@ export function decodeFailure(error: unknown, name?: string): Fc7Error {
     })
   }
   if (/exceeds pixel limit|too large|dimension/i.test(message)) return tooManyPixels(name)
-  if (/unsupported image format|unable to find a loader|not a known/i.test(message)) return notAnImage(name)
   if (/premature|truncat|unexpected end|end of (file|stream|image)|insufficient|not enough|short|eof/i.test(message)) {
     return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the picture does (${message}).`, {
       hint: 'Copy or download the file again.',
       cause: error,
     })
   }
-  return new Fc7Error('IMAGE_CORRUPT', `${named(name)} cannot be decoded: ${message}.`, {
+  // What reaches a decoder begins like a picture of the five formats: a loader that finds none met a broken header.
+  const reason = /unsupported image format|unable to find a loader|not a known/i.test(message)
+    ? 'its header is damaged or cut off'
+    : message
+  return new Fc7Error('IMAGE_CORRUPT', `${named(name)} cannot be decoded: ${reason}.`, {
     hint: 'Re-encode the picture with another program, or remove it.',
     cause: error,
   })

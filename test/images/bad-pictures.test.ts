@@ -50,6 +50,8 @@ const expected: Record<string, string | null> = {
   'missing.jpg': 'IMAGE_UNREADABLE',
   'half.jpg': 'IMAGE_TRUNCATED',
   'most.jpg': 'IMAGE_TRUNCATED',
+  // A segment that claims the bytes of the next is too much for Pillow as well ("broken data stream").
+  'greedy-exif.jpg': 'IMAGE_CORRUPT',
   'broken-exif.jpg': null,
   'png-named.jpg': null,
   'one-pixel.png': null,
@@ -85,10 +87,10 @@ beforeAll(async () => {
   write('half.gif', (await picture.clone().gif().toBuffer()).subarray(0, 1500))
   write('half.webp', (await picture.clone().webp().toBuffer()).subarray(0, 900))
   write('half.tif', (await picture.clone().tiff().toBuffer()).subarray(0, 900))
-  write(
-    'broken-exif.jpg',
-    Buffer.concat([jpeg.subarray(0, 2), Buffer.from('\xff\xe1\0\x0cExif\0\0\xff\xff', 'latin1'), jpeg.subarray(2)]),
-  )
+  const withExif = (segment: string) =>
+    Buffer.concat([jpeg.subarray(0, 2), Buffer.from(segment, 'latin1'), jpeg.subarray(2)])
+  write('greedy-exif.jpg', withExif('\xff\xe1\0\x0cExif\0\0\xff\xff'))
+  write('broken-exif.jpg', withExif('\xff\xe1\0\x10Exif\0\0MM\0*\xff\xff\xff\xff'))
   write('png-named.jpg', png)
   write('one-pixel.png', await picture.clone().resize(1, 1).png().toBuffer())
   write('strip.png', await picture.clone().resize(30_000, 1, { fit: 'fill' }).png().toBuffer())
