@@ -54,7 +54,7 @@ themeButton.addEventListener('click', () => {
 })
 
 // ---- pictures behind a cell
-const firstTiles = 40
+const firstTiles = 18
 function openCell(button) {
   const box = button.closest('.confusion'), panel = box.querySelector('.behind')
   const run = runs[Number(box.dataset.run)], set = sets[run.dataset]

@@ -54,7 +54,7 @@ h4{font-size:.8rem;font-weight:600;letter-spacing:.02em;margin:0 0 .5rem;color:v
 .facts div{min-width:6rem}.facts dt{font-size:.75rem;color:var(--ink-3)}.facts dd{margin:0;font-size:1.05rem;overflow-wrap:anywhere}
 ul.warn{list-style:none;padding:0;margin:1.5rem 0 0;max-width:48em}
 ul.warn li{padding:.5rem .9rem;margin:.4rem 0;background:var(--mark);border-left:3px solid var(--ink-3);font-size:.92rem;overflow-wrap:anywhere}
-ul.warn li.warning{border-color:var(--warm)}ul.warn b{font-weight:600}
+ul.warn li.note{color:inherit;font-size:.92rem}ul.warn li.warning{border-color:var(--warm)}ul.warn b{font-weight:600}
 .scroll{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.88rem}
 table.plain{width:100%}
@@ -91,11 +91,12 @@ button.cell{cursor:pointer}button.cell:hover{box-shadow:inset 0 0 0 2px var(--in
 .cell.zero{color:transparent;background:var(--mark);opacity:.6}
 ${heat}
 .behind{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem 1.1rem;min-width:0}
-.behind h4{margin:0;font-size:.95rem;color:var(--ink)}.behind .bar{display:flex;justify-content:space-between;gap:1rem;margin-bottom:.8rem;align-items:baseline}
+.behind h4{margin:0;font-size:.95rem;color:var(--ink);min-width:0;overflow-wrap:anywhere}.behind .bar button{flex:none}.behind .bar{display:flex;justify-content:space-between;gap:1rem;margin-bottom:.8rem;align-items:baseline}
 .hint{color:var(--ink-3);font-size:.88rem;margin:0}
 .tiles{display:flex;flex-wrap:wrap;gap:.9rem .8rem;margin:0;padding:0;list-style:none}
 .tiles li{width:7rem;font-size:.75rem;line-height:1.35}
 .tiles.big li{width:8.6rem}
+.behind .tiles{max-height:34rem;overflow-y:auto}.behind .tiles li{width:6rem}
 .pic{display:block;width:100%;aspect-ratio:1;border-radius:4px;background-color:var(--mark);background-repeat:no-repeat;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 .pic.none{display:grid;place-items:center;color:var(--ink-3);font-size:.7rem;border:1px dashed var(--line)}
 .tiles p{margin:.25rem 0 0;overflow-wrap:anywhere}.tiles .id{color:var(--ink-3);display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}

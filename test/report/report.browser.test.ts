@@ -1,69 +1,100 @@
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { describe, expect, it } from '@jest/globals'
-import { chromium } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import type { Browser, Page } from 'playwright-core'
 import { writeReport } from '../../src/report/report.js'
+import { fc7 } from '../cli/run.js'
 import { madeInput } from '../fixtures/report/made.js'
+import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { bodyContrast, openReport, shot, startBrowser } from './browser.js'
 
-const executablePath = [
-  process.env.FC7_CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-].find((path) => path !== undefined && existsSync(path))
+let browser: Browser
+let root: string
+beforeAll(async () => {
+  browser = await startBrowser()
+  root = await mkdtemp(join(tmpdir(), 'fc7-report-'))
+})
+afterAll(async () => {
+  await browser?.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+/** Chooses a cell of the first trainer's matrix with the keyboard; says how many pictures it promised and showed. */
+async function openCell(page: Page, selector: string): Promise<{ promised: number; shown: number; painted: number }> {
+  const cell = page.locator(`#trainer-1 ${selector}`).first()
+  const promised = Number(await cell.textContent())
+  await cell.focus()
+  await page.keyboard.press('Enter')
+  const pictures = page.locator('#trainer-1 .behind .pic')
+  const painted = await page.locator('#trainer-1 .behind .pic.sheet').count()
+  return { promised, shown: await pictures.count(), painted }
+}
+
+async function narrowWidth(page: Page): Promise<number> {
+  await page.setViewportSize({ width: 390, height: 800 })
+  return (await page.evaluate('document.documentElement.scrollWidth')) as number
+}
 
 describe('the report in a browser', () => {
-  it('opens without errors or requests, shows charts, pictures, dark mode and print', async () => {
-    if (executablePath === undefined) throw new Error('set FC7_CHROMIUM to a Chromium')
-    const folder = await mkdtemp(join(tmpdir(), 'fc7-report-'))
-    const { html } = await writeReport(await madeInput(), join(folder, 'report.html'))
-    const browser = await chromium.launch({
-      executablePath,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-    })
-    try {
-      const page = await browser.newPage({ viewport: { width: 1200, height: 900 } })
-      const troubles: string[] = []
-      const requests: string[] = []
-      page.on('console', (message) => ['error', 'warning'].includes(message.type()) && troubles.push(message.text()))
-      page.on('pageerror', (error) => troubles.push(String(error)))
-      page.on('request', (request) => requests.push(request.url()))
-      await page.goto(pathToFileURL(html).href)
-      await page.waitForSelector('html[data-ready=yes]')
-      expect(await page.locator('.chart path').count()).toBeGreaterThan(20)
-      const cell = page.locator('#trainer-1 button.cell.ok').first()
-      const count = Number(await cell.textContent())
-      await cell.focus()
-      await page.keyboard.press('Enter')
-      expect(await page.locator('#trainer-1 .behind .pic').count()).toBe(Math.min(40, count))
-      expect(await page.evaluate('window.hacked')).toBeUndefined()
-      expect(await page.locator('#trainer-1 th[scope=row]').nth(2).textContent()).toBe('__proto__')
-      const shots = process.env.FC7_SHOTS
-      const shot = async (name: string): Promise<void> => {
-        if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true })
-      }
-      await shot('light')
-      const background = (): Promise<unknown> => page.evaluate('getComputedStyle(document.body).backgroundColor')
-      const light = await background()
-      await page.emulateMedia({ colorScheme: 'dark' })
-      expect(await background()).not.toBe(light)
-      await shot('dark')
-      await page.locator('#map canvas').focus()
-      await page.keyboard.press('ArrowRight')
-      expect(await page.locator('.maptip .pic').count()).toBe(1)
-      await page.setViewportSize({ width: 390, height: 800 })
-      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390)
-      await shot('narrow')
-      const pdf = await page.pdf({ format: 'A4' })
-      expect(pdf.length).toBeGreaterThan(20_000)
-      expect(troubles).toEqual([])
-      expect(requests.filter((url) => !/^(file|data):/.test(url))).toEqual([])
-    } finally {
-      await browser.close()
-      await rm(folder, { recursive: true, force: true })
+  it('made input with hostile names: text stays text; cells, map, dark mode, phone and print work', async () => {
+    const { html } = await writeReport(await madeInput({ rows: 140 }), join(root, 'made.html'))
+    const { page, troubles, requests } = await openReport(browser, html)
+    expect(await page.locator('.chart path').count()).toBeGreaterThan(20)
+    const { promised, shown } = await openCell(page, 'button.cell.ok')
+    expect(shown).toBe(Math.min(18, promised))
+    await page.keyboard.press('Escape')
+    expect(await page.locator('#trainer-1 .behind .pic').count()).toBe(0)
+    expect(await page.evaluate('window.hacked')).toBeUndefined()
+    expect(await page.evaluate('Object.keys(Object.prototype).length')).toBe(0)
+    expect(await page.locator('#trainer-1 th[scope=row]').nth(2).textContent()).toBe('__proto__')
+    await shot(page, 'made-light')
+    expect(await bodyContrast(page)).toBeGreaterThan(7)
+    const paper = (): Promise<unknown> => page.evaluate('getComputedStyle(document.body).backgroundColor')
+    const light = await paper()
+    await page.emulateMedia({ colorScheme: 'dark' })
+    expect(await paper()).not.toBe(light)
+    expect(await bodyContrast(page)).toBeGreaterThan(7)
+    await shot(page, 'made-dark')
+    // A reader may overrule the system.
+    await page.locator('#theme').click()
+    expect(await paper()).toBe(light)
+    await page.locator('#map canvas').focus()
+    await page.keyboard.press('ArrowRight')
+    expect(await page.locator('.maptip .pic').count()).toBe(1)
+    expect(await narrowWidth(page)).toBeLessThanOrEqual(390)
+    await shot(page, 'made-narrow')
+    expect([troubles, requests]).toEqual([[], []])
+    await page.close()
+  })
+
+  it('a real comparison through the built command', async () => {
+    const env = { FC7_CACHE: join(root, 'cache') }
+    const store = join(root, 'store')
+    const evaluation = join(root, 'evaluation')
+    await writeFile(join(root, 'tiny.onnx'), tinyModel())
+    await writeTinyPictures(join(root, 'photos'), { train: 12, test: 12 })
+    const model = ['--model', join(root, 'tiny.onnx'), '--recipe', 'torchvision']
+    const run = async (...args: string[]) => {
+      const done = await fc7(args, { env })
+      expect([done.code, done.stderr]).toEqual([0, expect.any(String)])
+      return done
     }
+    await run('extract', join(root, 'photos'), ...model, '--out', store)
+    await run('compare', store, '--trainers', 'logistic,knn', '--curve', '--out', evaluation)
+    const written = JSON.parse((await run('report', evaluation, '--json')).stdout) as { html: string; json: string }
+    expect((await stat(written.html)).size).toBeLessThan(5_000_000)
+    const { page, troubles, requests } = await openReport(browser, written.html)
+    expect(await page.locator('h1').count()).toBe(1)
+    expect(await page.locator('.chart path').count()).toBeGreaterThan(20)
+    const { promised, shown, painted } = await openCell(page, 'button.cell')
+    expect([shown, painted]).toEqual([Math.min(18, promised), Math.min(18, promised)])
+    expect(await narrowWidth(page)).toBeLessThanOrEqual(390)
+    // Everything folded away is printed.
+    await page.setViewportSize({ width: 1200, height: 900 })
+    const pdf = await page.pdf({ format: 'A4' })
+    expect(pdf.length).toBeGreaterThan(20_000)
+    expect([troubles, requests]).toEqual([[], []])
+    await page.close()
   })
 })
