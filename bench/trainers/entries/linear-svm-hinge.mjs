@@ -1,0 +1,17 @@
+import { oneVersusRest } from '../objectives.mjs'
+
+export default {
+  trainer: 'linear-svm',
+  params: { c: 1, loss: 'hinge' },
+  objective: (model, set) => oneVersusRest(model, set, 1, false),
+  reference: {
+    title: 'LinearSVC hinge',
+    model: `
+from sklearn.svm import LinearSVC
+model = LinearSVC(C=1.0, loss="hinge", tol=1e-4, max_iter=10000, random_state=seed)`,
+    objective: `
+z = x.astype(np.float64) @ model.coef_.T + model.intercept_
+room = np.maximum(0, 1 - np.where(y[:, None] == np.arange(classes), 1, -1) * z)
+objective = 0.5 * ((model.coef_ ** 2).sum() + (model.intercept_ ** 2).sum()) + room.sum()`,
+  },
+}
