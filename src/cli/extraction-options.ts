@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs'
 import type { ExtractionRequest } from '../embeddings/prepare.js'
+import { type TestViews, testViewNames } from '../images/augment-plan.js'
 import { poolings, providerNames } from './choices.js'
 import type { CommandContext } from './context.js'
 
@@ -33,6 +34,10 @@ export const sourceOptions = <T>(yargs: Argv<T>) =>
       default: true,
       describe: 'Use exact graph rewrites that are faster (--no-rewrite: none)',
     })
+    .option('test-views', {
+      choices: testViewNames,
+      describe: 'Average these views of every picture outside the train split',
+    })
     .option('orient', { type: 'boolean', default: false, describe: 'Turn pictures as their EXIF orientation says' })
 
 export interface SourceChoices {
@@ -42,6 +47,8 @@ export interface SourceChoices {
   readonly recipe?: string | undefined
   readonly provider: string
   readonly limit?: number | undefined
+  readonly views?: number | undefined
+  readonly testViews?: TestViews | undefined
   readonly layout?: 'labels' | 'splits' | undefined
   readonly groupFrom?: string | undefined
   readonly allowOutside: boolean
@@ -62,6 +69,8 @@ export function extractionRequest(source: string, choices: SourceChoices, contex
     recipe,
     provider,
     limit,
+    views,
+    testViews,
     layout,
     groupFrom,
     allowOutside,
@@ -90,6 +99,8 @@ export function extractionRequest(source: string, choices: SourceChoices, contex
     ...(layer ? { layers: layer } : {}),
     ...(recipe === undefined ? {} : { recipe }),
     ...(limit === undefined ? {} : { limit }),
+    ...(views === undefined ? {} : { views }),
+    ...(testViews === undefined ? {} : { testViews }),
     ...(layout === undefined ? {} : { layout }),
     ...(groupFrom === undefined ? {} : { groupFrom }),
     ...(resize === undefined ? {} : { resize }),

@@ -17,7 +17,18 @@ export async function storeFor(
   choices: SourceChoices & { readonly threads?: number | undefined },
   context: CommandContext,
 ): Promise<Store> {
-  if (await isStore(path)) return openStore(path)
+  if (await isStore(path)) {
+    if (choices.testViews !== undefined) {
+      throw new Fc7Error(
+        'USAGE_TEST_VIEWS',
+        `${path} is a store: its pictures are already embedded, by views or without.`,
+        {
+          hint: 'Give --test-views to the `fc7 extract` that makes the store, or name the pictures here.',
+        },
+      )
+    }
+    return openStore(path)
+  }
   if (!(await stat(path).catch(() => undefined))) {
     throw new Fc7Error('SOURCE_MISSING', `There is no store and no picture folder at ${path}.`, {
       hint: 'Check the path.',

@@ -1,11 +1,13 @@
 import { InterruptedError, throwIfAborted } from '../base/errors.js'
 import { type Progress, silentProgress } from '../base/progress.js'
+import type { AugmentationPlan } from '../images/augment-plan.js'
 import type { RunResult } from '../runtime/protocol.js'
-import { commitShard, type FinishedItem, shardState } from './commit.js'
+import { commitShard, type FinishedBatch, shardState } from './commit.js'
 import { finishStore, prepareOut } from './finish.js'
 import type { Manifest } from './layout.js'
 import { type ExtractionPlan, encodePlan, shardRange, shardsOfPart } from './plan.js'
 import { Seats } from './seats.js'
+import { type Unit, unitsOf } from './views.js'
 
 /** One picture of the data set, in plan order. `source` is whatever the decoder reads it by. */
 export interface ExtractionItem<Source = unknown> {
@@ -21,9 +23,16 @@ export type Decoded =
   | { readonly ok: true; readonly sha256: string; readonly webp?: Uint8Array; readonly dHash?: string }
   | { readonly ok: false; readonly code: string; readonly message: string }
 
+/** How a picture is shown, where not simply by its recipe. */
+export interface Pose {
+  readonly augmentation?: AugmentationPlan
+  /** Whether a thumbnail is wanted as well. */
+  readonly thumbnail: boolean
+}
+
 /** Turns a picture into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad picture. */
 export interface Decoder<Source> {
-  decode(source: Source, buffer: SharedArrayBuffer, offset: number): Promise<Decoded>
+  decode(source: Source, buffer: SharedArrayBuffer, offset: number, pose?: Pose): Promise<Decoded>
 }
 
 /** Runs the extraction graph on `rows` pictures that stand at the start of the buffer. */
@@ -69,11 +78,6 @@ export interface ExtractionSummary {
   readonly manifest: Manifest | null
 }
 
-interface Batch {
-  readonly items: FinishedItem[]
-  readonly result: RunResult
-}
-
 /**
  * Computes the shards of a plan that are not done yet: decoding and inference overlap, memory is bounded by a shard and
  * `lookAhead` batches, and each shard is whole on disk before it counts. Interrupted, it finishes what is complete and throws;
@@ -117,28 +121,35 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     running.add(guarded)
   }
 
-  const runBatch = async (items: readonly ExtractionItem<Source>[], buffer: SharedArrayBuffer): Promise<Batch> => {
+  const runBatch = async (units: readonly Unit<Source>[], buffer: SharedArrayBuffer): Promise<FinishedBatch> => {
     try {
       const decoded = await Promise.all(
-        items.map((item, i) => job.decoder.decode(item.source, buffer, i * bytesPerPicture)),
+        units.map(({ item, view, augmentation, first }, i) =>
+          job.decoder.decode(
+            item.source,
+            buffer,
+            i * bytesPerPicture,
+            view > 0 || augmentation ? { thumbnail: first, ...(augmentation ? { augmentation } : {}) } : undefined,
+          ),
+        ),
       )
       const bad = decoded.filter((picture) => !picture.ok).length
       // A failed picture leaves old pixels in its place; its row is computed and dropped, which is rare and keeps rows in order.
       const result: RunResult =
-        bad === items.length
+        bad === units.length
           ? { outputs: [], milliseconds: 0 }
-          : await job.inference.run(buffer, [items.length, job.height, job.width, 3])
+          : await job.inference.run(buffer, [units.length, job.height, job.width, 3])
       inferenceMs += result.milliseconds
-      done += items.length
-      failures += bad
+      done += units.filter((unit) => unit.last).length
+      failures += units.filter((unit, i) => unit.first && !decoded[i]!.ok).length
       task?.update(done, failures > 0 ? `${failures} failed` : '')
-      return { items: items.map((item, i) => ({ item, decoded: decoded[i]! })), result }
+      return { items: units.map((unit, i) => ({ ...unit, decoded: decoded[i]! })), result }
     } finally {
       buffers.give(buffer)
     }
   }
 
-  const finishShard = async (i: number, batches: readonly Promise<Batch>[]): Promise<void> => {
+  const finishShard = async (i: number, batches: readonly Promise<FinishedBatch>[]): Promise<void> => {
     const finished = await Promise.all(batches)
     const turn = await disk.take()
     try {
@@ -150,13 +161,13 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
 
   let index = 0
   let shard = 0
-  let batches: Promise<Batch>[] = []
-  let waiting: ExtractionItem<Source>[] = []
+  let batches: Promise<FinishedBatch>[] = []
+  let waiting: Unit<Source>[] = []
   const flush = async (): Promise<void> => {
     if (waiting.length === 0) return
-    const items = waiting
+    const units = waiting
     waiting = []
-    const batch = runBatch(items, await buffers.take())
+    const batch = runBatch(units, await buffers.take())
     // Its failure is reported through the shard that holds it.
     batch.catch(() => {})
     batches.push(batch)
@@ -165,8 +176,10 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     for await (const item of job.items()) {
       if (signal?.aborted || failed !== undefined || index >= plan.dataset.items) break
       if (todo.has(shard)) {
-        waiting.push(item)
-        if (waiting.length === job.batch) await flush()
+        for (const unit of unitsOf(plan, item)) {
+          waiting.push(unit)
+          if (waiting.length === job.batch) await flush()
+        }
       }
       index++
       if (index === shardRange(plan, shard).end) {

@@ -264,7 +264,7 @@ export async function importEmbeddings(path: string, options: ImportOptions): Pr
         group: row?.group ?? null,
         source: null,
       }
-      return { item, decoded: { ok: true as const, sha256: '' } }
+      return { item, first: true, last: true, view: 0, decoded: { ok: true as const, sha256: '' } }
     })
     await commitShard(options.out, plan, hash, i, [
       {

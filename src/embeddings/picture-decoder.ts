@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import type { DatasetItem } from '../datasets/contract.js'
 import { DecodePool, type DecodeSettings } from '../images/decode-pool.js'
-import type { Decoded, Decoder, ExtractionItem } from './extract.js'
+import type { Decoded, Decoder, ExtractionItem, Pose } from './extract.js'
 
 /** A data set's item as the extraction knows it. */
 export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> => ({
@@ -33,10 +33,15 @@ export class PictureDecoder implements Decoder<DatasetItem> {
     this.pool = new DecodePool({ ...settings, hash: true })
   }
 
-  async decode(item: DatasetItem, buffer: SharedArrayBuffer, byteOffset: number): Promise<Decoded> {
+  async decode(item: DatasetItem, buffer: SharedArrayBuffer, byteOffset: number, pose?: Pose): Promise<Decoded> {
     const { load } = item
     if (load.kind === 'broken') return { ok: false, code: load.code, message: load.message }
-    const common = { name: item.path, slot: { buffer, byteOffset }, ...(item.box ? { box: item.box } : {}) }
+    const common = {
+      name: item.path,
+      slot: { buffer, byteOffset },
+      ...(item.box ? { box: item.box } : {}),
+      ...(pose ? { ...pose, key: item.id } : {}),
+    }
     try {
       const bytes =
         load.kind === 'bytes'

@@ -1,9 +1,13 @@
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import { sha256 } from '../base/files.js'
+import { testViewNames } from '../images/augment-plan.js'
 import { recipeSchema } from '../images/recipe.js'
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** More rows of one picture say nothing new; the store's column is a uint16. */
+export const maxViews = 1000
 
 /** `plan.json`: everything that decides the values of a store. Its hash is the store's identity. */
 export const planSchema = z.strictObject({
@@ -16,7 +20,10 @@ export const planSchema = z.strictObject({
   recipe: z.strictObject({ name: z.string(), steps: recipeSchema }).nullable(),
   resize: z.enum(['exact', 'fast']),
   orient: z.boolean(),
-  views: z.int().min(1),
+  /** Rows of each training picture: itself and `views` − 1 augmented ones. Pictures of val and test have one row. */
+  views: z.int().min(1).max(maxViews),
+  /** Row 0 of every picture outside the train split is the mean over these views; absent: the picture by its recipe. */
+  testViews: z.enum(testViewNames).optional(),
   seed: z.union([z.int(), z.string()]),
   rewrites: z.array(z.string()),
   provider: z.string(),
@@ -39,6 +46,7 @@ export interface PlanInput {
   readonly resize?: ExtractionPlan['resize']
   readonly orient?: boolean
   readonly views?: number
+  readonly testViews?: ExtractionPlan['testViews']
   readonly seed?: number | string
   readonly rewrites?: readonly string[]
   readonly provider?: string
@@ -52,8 +60,8 @@ export interface PlanInput {
 const maxShardBytes = 32 << 20
 
 /** Items a shard holds by default: 1,024, fewer when a shard's float32 values would pass 32 MiB. */
-export function defaultShardSize(dims: readonly number[]): number {
-  const bytesPerItem = dims.reduce((sum, dim) => sum + dim * 4, 0)
+export function defaultShardSize(dims: readonly number[], views = 1): number {
+  const bytesPerItem = dims.reduce((sum, dim) => sum + dim * 4, 0) * views
   return Math.max(16, Math.min(1024, Math.floor(maxShardBytes / bytesPerItem)))
 }
 
@@ -68,7 +76,12 @@ export function planExtraction(input: PlanInput): ExtractionPlan {
     throw new Fc7Error('PLAN_EMPTY', `${input.dataset.name} holds no picture.`, {
       hint: 'Point fc7 at a folder with pictures.',
     })
-  const shardSize = input.shardSize ?? defaultShardSize(input.layers.map((layer) => layer.dim))
+  const shardSize =
+    input.shardSize ??
+    defaultShardSize(
+      input.layers.map((layer) => layer.dim),
+      input.views,
+    )
   if (!Number.isInteger(shardSize) || shardSize < 1) {
     throw new Fc7Error('USAGE_SHARD_SIZE', `--shard-size ${shardSize} is not a positive whole number.`, {
       hint: 'Leave it out for a size that suits the layer.',
@@ -84,6 +97,7 @@ export function planExtraction(input: PlanInput): ExtractionPlan {
     resize: input.resize ?? 'exact',
     orient: input.orient ?? false,
     views: input.views ?? 1,
+    ...(input.testViews === undefined ? {} : { testViews: input.testViews }),
     seed: input.seed ?? 0,
     rewrites: [...(input.rewrites ?? [])],
     provider: input.provider ?? 'cpu',
@@ -117,5 +131,6 @@ export function shardsOfPart(plan: ExtractionPlan, parts: number, part: number):
 
 /** The fields in which two plans differ, in words, for the error that refuses to mix them. */
 export function planDifferences(a: ExtractionPlan, b: ExtractionPlan): string[] {
-  return (Object.keys(a) as (keyof ExtractionPlan)[]).filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]))
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof ExtractionPlan>
+  return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]))
 }

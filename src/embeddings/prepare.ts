@@ -14,8 +14,9 @@ import { readModel } from '../onnx/read.js'
 import { writeModel } from '../onnx/write.js'
 import type { ExecutionProvider } from '../runtime/providers/contract.js'
 import { chooseProvider, getProvider } from '../runtime/providers/registry.js'
-import { type ExtractionPlan, encodePlan, planExtraction } from './plan.js'
+import { type ExtractionPlan, encodePlan, maxViews, planExtraction } from './plan.js'
 import { readPlan } from './store.js'
+import type { TestViews } from './views.js'
 
 /** Everything that decides the values of a store, as a user names it. */
 export interface ExtractionRequest extends DatasetOptions {
@@ -35,6 +36,10 @@ export interface ExtractionRequest extends DatasetOptions {
   readonly rewrite?: boolean
   readonly thumbs?: boolean
   readonly limit?: number
+  /** Rows of each training picture: itself and `views` − 1 seeded crops and mirror images. Default 1. */
+  readonly views?: number
+  /** Averages the embeddings of these views for every picture outside the train split. */
+  readonly testViews?: TestViews
   readonly shardSize?: number
   readonly seed?: number | string
   readonly cacheFolder: string
@@ -115,6 +120,7 @@ async function providerFor(request: ExtractionRequest, out: string | undefined):
 export async function prepareExtraction(request: ExtractionRequest, out?: string): Promise<PreparedExtraction> {
   const { progress = silentProgress, signal } = request
   checkCount('limit', request.limit)
+  checkCount('views', request.views, maxViews)
   const resolved = await resolveBackbone(request.model, {
     cacheFolder: request.cacheFolder,
     recipeName: request.recipe,
@@ -152,6 +158,8 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
     provider: provider.id,
     ...(request.resize ? { resize: request.resize } : {}),
     ...(request.orient ? { orient: true } : {}),
+    ...(request.views === undefined ? {} : { views: request.views }),
+    ...(request.testViews === undefined ? {} : { testViews: request.testViews }),
     ...(request.precision ? { precision: request.precision } : {}),
     ...(request.thumbs === undefined ? {} : { thumbs: request.thumbs }),
     ...(request.seed === undefined ? {} : { seed: request.seed }),
@@ -170,10 +178,11 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
   }
 }
 
-/** Refuses an option that is not a whole number from 1. @throws Fc7Error USAGE_COUNT */
-export function checkCount(name: string, value: number | undefined): void {
-  if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
-    throw new Fc7Error('USAGE_COUNT', `--${name} ${value} is not a positive whole number.`, {
+/** Refuses an option that is not a whole number from 1 (to `max`). @throws Fc7Error USAGE_COUNT */
+export function checkCount(name: string, value: number | undefined, max = Number.POSITIVE_INFINITY): void {
+  if (value !== undefined && (!Number.isInteger(value) || value < 1 || value > max)) {
+    const bound = max < Number.POSITIVE_INFINITY ? ` up to ${max}` : ''
+    throw new Fc7Error('USAGE_COUNT', `--${name} ${value} is not a positive whole number${bound}.`, {
       hint: `Example: --${name} 8.`,
     })
   }

@@ -7,6 +7,7 @@ import { decodeArrow, layerValues, textValues } from './arrow.js'
 import { type Commit, failuresPath, manifestPath, manifestSchema, shardPath, thumbsPath } from './layout.js'
 import { type ExtractionPlan, shardRange } from './plan.js'
 import { readCommit, readPlan } from './store.js'
+import { rowId, rowsOf } from './views.js'
 
 /** One thing that is wrong with a store. `error`: the store must not be used; `warning`: look at it. */
 export interface Finding {
@@ -52,6 +53,31 @@ function checkValues(table: Table, plan: ExtractionPlan, file: string, add: (fin
   }
 }
 
+/** Every picture must be followed by the views that the plan foresees for its split. @returns pictures met */
+function checkViews(table: Table, plan: ExtractionPlan, file: string, add: (finding: Finding) => void): number {
+  const ids = textValues(table, 'id')
+  const splits = textValues(table, 'split')
+  const view = table.getChild('view')
+  let pictures = 0
+  let row = 0
+  while (row < table.numRows) {
+    const first = row
+    const id = ids[first] ?? ''
+    const wanted = rowsOf(plan, splits[first] ?? null)
+    let right = Number(view?.get(row) ?? 0) === 0
+    for (row++; row < table.numRows && Number(view?.get(row) ?? 0) > 0; row++)
+      right &&= Number(view?.get(row)) === row - first && ids[row] === rowId(id, row - first)
+    if (!right || row - first !== wanted)
+      add({
+        severity: 'error',
+        file,
+        problem: `the views of ${id} (row ${first}) are not the ${wanted} rows in order that the plan foresees`,
+      })
+    pictures++
+  }
+  return pictures
+}
+
 async function checkShard(
   store: string,
   plan: ExtractionPlan,
@@ -76,12 +102,12 @@ async function checkShard(
   if (table.numRows !== commit.rows)
     add({ severity: 'error', file, problem: `holds ${table.numRows} rows, its commit file says ${commit.rows}` })
   const { start, end } = shardRange(plan, i)
-  const planned = (end - start) * plan.views
-  if (plan.views === 1 && commit.rows + commit.failures.length !== planned) {
+  const pictures = checkViews(table, plan, file, add)
+  if (pictures + commit.failures.length !== end - start) {
     add({
       severity: 'error',
       file,
-      problem: `${commit.rows} rows and ${commit.failures.length} failures do not make the ${planned} items planned`,
+      problem: `${pictures} pictures and ${commit.failures.length} failures do not make the ${end - start} items planned`,
     })
   }
   checkValues(table, plan, file, add)

@@ -1,4 +1,4 @@
-import type { AugmentationPlan } from './augment.js'
+import type { AugmentationPlan } from './augment-plan.js'
 import type { PictureBox } from './decode.js'
 import type { ResizeMode } from './prepare.js'
 import type { Recipe } from './recipe.js'
@@ -30,6 +30,10 @@ export interface DecodeTask {
   readonly slot?: DecodeSlot
   /** Replaces the recipe's geometry by a drawn view of the same size. */
   readonly augmentation?: AugmentationPlan
+  /** False: no thumbnail of this task, whatever the settings say. */
+  readonly thumbnail?: boolean
+  /** Several views of one picture, one after another, carry one key: the thread decodes it once. */
+  readonly key?: string
 }
 
 export interface DecodedPicture {

@@ -15,7 +15,7 @@ export interface Prediction {
 }
 
 /**
- * Predicts every row of a table. Scores are probabilities or decision values, as the classifier's `scoreKind` says.
+ * Predicts every picture of a table; augmented training views are passed over. Scores are probabilities or decision values, as the classifier's `scoreKind` says.
  *
  * @param top how many classes a row lists
  * @throws Fc7Error CLASSIFIER_MISMATCH, EMBEDDING_NOT_FINITE
@@ -32,7 +32,9 @@ export async function predictTable(
   )
   const { classes } = classifier
   const seen = new Set(classifier.info.trainedOn)
-  return table.ids.map((id, row) => {
+  const pictures = [...table.ids.keys()].filter((row) => table.views[row] === 0)
+  return pictures.map((row) => {
+    const id = table.ids[row]!
     const ranked = classes
       .map((label, c) => ({ label, score: scores[row * classes.length + c]! }))
       // Stable: of equal scores the first class wins, as in predictedClasses().

@@ -3,6 +3,7 @@ import { formatSeconds } from '../../base/text.js'
 import { planStatus } from '../../embeddings/commit.js'
 import { runExtraction } from '../../embeddings/extract-images.js'
 import { prepareExtraction } from '../../embeddings/prepare.js'
+import { plannedRows } from '../../embeddings/views.js'
 import { resizeModes } from '../choices.js'
 import { defineCommand } from '../command.js'
 import { extractionRequest, sourceOptions } from '../extraction-options.js'
@@ -34,6 +35,10 @@ export const extract = defineCommand({
         default: 'float32' as const,
         describe: 'Precision of the stored values',
       })
+      .option('views', {
+        type: 'number',
+        describe: 'Rows of each training picture: itself and seeded crops and mirror images; default 1',
+      })
       .option('shard-size', { type: 'number', describe: 'Pictures a shard file' })
       .option('shards', { type: 'number', describe: 'Number of parts, for several processes' })
       .option('shard', { type: 'number', describe: 'This part, from 0' })
@@ -56,6 +61,11 @@ export const extract = defineCommand({
         [
           `${plan.dataset.items} pictures of ${plan.dataset.name}, ${prepared.scan.labels.size} classes`,
           `${plan.backbone.id}, ${plan.layers.map((layer) => `${layer.name} (${layer.dim} values)`).join(', ')}, recipe ${plan.recipe?.name}, ${plan.provider}`,
+          ...(plan.views > 1 || plan.testViews
+            ? [
+                `${plannedRows(plan, prepared.scan.splits)} rows: ${plan.views} for each training picture${plan.testViews ? `, the mean of ${plan.testViews} views for pictures outside the train split` : ''}`,
+              ]
+            : []),
           `${plan.shards.length} shards in ${options.out}, ${done.length} of them done`,
           ...(plan.rewrites.length > 0 ? [`exact rewrites: ${plan.rewrites.join(', ')}`] : []),
         ].join('\n'),
