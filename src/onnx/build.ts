@@ -16,8 +16,8 @@ import {
   ValueInfoProtoSchema,
 } from './generated/onnx_pb.js'
 
-/** Element types that fc7 builds graphs with. */
-export type ElementType = 'float32' | 'float16' | 'float64' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool'
+/** Element types that fc7 builds graphs with; `string` for inputs and outputs only. */
+export type ElementType = 'float32' | 'float16' | 'float64' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool' | 'string'
 
 const dataTypes: Record<ElementType, DataType> = {
   float32: DataType.FLOAT,
@@ -28,6 +28,7 @@ const dataTypes: Record<ElementType, DataType> = {
   int32: DataType.INT32,
   int64: DataType.INT64,
   bool: DataType.BOOL,
+  string: DataType.STRING,
 }
 
 export type TensorValues =

@@ -1,11 +1,14 @@
 import { z } from 'zod'
 import { createRandom } from '../base/random.js'
 import { fitIsotonic, fitSigmoid } from './calibration-curves.js'
-import type { FitContext, ModelState, Trainer, TrainingSet } from './contract.js'
+import type { Matrix, ModelState, TrainingSet } from './contract.js'
 import { pickRows } from './gemm.js'
 import { readConfig, readTensor, tensorOf } from './state.js'
 
 export type CalibrationKind = 'sigmoid' | 'isotonic'
+
+/** Folds whose held-out scores a calibration is fitted on. */
+export const calibrationFolds = 5
 
 const configSchema = z.object({
   kind: z.enum(['sigmoid', 'isotonic']),
@@ -76,36 +79,56 @@ function evaluate(kind: CalibrationKind, curve: Float64Array, score: number): nu
   return curve[knots + low]! * (1 - share) + curve[knots + high]! * share
 }
 
+/** What a fold's fit gives: scores of other rows. */
+export type FoldScorer = (x: Matrix) => Promise<Float32Array>
+
 /**
  * Fits a calibration on scores of rows that each were held out once (five stratified folds, fewer where a class has fewer
  * rows; a group stays in one fold). A class with a single row makes held-out scores impossible: then the scores of the
  * training rows themselves serve.
+ *
+ * @param fitFold fits everything, preprocessing included, on some of the rows
  */
 export async function fitCalibration(
   kind: CalibrationKind,
-  trainer: Trainer,
   set: TrainingSet,
-  context: FitContext,
+  seed: number,
+  fitFold: (part: TrainingSet, fold: number, folds: number) => Promise<FoldScorer>,
 ): Promise<Calibration> {
   const classes = set.classes.length
-  const folds = stratifiedFolds(set, 5, context.seed)
-  const count = folds.reduce((m, f) => Math.max(m, f + 1), 0)
+  const folds = stratifiedFolds(set, calibrationFolds, seed)
+  const count = folds.reduce((most, fold) => Math.max(most, fold + 1), 1)
   const scores = new Float32Array(set.x.rows * classes)
-  for (let fold = 0; fold < Math.max(1, count); fold++) {
+  for (let fold = 0; fold < count; fold++) {
     const inside: number[] = []
     const outside: number[] = []
     for (let i = 0; i < folds.length; i++) (count > 1 && folds[i] === fold ? outside : inside).push(i)
-    const model = await trainer.fit(subset(set, inside), context)
+    const score = await fitFold(subset(set, inside), fold, count)
     const rows = count > 1 ? outside : inside
-    const part = await model.scores(pickRows(set.x, rows), { threads: context.threads })
+    const part = await score(pickRows(set.x, rows))
     for (const [k, row] of rows.entries()) scores.set(part.subarray(k * classes, (k + 1) * classes), row * classes)
   }
+  return calibrationFrom(kind, scores, set, count)
+}
+
+/**
+ * The curves that fit held-out scores.
+ *
+ * @param scores `[rows, classes]`
+ */
+export function calibrationFrom(
+  kind: CalibrationKind,
+  scores: Float32Array,
+  set: Pick<TrainingSet, 'y' | 'classes' | 'weights'>,
+  folds: number,
+): Calibration {
+  const classes = set.classes.length
   const curves = Array.from({ length: classes }, (_, c) => {
     const column = Float64Array.from(set.y, (_label, i) => scores[i * classes + c]!)
     const positive = Uint8Array.from(set.y, (label) => (label === c ? 1 : 0))
     return (kind === 'sigmoid' ? fitSigmoid : fitIsotonic)(column, positive, set.weights)
   })
-  return new Calibration(kind, count, curves)
+  return new Calibration(kind, folds, curves)
 }
 
 /** Those rows of a training set. */

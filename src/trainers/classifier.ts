@@ -1,8 +1,11 @@
 import { Fc7Error, throwIfAborted } from '../base/errors.js'
-import { type Calibration, type CalibrationKind, fitCalibration } from './calibration.js'
+import type { ModelProto } from '../onnx/generated/onnx_pb.js'
+import { type Calibration, type CalibrationKind, calibrationFolds, fitCalibration } from './calibration.js'
 import { saveClassifier } from './classifier-file.js'
 import type { Matrix, Model, Params, ParamValue, Trainer, TrainingSet } from './contract.js'
+import { deadline } from './deadline.js'
 import { balancedWeights, checkMatrix, checkTrainingSet } from './guards.js'
+import { classifierModel } from './onnx/classifier.js'
 import { type RawParams, resolveParams } from './params.js'
 import { fitPreprocess, formatPreprocess, type Preprocess, parsePreprocess } from './preprocess.js'
 
@@ -31,6 +34,8 @@ export interface FitOptions {
   readonly calibrate?: CalibrationKind
   readonly provenance: Provenance
   readonly signal?: AbortSignal
+  /** Ends the fit with TIME_LIMIT; nothing half-fitted comes out. */
+  readonly timeLimitSeconds?: number
   readonly onProgress?: (fraction: number) => void
 }
 
@@ -57,7 +62,7 @@ export interface PredictOptions {
   readonly ids?: readonly string[]
 }
 
-/** The score of a class that had no training row: below every other, but finite. */
+/** The decision score of a class that had no training row: below every other, but finite. */
 const absentDecision = -1e30
 
 /** Preprocessing, model and calibration together: what `train` writes and `predict` reads. */
@@ -75,6 +80,11 @@ export class Classifier {
 
   get scoreKind(): 'probability' | 'decision' {
     return this.calibration ? 'probability' : this.model.scoreKind
+  }
+
+  /** What a class without training rows gets. */
+  get absentScore(): number {
+    return this.scoreKind === 'probability' ? 0 : absentDecision
   }
 
   get facts(): Readonly<Record<string, number | string>> {
@@ -103,10 +113,15 @@ export class Classifier {
     const scores = this.calibration ? this.calibration.apply(raw) : raw
     const { fitted, classes } = this.info
     if (fitted.length === classes.length) return scores
-    const wide = new Float32Array(x.rows * classes.length).fill(this.scoreKind === 'probability' ? 0 : absentDecision)
+    const wide = new Float32Array(x.rows * classes.length).fill(this.absentScore)
     for (let i = 0; i < x.rows; i++)
       for (const [k, c] of fitted.entries()) wide[i * classes.length + c] = scores[i * fitted.length + k]!
     return wide
+  }
+
+  /** This classifier as one ONNX model; see onnx/classifier.ts. @throws Fc7Error ONNX_NOT_SUPPORTED */
+  toOnnx(opset?: number): ModelProto {
+    return classifierModel(this, opset)
   }
 
   /** Writes `classifier.json` and `weights.safetensors`; see classifier-file.ts. */
@@ -162,32 +177,56 @@ function compact(set: TrainingSet, counts: Int32Array): { set: TrainingSet; fitt
 }
 
 /**
- * Fits preprocessing, model and (on request) calibration. Everything is learned from these rows only. May run in a worker
- * thread: it touches nothing outside its arguments but onnxruntime sessions of its own.
+ * Fits preprocessing, model and (on request) calibration. Everything is learned from these rows only, and a calibration's folds
+ * learn their preprocessing anew. May run in a worker thread: it touches nothing outside its arguments but onnxruntime sessions
+ * of its own.
  *
- * @throws Fc7Error for bad rows (guards.ts), bad parameters (params.ts), sizes a reference trainer would not finish; InterruptedError
+ * @throws Fc7Error for bad rows (guards.ts), bad parameters (params.ts), sizes a reference trainer would not finish, TIME_LIMIT;
+ *   InterruptedError
  */
 export async function fitClassifier(options: FitOptions): Promise<Classifier> {
-  const { trainer, signal, seed = 0, threads = 1, classWeight = 'none' } = options
+  if (options.timeLimitSeconds === undefined) return fitWithin(options)
+  const limit = deadline(options.timeLimitSeconds, options.signal, options.trainer.title)
+  try {
+    return await fitWithin({ ...options, signal: limit.signal })
+  } catch (error) {
+    throw limit.explain(error)
+  } finally {
+    limit.end()
+  }
+}
+
+async function fitWithin(options: FitOptions): Promise<Classifier> {
+  const { trainer, signal, onProgress, calibrate, seed = 0, threads = 1, classWeight = 'none' } = options
   const params = resolveParams(trainer.params, options.params ?? new Map<string, ParamValue>())
   const steps = parsePreprocess(options.preprocess ?? trainer.defaultPreprocess)
   const counts = checkTrainingSet(options.set)
   const { set, fitted } = compact(options.set, counts)
   trainer.checkSize?.(set.x.rows, set.x.cols, set.classes.length)
-  throwIfAborted(signal, 'Training')
-  const { preprocess, x } = await fitPreprocess(steps, set.x, { seed, threads })
-  const weights = classWeight === 'balanced' ? balancedWeights(set) : set.weights
-  const ready: TrainingSet = { ...set, x, ...(weights ? { weights } : {}) }
-  const context = {
-    params,
-    seed,
-    threads,
-    ...(signal ? { signal } : {}),
-    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+  const parts = calibrate ? 1 + calibrationFolds : 1
+  const fitPart = async (part: TrainingSet, place: number): Promise<{ preprocess: Preprocess; model: Model }> => {
+    throwIfAborted(signal, 'Training')
+    const { preprocess, x } = await fitPreprocess(steps, part.x, { seed, threads })
+    throwIfAborted(signal, 'Training')
+    const weights = classWeight === 'balanced' ? balancedWeights(part) : part.weights
+    const model = await trainer.fit(
+      { ...part, x, ...(weights ? { weights } : {}) },
+      {
+        params,
+        seed,
+        threads,
+        ...(signal ? { signal } : {}),
+        ...(onProgress ? { onProgress: (fraction: number) => onProgress((place + fraction) / parts) } : {}),
+      },
+    )
+    return { preprocess, model }
   }
-  const model = await trainer.fit(ready, context)
-  const calibration = options.calibrate
-    ? await fitCalibration(options.calibrate, trainer, ready, { ...context, onProgress: () => {} })
+  const { preprocess, model } = await fitPart(set, 0)
+  const calibration = calibrate
+    ? await fitCalibration(calibrate, set, seed, async (part, fold) => {
+        const own = await fitPart(part, 1 + fold)
+        return async (x) => own.model.scores(await own.preprocess.apply(x, threads), { threads })
+      })
     : undefined
   throwIfAborted(signal, 'Training')
   const info: ClassifierInfo = {

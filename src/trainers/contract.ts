@@ -1,4 +1,5 @@
 import type { TensorValues } from '../onnx/build.js'
+import type { OnnxWriter } from './onnx/writer.js'
 
 /** Dense row-major matrix: `data[i * cols + j]`. */
 export interface Matrix {
@@ -81,6 +82,12 @@ export interface Model {
   /** `[rows, classes]`, row-major; the predicted class is the first largest of a row. */
   scores(x: Matrix, options?: { readonly threads?: number; readonly signal?: AbortSignal }): Promise<Float32Array>
   save(): ModelState
+  /**
+   * Adds nodes that compute {@link Model.scores} of `x` (a float32 `[N, cols]` tensor) and returns the name of a float32
+   * `[N, classes]` tensor. Equal to `scores` to 1e-5, and the same class. Only reference adapters have none. Blocks to build it
+   * from are in onnx/.
+   */
+  toOnnx?(graph: OnnxWriter, x: string): string
   /** Facts worth printing (iterations, support vectors, out-of-bag score …). */
   readonly facts: Readonly<Record<string, number | string>>
 }

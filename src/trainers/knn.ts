@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { throwIfAborted } from '../base/errors.js'
 import type { Matrix, Model, ModelState, Trainer } from './contract.js'
 import { gemm, ordinary, rowsOf, squaredNorms } from './gemm.js'
+import { neighboursOnnx } from './onnx/neighbours.js'
+import type { OnnxWriter } from './onnx/writer.js'
 import { number, text } from './params.js'
 import { readConfig, readTensor, tensorOf } from './state.js'
 
@@ -58,6 +60,11 @@ class Neighbours implements Model {
       }
     }
     return out
+  }
+
+  toOnnx(graph: OnnxWriter, x: string): string {
+    const { x: rows, y, weights, norms, config } = this
+    return neighboursOnnx(graph, x, { ...config, k: Math.min(config.k, rows.rows), x: rows, y, weights, norms })
   }
 
   save(): ModelState {

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { Matrix, Model, ModelState } from './contract.js'
 import { gemm } from './gemm.js'
+import { linearOnnx, softmaxOnnx } from './onnx/linear.js'
+import type { OnnxWriter } from './onnx/writer.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 export interface LinearParts {
@@ -71,6 +73,11 @@ export class LinearModel implements Model {
         ['bias', tensorOf([bias.length], bias)],
       ]),
     }
+  }
+
+  toOnnx(graph: OnnxWriter, x: string): string {
+    const scores = linearOnnx(graph, x, this.parts.weights, this.parts.bias)
+    return this.parts.softmax ? softmaxOnnx(graph, scores) : scores
   }
 
   static load(state: ModelState): LinearModel {

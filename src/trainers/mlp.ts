@@ -7,6 +7,8 @@ import { TrainingRunner } from '../training/runner.js'
 import type { FitContext, Matrix, Model, ModelState, NamedTensor, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
 import { MlpScorer, type MlpWeights, trainingNetwork } from './mlp-network.js'
+import { perceptronOnnx } from './onnx/linear.js'
+import type { OnnxWriter } from './onnx/writer.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 /** Dropout masks of one run stay below this. */
@@ -30,6 +32,10 @@ class MlpModel implements Model {
     } finally {
       await scorer.close()
     }
+  }
+
+  toOnnx(graph: OnnxWriter, x: string): string {
+    return perceptronOnnx(graph, x, this.net)
   }
 
   save(): ModelState {

@@ -3,6 +3,8 @@ import { throwIfAborted } from '../base/errors.js'
 import { createRandom } from '../base/random.js'
 import { binFeatures } from './binning.js'
 import type { FitContext, Matrix, Model, ModelState, ParamSpec, Trainer, TrainingSet } from './contract.js'
+import { treesOnnx } from './onnx/trees.js'
+import type { OnnxWriter } from './onnx/writer.js'
 import { number, text } from './params.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type GrownTree, growTree } from './tree-grower.js'
@@ -85,6 +87,11 @@ class ForestModel implements Model {
       }
     }
     return out
+  }
+
+  toOnnx(graph: OnnxWriter, x: string): string {
+    const trees = { ...this.forest, values: this.forest.shares }
+    return treesOnnx(graph, x, trees, { outputs: this.classes, aggregate: 'AVERAGE' })
   }
 
   save(): ModelState {

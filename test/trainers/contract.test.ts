@@ -1,75 +1,146 @@
-import { describe, expect, it } from '@jest/globals'
-import { createRandom } from '../../src/base/random.js'
-import { fitClassifier, predictedClasses } from '../../src/trainers/classifier.js'
-import type { Trainer, TrainingSet } from '../../src/trainers/contract.js'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { predictedClasses } from '../../src/trainers/classifier.js'
+import type { TrainingSet } from '../../src/trainers/contract.js'
+import { loadClassifier } from '../../src/trainers/load-classifier.js'
+import { resolveParams } from '../../src/trainers/params.js'
 import { trainers } from '../../src/trainers/registry.js'
+import { clusters, learn, right } from './contract-data.js'
+import { takeRows } from './data.js'
+import { onnxDifference } from './onnx.js'
 
-const provenance = { backbone: 'generated', layer: 'fc7', recipe: 'none' }
+const three = clusters(3, 20, 6)
+const fresh = clusters(3, 20, 6, 1)
+const all = trainers.map((trainer) => [trainer.id, trainer] as const)
+const own = all.filter(([, trainer]) => !trainer.reference)
 
-/** Overlapping clusters, one a class. */
-function clusters(classes: number, perClass: number, cols: number, name = 'clusters'): TrainingSet {
-  const random = createRandom(name)
-  const centres = Array.from({ length: classes }, () => Array.from({ length: cols }, () => 2 * random.normal()))
-  const rows = classes * perClass
-  const y = Int32Array.from({ length: rows }, (_, i) => i % classes)
-  const data = Float32Array.from(
-    { length: rows * cols },
-    (_, i) => centres[y[Math.floor(i / cols)]!]![i % cols]! + random.normal(),
-  )
-  const names = Array.from({ length: classes }, (_, c) => `class ${c}`)
-  return { x: { data, rows, cols }, y, classes: names, ids: Array.from(y, (_, i) => `row ${i}`) }
-}
+let root: string
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'fc7-contract-'))
+})
+afterAll(() => rm(root, { recursive: true, force: true }))
 
-// Sixty rows make few steps an epoch: a network needs more epochs there than its default.
-const fit = (trainer: Trainer, set: TrainingSet, seed = 1) =>
-  fitClassifier({
-    trainer,
-    set,
-    seed,
-    provenance,
-    params: trainer.params.some(({ name }) => name === 'epochs') ? { epochs: 300 } : {},
+describe.each(all)('the trainer %s', (id, trainer) => {
+  it('declares hyper-parameters whose defaults and grids it accepts', () => {
+    const defaults = resolveParams(trainer.params)
+    expect([...defaults.keys()]).toEqual(trainer.params.map((spec) => spec.name))
+    for (const spec of trainer.params) {
+      expect(spec.help).toMatch(/\w/)
+      for (const value of [spec.default, ...(spec.grid ?? [])])
+        expect(resolveParams(trainer.params, new Map([[spec.name, String(value)]])).get(spec.name)).toEqual(value)
+    }
   })
 
-describe.each(trainers.map((trainer) => [trainer.id, trainer] as const))('the trainer %s', (_id, trainer) => {
-  it('learns, and the same seed gives the same model', async () => {
-    const set = clusters(3, 20, 6)
-    const [a, b] = [await fit(trainer, set), await fit(trainer, set)]
-    const scores = await a.predictScores(set.x)
-    expect(scores).toEqual(await b.predictScores(set.x))
-    const right = predictedClasses(scores, 3).filter((label, i) => label === set.y[i]).length
-    expect(right).toBeGreaterThan(50)
+  it('learns; the same seed gives the same model; saved, loaded, or row by row, it gives the same scores', async () => {
+    const before = Float32Array.from(three.x.data)
+    const [a, b] = [await learn(trainer, three), await learn(trainer, three)]
+    expect(three.x.data).toEqual(before)
+    const scores = await a.predictScores(three.x)
+    expect(scores).toEqual(await b.predictScores(three.x))
+    expect(right(scores, three)).toBeGreaterThan(50)
     if (a.scoreKind === 'probability')
       for (let i = 0; i < 60; i++) expect(scores[3 * i]! + scores[3 * i + 1]! + scores[3 * i + 2]!).toBeCloseTo(1, 4)
-  })
-
-  it('saved and loaded, it gives the same scores', async () => {
-    const set = clusters(3, 15, 5)
-    const { model } = await fit(trainer, set)
-    const x = set.x
-    expect(await trainer.load(model.save()).scores(x)).toEqual(await model.scores(x))
+    await a.save(join(root, id))
+    const loaded = await loadClassifier(join(root, id))
+    expect(loaded.info).toEqual(a.info)
+    expect(await loaded.predictScores(three.x)).toEqual(scores)
+    const one = await loaded.predictScores({ data: three.x.data.slice(6, 12), rows: 1, cols: 6 })
+    for (let c = 0; c < 3; c++) expect(one[c]!).toBeCloseTo(scores[3 + c]!, 4)
+    expect(await loaded.predictScores({ data: new Float32Array(), rows: 0, cols: 6 })).toHaveLength(0)
   })
 
   it('renaming classes changes nothing', async () => {
-    const set = clusters(3, 15, 5)
-    const renamed = await fit(trainer, { ...set, classes: ['__proto__', 'a.b[0]', '</script>'] })
-    expect(await renamed.predictScores(set.x)).toEqual(await (await fit(trainer, set)).predictScores(set.x))
+    const renamed = await learn(trainer, { ...three, classes: ['__proto__', 'a.b[0]', '</script>'] })
+    expect(await renamed.predictScores(fresh.x)).toEqual(await (await learn(trainer, three)).predictScores(fresh.x))
   })
 
-  it('refuses one class and values that are not finite, naming the row', async () => {
+  it('refuses one class, and values that are not finite, naming the row', async () => {
     const set = clusters(2, 5, 4)
-    await expect(fit(trainer, { ...set, y: new Int32Array(10), classes: ['only'] })).rejects.toMatchObject({
-      code: expect.any(String),
+    await expect(learn(trainer, { ...set, y: new Int32Array(10) })).rejects.toMatchObject({
+      code: 'TRAINING_ONE_CLASS',
     })
-    const data = Float32Array.from(set.x.data)
-    data[3 * 4 + 1] = Number.NaN
-    await expect(fit(trainer, { ...set, x: { ...set.x, data } })).rejects.toThrow('row 3')
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const data = Float32Array.from(set.x.data)
+      data[3 * 4 + 1] = bad
+      await expect(learn(trainer, { ...set, x: { ...set.x, data } })).rejects.toThrow('row 3')
+    }
   })
 
-  it('takes constant features, duplicate rows and more features than rows', async () => {
+  it('takes one row a class, rows that are all equal, constant features, duplicates and more features than rows', async () => {
+    const finite = async (set: TrainingSet): Promise<void> => {
+      const scores = await (await learn(trainer, set)).predictScores(set.x)
+      expect(scores).toHaveLength(set.x.rows * set.classes.length)
+      expect(scores.every(Number.isFinite)).toBe(true)
+    }
+    await finite(clusters(3, 1, 5))
     const set = clusters(2, 8, 40)
+    await finite({ ...set, x: { ...set.x, data: new Float32Array(16 * 40).fill(3) } })
     const data = Float32Array.from(set.x.data, (value, i) => (i % 40 < 10 ? 7 : value))
     data.copyWithin(40 * 2, 0, 40)
-    const scores = await (await fit(trainer, { ...set, x: { ...set.x, data } })).predictScores(set.x)
-    expect(scores.every(Number.isFinite)).toBe(true)
+    await finite({ ...set, x: { ...set.x, data } })
+  })
+
+  it('takes many classes', async () => {
+    // Reference trainers take half a minute for a hundred.
+    const set = clusters(trainer.reference ? 8 : 100, 2, 12)
+    const classifier = await learn(trainer, set)
+    expect(right(await classifier.predictScores(set.x), set)).toBeGreaterThan(set.x.rows / 2)
+  })
+
+  it('stops when it is told to, before and within the fit, and at a time limit', async () => {
+    await expect(learn(trainer, three, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    await expect(learn(trainer, three, { timeLimitSeconds: 1e-6 })).rejects.toMatchObject({ code: 'TIME_LIMIT' })
+    const controller = new AbortController()
+    const seen: number[] = []
+    const outcome = await learn(trainer, three, {
+      signal: controller.signal,
+      onProgress: (fraction) => {
+        seen.push(fraction)
+        controller.abort()
+      },
+    }).catch((error) => error)
+    if (seen.length > 0) expect(outcome).toMatchObject({ code: 'INTERRUPTED' })
+  })
+
+  it('reports progress from 0 to 1, never backwards', async () => {
+    const seen: number[] = []
+    await learn(trainer, three, { onProgress: (fraction) => seen.push(fraction) })
+    expect([...seen].sort((a, b) => a - b)).toEqual(seen)
+    expect(seen.every((fraction) => fraction >= 0 && fraction <= 1)).toBe(true)
+  })
+})
+
+describe.each(own)('the trainer %s, not a reference', (_id, trainer) => {
+  it('has an ONNX form with the same scores and classes', async () => {
+    const binary = clusters(2, 12, 5)
+    for (const [set, x] of [
+      [three, fresh.x],
+      [binary, clusters(2, 12, 5, 1).x],
+      [clusters(20, 4, 30), clusters(20, 4, 30, 1).x],
+    ] as const) {
+      const difference = await onnxDifference(await learn(trainer, set), x)
+      expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
+      expect(difference.score).toBeLessThan(1e-5)
+    }
+  })
+
+  it('heeds weights: rows that weigh nothing to speak of are not learned, balanced classes help the rare one', async () => {
+    // Half of the rows carry a wrong label and next to no weight.
+    const wrong = three.y.map((c, i) => (i % 2 === 0 ? (c + 1) % 3 : c))
+    const weights = Float64Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? 1e-6 : 1))
+    const heeded = await learn(trainer, { ...three, y: wrong, weights })
+    expect(right(await heeded.predictScores(fresh.x), fresh)).toBeGreaterThan(50)
+    const lopsided = takeRows(
+      clusters(2, 40, 2),
+      [...Array(80).keys()].filter((i) => i % 2 === 0 || i < 12),
+    )
+    const rare = async (classWeight: 'balanced' | 'none'): Promise<number> => {
+      const classifier = await learn(trainer, lopsided, { classWeight })
+      const labels = predictedClasses(await classifier.predictScores(clusters(2, 40, 2, 1).x), 2)
+      return labels.reduce((sum, c) => sum + c, 0)
+    }
+    expect(await rare('balanced')).toBeGreaterThanOrEqual(await rare('none'))
   })
 })

@@ -1,0 +1,21 @@
+import { describe, expect, it } from '@jest/globals'
+import { trainers } from '../../src/trainers/registry.js'
+import { clusters, learn, right } from './contract-data.js'
+import { onnxDifference } from './onnx.js'
+
+const own = trainers.filter((trainer) => !trainer.reference)
+
+describe('a thousand classes', () => {
+  it.each(own.map((trainer) => [trainer.id, trainer] as const))(
+    '%s',
+    async (_id, trainer) => {
+      const set = clusters(1000, 3, 24)
+      const classifier = await learn(trainer, set)
+      expect(right(await classifier.predictScores(set.x), set)).toBeGreaterThan(1000)
+      const difference = await onnxDifference(classifier, set.x)
+      expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
+      expect(difference.score).toBeLessThan(1e-5)
+    },
+    600_000,
+  )
+})

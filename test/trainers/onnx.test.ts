@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals'
+import { fitClassifier } from '../../src/trainers/classifier.js'
+import { getTrainer } from '../../src/trainers/registry.js'
+import { clusters } from './data.js'
+import { onnxDifference, runOnnx } from './onnx.js'
+
+const provenance = { backbone: 'generated', layer: 'fc7', recipe: 'none' }
+const set = clusters(90, 12, 3, 1, 1.5)
+const fresh = clusters(60, 12, 3, 2, 1.5)
+const same = { score: expect.closeTo(0, 5), classes: 0 }
+const fit = (trainer: string, options: object = {}) =>
+  fitClassifier({ trainer: getTrainer(trainer), set, provenance, ...options })
+
+describe('a classifier written as ONNX gives the same scores', () => {
+  it.each(['none', 'l2', 'standardise', 'power:0.5+l2', 'power:0.3', 'pca:4', 'standardise+pca-whiten:5'])(
+    'preprocessing %s',
+    async (preprocess) => {
+      for (const trainer of ['linear-svm', 'random-forest'])
+        expect(
+          await onnxDifference(
+            await fit(trainer, { preprocess, params: trainer === 'linear-svm' ? {} : { trees: 10 } }),
+            fresh.x,
+          ),
+        ).toEqual(same)
+    },
+  )
+
+  it.each([9, 10, 11, 12, 13, 15, 18, 21])('operator set %i', async (opset) => {
+    for (const [trainer, calibrate] of [
+      ['logistic', 'sigmoid'],
+      ['linear-svm', 'isotonic'],
+      ['knn', 'isotonic'],
+    ]) {
+      const classifier = await fit(trainer!, { preprocess: 'power:0.5+l2', calibrate })
+      expect(await onnxDifference(classifier, fresh.x, opset)).toEqual(same)
+    }
+  })
+
+  it('rows of zeros, and a class without rows', async () => {
+    const x = { data: new Float32Array(24), rows: 2, cols: 12 }
+    x.data[3] = 1e-20
+    const classes = ['class 0', 'nobody', 'class 1', 'class 2']
+    const y = set.y.map((c) => (c === 0 ? 0 : c + 1))
+    for (const trainer of ['linear-svm', 'logistic', 'knn']) {
+      const classifier = await fit(trainer, { set: { ...set, y, classes } })
+      expect(await onnxDifference(classifier, x)).toEqual(same)
+    }
+  })
+
+  it('neighbours that vote by distance, and rows that are training rows', async () => {
+    const classifier = await fit('knn', { params: { vote: 'distance', k: 7 } })
+    expect(await onnxDifference(classifier, set.x)).toEqual(same)
+    expect(await onnxDifference(classifier, fresh.x)).toEqual(same)
+  })
+
+  it('keeps labels that are awkward, and says in its metadata what it is', async () => {
+    const classes = ['__proto__', 'ü, "x"', '</script>']
+    const model = (await fit('logistic', { set: { ...set, classes } })).toOnnx()
+    const { labels } = await runOnnx(model, set.x)
+    expect(new Set(labels)).toEqual(new Set(classes))
+    const metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]))
+    expect(JSON.parse(metadata.get('fc7.classes')!)).toEqual(classes)
+    expect(metadata.get('fc7.layer')).toBe('fc7')
+  })
+
+  it('refuses a reference trainer and an operator set that is too old', async () => {
+    const classifier = await fit('ml-svm')
+    expect(() => classifier.toOnnx()).toThrow(expect.objectContaining({ code: 'ONNX_NOT_SUPPORTED' }))
+    const own = await fit('logistic')
+    expect(() => own.toOnnx(7)).toThrow(expect.objectContaining({ code: 'ONNX_OPSET' }))
+  })
+})
