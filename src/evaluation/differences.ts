@@ -1,9 +1,9 @@
 import { mean, percentileInterval } from './intervals.js'
 import { metricSpec } from './metric-list.js'
+import type { Measured } from './outcomes.js'
 import type { ComparisonPlan } from './plan.js'
 import type { Difference, FriedmanRecord } from './schema.js'
 import { correctedResampledT, friedman, holm, mcNemar, rankDifference } from './significance.js'
-import type { Measured } from './summarise.js'
 
 /** A difference is said to hold below this, after Holm's correction. */
 export const significanceLevel = 0.05

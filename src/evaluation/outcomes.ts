@@ -1,7 +1,9 @@
 import type { KeptFit } from './fit-files.js'
 import type { Items } from './items.js'
 import type { Outcome } from './metric-list.js'
-import type { ComparisonPlan, ComparisonTable, PlannedFold, PlannedTrainer } from './plan.js'
+import type { ComparisonPlan, ComparisonTable, PlannedTrainer } from './plan.js'
+import type { PlannedFold } from './protocol.js'
+import type { Result } from './schema.js'
 
 /** A planned table with what stands behind it. */
 export interface TableInput {
@@ -23,6 +25,14 @@ export interface Entry {
   readonly item: Int32Array
   /** `[predictions]`, what the bootstrap draws: the item, or the group it belongs to. */
   readonly unit: Int32Array
+}
+
+/** An entry with its figures and what pairwise tests reuse. */
+export interface Measured {
+  readonly entry: Entry
+  readonly result: Result
+  /** The primary metric in every bootstrap resample; equal seeds and units pair them across entries. */
+  readonly resampled: readonly (number | null)[]
 }
 
 /** The unit of each item: its group's number, or one of its own. */

@@ -10,25 +10,12 @@ import { getTrainer } from '../trainers/registry.js'
 import { type Items, itemsFingerprint, itemsOf } from './items.js'
 import { metricIds, metricSpec } from './metric-list.js'
 import { positiveClass } from './operating.js'
-import { type Protocol, planFolds, protocolSchema } from './protocol.js'
+import { foldSchema, type PlannedFold, type Protocol, planFolds, protocolSchema } from './protocol.js'
 import { type TuneOptions, tunePlan, tuneSchema } from './tune-plan.js'
 
 const index = z.int().min(0)
 const value = z.union([z.number(), z.string(), z.boolean()])
 const paramsSchema = z.array(z.tuple([z.string(), value]))
-
-const foldSchema = z.strictObject({
-  id: z.string().regex(/^[\w-]+$/),
-  /** `main` folds make the result; `curve` folds are points of the learning curve. */
-  purpose: z.enum(['main', 'curve']),
-  repeat: index,
-  fold: index,
-  fraction: z.number(),
-  /** Item numbers, rising. */
-  train: z.array(index),
-  test: z.array(index),
-})
-export type PlannedFold = z.infer<typeof foldSchema>
 
 /** `plan.json`: everything that decides the predictions of a comparison. Its hash is the identity of the evaluation. */
 export const planSchema = z.strictObject({

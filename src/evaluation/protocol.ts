@@ -1,11 +1,24 @@
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import type { Items } from './items.js'
-import type { PlannedFold } from './plan.js'
 import { decafFolds, fewShotFolds, learningCurveFolds } from './protocols.js'
 import { type Fold, groupedFolds, holdoutFold, leaveOneGroupOut, stratifiedFolds } from './splitters.js'
 
 const whole = z.int().min(1)
+const index = z.int().min(0)
+
+export const foldSchema = z.strictObject({
+  id: z.string().regex(/^[\w-]+$/),
+  /** `main` folds make the result; `curve` folds are points of the learning curve. */
+  purpose: z.enum(['main', 'curve']),
+  repeat: index,
+  fold: index,
+  fraction: z.number(),
+  /** Item numbers, rising. */
+  train: z.array(index),
+  test: z.array(index),
+})
+export type PlannedFold = z.infer<typeof foldSchema>
 
 export const protocolSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('holdout'), split: z.enum(['val', 'test']), train: z.array(z.string()) }),

@@ -8,14 +8,8 @@ import type { FitJob, FitTable } from './fit.js'
 import { type KeptFit, keepFit, openEvaluationFolder, readFit } from './fit-files.js'
 import { type GuardOptions, rowBreaches, runGuards } from './guards.js'
 import { type Items, itemsFingerprint, itemsOf, trainingRows } from './items.js'
-import {
-  type ComparisonPlan,
-  type ComparisonTable,
-  type PlannedFit,
-  type PlannedFold,
-  type PlannedTrainer,
-  planText,
-} from './plan.js'
+import { type ComparisonPlan, type ComparisonTable, type PlannedFit, type PlannedTrainer, planText } from './plan.js'
+import type { PlannedFold } from './protocol.js'
 import type { Evaluation } from './schema.js'
 import { summarise } from './summarise.js'
 import { writeEvaluation } from './write.js'

@@ -6,21 +6,13 @@ import { bootstrapResamples, deviation, mean, percentileInterval, quantile } fro
 import { classScores, type MetricId, metricIds, metricSpec, PreparedOutcome } from './metric-list.js'
 import { classMetrics } from './metrics.js'
 import { operatingPoint } from './operating.js'
-import { type Entry, entriesOf, outcomeOf, type TableInput } from './outcomes.js'
+import { type Entry, entriesOf, type Measured, outcomeOf, type TableInput } from './outcomes.js'
 import type { ComparisonPlan } from './plan.js'
 import type { Evaluation, Measure, Result } from './schema.js'
 import { averagePrecision, calibrationBins, rocAuc } from './scores.js'
 import { outcomeInWords } from './words.js'
 
 export type Summary = Pick<Evaluation, 'results' | 'differences' | 'friedman' | 'words'>
-
-/** An entry with its figures and what pairwise tests reuse. */
-export interface Measured {
-  readonly entry: Entry
-  readonly result: Result
-  /** The primary metric in every bootstrap resample; equal seeds and units pair them across entries. */
-  readonly resampled: readonly (number | null)[]
-}
 
 /** Everything figures are made of, from finished fits. A pure function of plan, tables and predictions but for the timings. */
 export function summarise(
