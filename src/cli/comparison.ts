@@ -31,10 +31,11 @@ export async function comparisonTables(store: Store, layers?: readonly string[])
 }
 
 /** What an evaluation records for whoever wants to repeat it. */
-export function comparisonProvenance(command: string): Evaluation['provenance'] {
+export function comparisonProvenance(command: string, experiment: string | null): Evaluation['provenance'] {
   const machine = machineFacts()
   return {
     command,
+    experiment,
     created: new Date().toISOString(),
     versions: Object.entries(versions()),
     machine: [

@@ -32,7 +32,9 @@ function plainMessage(message: string, args: readonly string[]): string {
 
 /** yargs makes a list of an option that is given twice, even where one value is meant. */
 function refuseRepeats(options: Readonly<Record<string, unknown>>, lists: readonly string[]): void {
-  const allowed = new Set(['_', ...lists])
+  // yargs offers --trained-on as trainedOn too, and lists the first only.
+  const camel = (name: string): string => name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  const allowed = new Set(['_', ...lists, ...lists.map(camel)])
   for (const [name, value] of Object.entries(options)) {
     if (!Array.isArray(value) || allowed.has(name)) continue
     throw new UsageError('USAGE_REPEATED', `--${name} is given ${value.length} times.`, { hint: 'Give it once.' })

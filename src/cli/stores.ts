@@ -4,6 +4,7 @@ import { Fc7Error } from '../base/errors.js'
 import { runExtraction } from '../embeddings/extract-images.js'
 import { prepareExtraction } from '../embeddings/prepare.js'
 import { isStore, openStore, type Store } from '../embeddings/store.js'
+import { carryTrainedOn } from '../evaluation/trained-on.js'
 import type { CommandContext } from './context.js'
 import { extractionRequest, type SourceChoices } from './extraction-options.js'
 import { versions } from './versions.js'
@@ -50,5 +51,6 @@ export async function storeFor(
     versions: versions(),
     ...(choices.threads === undefined ? {} : { threads: choices.threads }),
   })
+  await carryTrainedOn(prepared.backbone.weights?.path, out, prepared.plan.backbone.sha256)
   return openStore(out)
 }

@@ -23,6 +23,7 @@ import { planText } from './plan.js'
 
 export const planPath = (folder: string): string => join(folder, 'plan.json')
 export const evaluationPath = (folder: string): string => join(folder, 'evaluation.json')
+export const experimentPath = (folder: string): string => join(folder, 'experiment.yaml')
 export const predictionsPath = (folder: string, dataset: string): string => join(folder, `predictions-${dataset}.arrow`)
 export const itemsPath = (folder: string, dataset: string): string => join(folder, `items-${dataset}.arrow`)
 export const fitsFolder = (folder: string): string => join(folder, 'fits')

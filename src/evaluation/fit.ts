@@ -5,7 +5,7 @@ import type { Matrix, ParamValue, Trainer } from '../trainers/contract.js'
 import { pickRows } from '../trainers/gemm.js'
 import { type MetricId, metricSpec, PreparedOutcome } from './metric-list.js'
 import type { PlannedTrainer } from './plan.js'
-import { groupedFolds } from './splitters.js'
+import { type Fold, groupedFolds, stratifiedFolds } from './splitters.js'
 import type { TunePlan } from './tune-plan.js'
 
 /** One table as fits read it; `x` may live in shared memory. Rows are numbered as in the store. */
@@ -101,6 +101,16 @@ function fitOn(
   })
 }
 
+/** Folds of the training rows: whole units where rows share one, plainly stratified (and much faster) where none do. */
+function innerFolds(job: FitJob, wanted: number): Fold[] {
+  const groups = Array.from(job.trainUnits, String)
+  const units = new Set(groups).size
+  const shape = { folds: Math.min(wanted, units), seed: createRandom(job.seed).int(2 ** 31) }
+  const folds =
+    units === groups.length ? stratifiedFolds({ y: job.trainY }, shape) : groupedFolds({ y: job.trainY, groups }, shape)
+  return folds.filter((fold) => new Set(fold.train.map((i) => job.trainY[i])).size > 1)
+}
+
 /** Scores every candidate on inner folds of the training rows; units (pictures with their views, groups) stay whole. */
 async function search(
   job: FitJob,
@@ -110,12 +120,7 @@ async function search(
   table: FitTable,
   signal?: AbortSignal,
 ): Promise<TuneTrial[]> {
-  const groups = Array.from(job.trainUnits, String)
-  const units = new Set(groups).size
-  const folds = groupedFolds(
-    { y: job.trainY, groups },
-    { folds: Math.min(plan.innerFolds, units), seed: createRandom(job.seed).int(2 ** 31) },
-  ).filter((fold) => new Set(fold.train.map((i) => job.trainY[i])).size > 1)
+  const folds = innerFolds(job, plan.innerFolds)
   const trials: TuneTrial[] = []
   for (const params of plan.candidates) {
     const scores: (number | null)[] = []

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import { betaQuantile, normalQuantile } from './distributions.js'
 
@@ -27,17 +28,54 @@ export function clopperInterval(hits: number, rows: number, level = 0.95): Inter
   }
 }
 
+const target = z.number().gt(0).max(1)
 /** How the threshold of a binary task is chosen. */
-export type OperatingRule =
+export const operatingRuleSchema = z.discriminatedUnion('kind', [
   /** The classifier's own decision: the larger score wins. */
-  | { readonly kind: 'default' }
-  | { readonly kind: 'threshold'; readonly threshold: number }
+  z.strictObject({ kind: z.literal('default') }),
+  z.strictObject({ kind: z.literal('threshold'), threshold: z.number() }),
   /** The highest threshold that keeps at least this sensitivity. */
-  | { readonly kind: 'sensitivity'; readonly atLeast: number }
+  z.strictObject({ kind: z.literal('sensitivity'), atLeast: target }),
   /** The lowest threshold that keeps at least this specificity. */
-  | { readonly kind: 'specificity'; readonly atLeast: number }
+  z.strictObject({ kind: z.literal('specificity'), atLeast: target }),
   /** The largest sensitivity + specificity (Youden's J), the highest such threshold. */
-  | { readonly kind: 'youden' }
+  z.strictObject({ kind: z.literal('youden') }),
+])
+export type OperatingRule = z.infer<typeof operatingRuleSchema>
+
+/**
+ * A rule as a user types it: `default`, `youden`, `threshold=0.3`, `sensitivity=0.95` or `specificity=0.9`.
+ *
+ * @throws Fc7Error USAGE_OPERATING
+ */
+export function parseOperatingRule(text: string): OperatingRule {
+  const [kind, number] = text.split('=')
+  const at = number === undefined || number.trim() === '' ? undefined : Number(number)
+  const parsed = operatingRuleSchema.safeParse(
+    at === undefined ? { kind } : kind === 'threshold' ? { kind, threshold: at } : { kind, atLeast: at },
+  )
+  if (parsed.success) return parsed.data
+  throw new Fc7Error('USAGE_OPERATING', `"${text}" is no operating point.`, {
+    hint: 'Use youden, threshold=0.3, sensitivity=0.95 or specificity=0.9 (shares above 0, up to 1).',
+  })
+}
+
+/** One sentence for the terminal and the report. */
+export function describeOperatingRule(rule: OperatingRule): string {
+  const optimistic = 'chosen on the tested pictures themselves, so the figures are on the bright side'
+  switch (rule.kind) {
+    case 'default':
+      return "the classifier's own decision"
+    case 'threshold':
+      return `score of the positive class at least ${rule.threshold}`
+    case 'sensitivity':
+      return `the highest threshold with a sensitivity of at least ${rule.atLeast}, ${optimistic}`
+    case 'specificity':
+      return `the lowest threshold with a specificity of at least ${rule.atLeast}, ${optimistic}`
+    case 'youden':
+      return `the threshold with the largest sum of sensitivity and specificity, ${optimistic}`
+  }
+}
 
 export interface Proportion {
   readonly value: number | null

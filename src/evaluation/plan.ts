@@ -9,7 +9,7 @@ import { formatPreprocess, parsePreprocess } from '../trainers/preprocess.js'
 import { getTrainer } from '../trainers/registry.js'
 import { type Items, itemsFingerprint, itemsOf } from './items.js'
 import { metricIds, metricSpec } from './metric-list.js'
-import { positiveClass } from './operating.js'
+import { type OperatingRule, operatingRuleSchema, positiveClass } from './operating.js'
 import { foldSchema, type PlannedFold, type Protocol, planFolds, protocolSchema } from './protocol.js'
 import { type TuneOptions, tunePlan, tuneSchema } from './tune-plan.js'
 
@@ -23,6 +23,8 @@ export const planSchema = z.strictObject({
   seed: z.union([z.int(), z.string()]),
   metric: z.enum(metricIds),
   resamples: z.int().min(1),
+  /** Threshold of binary tasks. */
+  operating: operatingRuleSchema,
   datasets: z.array(
     z.strictObject({
       key: z.string(),
@@ -117,11 +119,11 @@ export interface ComparisonOptions {
   readonly curve?: readonly number[]
   readonly metric?: string
   readonly positive?: string
+  /** Threshold of a binary task; default the classifier's own decision. */
+  readonly operating?: OperatingRule
   readonly seed?: number | string
   readonly resamples?: number
   readonly tune?: TuneOptions | boolean
-  /** Groups that the duplicate guard found, by item id; they come on top of the table's own groups. */
-  readonly duplicateGroups?: ReadonlyMap<string, string>
   /** Where trainers come from; the registry by default. */
   readonly findTrainer?: (id: string) => Trainer
 }
@@ -234,7 +236,17 @@ export function planComparison(options: ComparisonOptions): ComparisonPlan {
     throw new Fc7Error('USAGE_TRAINER_KEY', 'Two trainers would write the same files.', {
       hint: 'Give each its own key of letters, digits and dashes.',
     })
-  return { format: 1, seed, metric, resamples: options.resamples ?? 1000, datasets, tables, trainers, fits }
+  return {
+    format: 1,
+    seed,
+    metric,
+    resamples: options.resamples ?? 1000,
+    operating: options.operating ?? { kind: 'default' },
+    datasets,
+    tables,
+    trainers,
+    fits,
+  }
 }
 
 /** The text of `plan.json` and its hash. */

@@ -24,9 +24,10 @@ export const protocolSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('holdout'), split: z.enum(['val', 'test']), train: z.array(z.string()) }),
   z.strictObject({ kind: z.literal('kfold'), folds: whole, repeats: whole, grouped: z.boolean() }),
   z.strictObject({ kind: z.literal('leave-one-group-out'), groups: whole }),
-  z.strictObject({ kind: z.literal('few-shot'), perClass: whole, draws: whole }),
+  z.strictObject({ kind: z.literal('few-shot'), perClass: whole, draws: whole, testSplit: z.boolean() }),
   z.strictObject({ kind: z.literal('decaf'), perClass: whole, splits: whole }),
 ])
+export const protocolKinds = ['holdout', 'kfold', 'leave-one-group-out', 'few-shot', 'decaf'] as const
 /** How the items are divided, for the record and the report. */
 export type Protocol = z.infer<typeof protocolSchema>
 
@@ -40,7 +41,6 @@ export interface FoldOptions {
   readonly testPerClass?: number
   readonly curve?: readonly number[]
   readonly seed: number | string
-  readonly duplicateGroups?: ReadonlyMap<string, string>
 }
 
 /** One sentence for the terminal and the report. */
@@ -56,28 +56,18 @@ export function describeProtocol(protocol: Protocol): string {
     case 'leave-one-group-out':
       return `Each of ${protocol.groups} groups tested once, fitted on all others.`
     case 'few-shot':
-      return `${protocol.perClass} training pictures a class, the rest tested, ${protocol.draws} draws.`
+      return protocol.testSplit
+        ? `${protocol.perClass} training pictures a class, drawn ${protocol.draws} times outside the test split, which is tested each time.`
+        : `${protocol.perClass} training pictures a class, the rest tested, ${protocol.draws} draws.`
     case 'decaf':
       return `DeCAF's protocol: ${protocol.perClass} training pictures a class, ${protocol.splits} random splits.`
   }
 }
 
-/** The table's groups joined with those of near-duplicates: items connected through either stand together. */
-function joinedGroups(items: Items, extra: ReadonlyMap<string, string> | undefined): (string | null)[] {
-  if (!extra || extra.size === 0) return [...items.groups]
-  const parent = new Map<string, string>()
-  const root = (key: string): string => {
-    let at = key
-    while (parent.get(at) !== undefined && parent.get(at) !== at) at = parent.get(at)!
-    return at
-  }
-  const keys = items.ids.map((id, i) => {
-    const own = items.groups[i] === null ? undefined : `group ${items.groups[i]}`
-    const twin = extra.get(id) === undefined ? undefined : `twin ${extra.get(id)}`
-    if (own !== undefined && twin !== undefined) parent.set(root(twin), root(own))
-    return own ?? twin
-  })
-  return keys.map((key) => (key === undefined ? null : root(key)))
+/** Where a few-shot draw takes its training pictures and its test pictures from, in a data set with a test split. */
+function sidesOfSplits(items: Items): { readonly trainFrom: number[]; readonly testFrom: number[] } {
+  const [fold] = holdoutFold(items.splits, 'test')
+  return { trainFrom: [...fold!.train], testFrom: [...fold!.test] }
 }
 
 /** The protocol the data themselves ask for: their test split, else stratified k-fold, grouped where groups are known. */
@@ -98,9 +88,8 @@ export function planFolds(
   items: Items,
   options: FoldOptions,
 ): { readonly protocol: Protocol; readonly folds: PlannedFold[] } {
-  const groups = joinedGroups(items, options.duplicateGroups)
-  const input = { y: items.y, groups }
-  const grouped = groups.some((group) => group !== null)
+  const input = { y: items.y, groups: items.groups }
+  const grouped = items.groups.some((group) => group !== null)
   const { seed } = options
   let protocol: Protocol
   let folds: Fold[]
@@ -125,8 +114,10 @@ export function planFolds(
     case 'few-shot': {
       const perClass = options.perClass ?? 5
       const draws = options.draws ?? 20
-      folds = fewShotFolds(input, { ...options, perClass, draws, classes: items.classes })
-      protocol = { kind: 'few-shot', perClass, draws }
+      const testSplit = items.splits.includes('test') && items.splits.includes('train')
+      const sides = testSplit ? sidesOfSplits(items) : {}
+      folds = fewShotFolds(input, { ...options, ...sides, perClass, draws, classes: items.classes })
+      protocol = { kind: 'few-shot', perClass, draws, testSplit }
       break
     }
     case 'decaf': {

@@ -62,6 +62,8 @@ export const resultSchema = z.object({
   /** Binary tasks with a known positive class. */
   operating: z
     .object({
+      /** How the threshold was chosen, in words. */
+      rule: z.string(),
       threshold: real,
       sensitivity: proportionSchema,
       specificity: proportionSchema,
@@ -171,6 +173,8 @@ export const evaluationSchema = z.object({
   provenance: z.object({
     /** As typed, for whoever wants to repeat it. */
     command: z.string().nullable(),
+    /** Text of the experiment file that repeats the run; null for a run from a program. */
+    experiment: z.string().nullable(),
     created: z.string().nullable(),
     versions: z.array(z.tuple([z.string(), z.string()])),
     machine: z.array(z.tuple([z.string(), z.union([z.string(), z.number()])])),

@@ -5,7 +5,7 @@ import type { KeptFit } from './fit-files.js'
 import { bootstrapResamples, deviation, mean, percentileInterval, quantile } from './intervals.js'
 import { classScores, type MetricId, metricIds, metricSpec, PreparedOutcome } from './metric-list.js'
 import { classMetrics } from './metrics.js'
-import { operatingPoint } from './operating.js'
+import { describeOperatingRule, type OperatingRule, operatingPoint } from './operating.js'
 import { type Entry, entriesOf, type Measured, outcomeOf, type TableInput } from './outcomes.js'
 import type { ComparisonPlan } from './plan.js'
 import type { Evaluation, Measure, Result } from './schema.js'
@@ -89,7 +89,7 @@ function measure(plan: ComparisonPlan, entry: Entry): Measured {
     scoreKind: entry.outcome.scoreKind,
     predictions: entry.item.length,
     metrics,
-    ...shapes(prepared, entry),
+    ...shapes(prepared, entry, plan.operating),
     curve: curveOf(plan, entry, metrics),
     permutation: permuted(plan, prepared, values[plan.metric]),
     ...costs(entry),
@@ -107,6 +107,7 @@ function titleOf(plan: ComparisonPlan, entry: Entry): string {
 function shapes(
   prepared: PreparedOutcome,
   entry: Entry,
+  rule: OperatingRule,
 ): Pick<Result, 'classes' | 'confusion' | 'calibration' | 'operating'> {
   const { outcome } = entry
   const confusion = prepared.confusion()
@@ -120,6 +121,7 @@ function shapes(
           classScores(outcome, positive),
           Array.from(outcome.truth, (k) => k === positive),
           outcome.scoreKind === 'probability' ? 0.5 : 0,
+          rule,
         )
   return {
     classes: classMetrics(confusion).map((one, k) => ({
@@ -131,6 +133,7 @@ function shapes(
     confusion: names.map((_, i) => Array.from(confusion.cells.subarray(i * classes, (i + 1) * classes))),
     calibration: outcome.scoreKind === 'probability' ? calibrationBins(prepared.confidence()) : null,
     operating: point && {
+      rule: describeOperatingRule(rule),
       threshold: point.threshold,
       sensitivity: point.sensitivity,
       specificity: point.specificity,

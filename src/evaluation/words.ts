@@ -48,7 +48,13 @@ function datasetInWords(
     return [`${metric.title} is undefined for every trainer here; choose another metric for a ranking.`]
   const range = measure.low === null ? '' : ` (95 % interval ${figure(measure.low)} to ${figure(measure.high)})`
   const side = metric.better === 'higher' ? 'highest' : 'lowest'
-  const sentences = [`${best.title} has the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}${range}.`]
+  const level = results.filter((result) => result.metrics[plan.metric].value === measure.value)
+  const sentences =
+    level.length > 1
+      ? [
+          `${list(level.map((result) => result.title))} share the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}.`,
+        ]
+      : [`${best.title} has the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}${range}.`]
   const of = (side: Difference['better']): Result =>
     results.find((result) => result.table === side.table && result.trainer === side.trainer)!
   const own = differences.filter((one) => one.dataset === best.dataset)
@@ -59,8 +65,10 @@ function datasetInWords(
     `${of(one.worse).title} (${figure(one.difference)}, ${probability(one.adjusted)})`
   if (against.length > 0) {
     const test = testNames[against[0]!.test]
-    if (beaten.length > 0) sentences.push(`Its lead holds over ${list(beaten.map(say))}.`)
-    if (open.length > 0) sentences.push(`Its lead does not hold over ${list(open.map(say))}.`)
+    const lead = level.length > 1 ? `The lead of ${best.title}` : 'Its lead'
+    const apart = open.filter((one) => one.difference > 0)
+    if (beaten.length > 0) sentences.push(`${lead} holds over ${list(beaten.map(say))}.`)
+    if (apart.length > 0) sentences.push(`${lead} does not hold over ${list(apart.map(say))}.`)
     sentences.push(
       open.length === 0
         ? 'So it is the winner of this comparison.'

@@ -3,6 +3,7 @@ import { writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import {
   encodeColumns,
   evaluationPath,
+  experimentPath,
   int32Column,
   itemsPath,
   type KeptFit,
@@ -117,14 +118,14 @@ function majority({ dataset, items }: TableInput): Evaluation['datasets'][number
   }
 }
 
-/** Writes items and predictions, then `evaluation.json`, which makes the evaluation whole. */
+/** Writes items, predictions and the experiment file, then `evaluation.json`, which makes the evaluation whole. */
 export async function writeEvaluation(
   folder: string,
   plan: ComparisonPlan,
   sources: readonly TableInput[],
   kept: ReadonlyMap<string, KeptFit>,
   found: Summary & { readonly guards: Guards | null },
-  provenance: Evaluation['provenance'] = { command: null, created: null, versions: [], machine: [] },
+  provenance: Evaluation['provenance'] = { command: null, experiment: null, created: null, versions: [], machine: [] },
 ): Promise<Evaluation> {
   const { hash } = planText(plan)
   const sourceOf = (key: string): TableInput => sources.find((source) => source.dataset.key === key)!
@@ -183,6 +184,7 @@ export async function writeEvaluation(
   }
   // A figure that JSON cannot hold must fail here, not in a report.
   evaluationSchema.parse(evaluation)
+  if (provenance.experiment !== null) await writeFileAtomic(experimentPath(folder), provenance.experiment)
   await writeJsonAtomic(evaluationPath(folder), evaluation)
   return evaluation
 }

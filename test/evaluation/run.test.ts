@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { groupDuplicates } from '../../src/evaluation/group-duplicates.js'
 import { foldBreaches } from '../../src/evaluation/guards.js'
 import { loadEvaluation } from '../../src/evaluation/load.js'
 import { type ComparisonPlan, planComparison, planText } from '../../src/evaluation/plan.js'
@@ -224,15 +225,10 @@ describe('planted faults', () => {
     expect(found.across > 0).toBe(across)
     expect(evaluation.guards!.warnings.some((one) => one.code === 'DUPLICATES_ACROSS')).toBe(across)
     expect(across).toBe(true)
-    const grouped = planComparison({
-      tables,
-      trainers: ['spy'],
-      duplicateGroups: new Map([
-        ['1.png', 'twin'],
-        ['5.png', 'twin'],
-      ]),
-      findTrainer: () => trainer,
-    })
+    const together = await groupDuplicates(tables, { rule: { hashBits: 0 } })
+    expect(together.pictures).toBe(2)
+    const grouped = planComparison({ tables: together.tables, trainers: ['spy'], findTrainer: () => trainer })
+    expect(grouped.datasets[0]!.protocol).toMatchObject({ kind: 'kfold', grouped: true })
     for (const fold of grouped.datasets[0]!.folds) expect(fold.test.includes(1)).toBe(fold.test.includes(5))
   })
 

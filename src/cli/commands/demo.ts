@@ -61,7 +61,7 @@ export const demo = defineCommand({
       tables,
       out: evaluationPath,
       threads,
-      provenance: comparisonProvenance('fc7 demo'),
+      provenance: comparisonProvenance('fc7 demo', null),
       signal,
       progress,
     })

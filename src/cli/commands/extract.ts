@@ -4,6 +4,7 @@ import { planStatus } from '../../embeddings/commit.js'
 import { runExtraction } from '../../embeddings/extract-images.js'
 import { prepareExtraction } from '../../embeddings/prepare.js'
 import { plannedRows } from '../../embeddings/views.js'
+import { carryTrainedOn } from '../../evaluation/trained-on.js'
 import { resizeModes } from '../choices.js'
 import { defineCommand } from '../command.js'
 import { extractionRequest, sourceOptions } from '../extraction-options.js'
@@ -84,6 +85,7 @@ export const extract = defineCommand({
       ...(shards === undefined ? {} : { shards }),
       ...(shard === undefined ? {} : { shard }),
     })
+    await carryTrainedOn(prepared.backbone.weights?.path, out, plan.backbone.sha256)
     const { manifest, ...facts } = summary
     const rate = summary.pictures / summary.seconds
     const lines = [
