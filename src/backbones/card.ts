@@ -1,6 +1,3 @@
-import { readdir } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import { fileSourceSchema } from '../base/fetch/file.js'
@@ -43,7 +40,8 @@ const alias = z.string().regex(/^[A-Za-z0-9][\w./-]*$/)
 
 /**
  * A layer's conventional name. Either the tensor's own name, or its place: the `index`-th layer of a kind (negative counts from
- * the end). A `conv` or `dense` found by place means its output after batch normalisation and activation, as `fc7` does.
+ * the end). A `conv` or `dense` found by place means its output after batch normalisation and activation, as `fc7` does, unless
+ * `activated` is false; other kinds mean their own output, unless `activated` is true (the sum of a residual block).
  */
 const layerSchema = z.union([
   z.strictObject({ alias, tensor: tensorName }),
@@ -60,7 +58,7 @@ const trainingSchema = z.strictObject({
   optimiser: z.string().min(1),
   momentum: z.number().optional(),
   learningRate: z.number().positive(),
-  weightDecay: z.number().min(0),
+  weightDecay: z.number().min(0).optional(),
   batchSize: z.int().positive().optional(),
   epochs: z.number().positive().optional(),
   schedule: z.string().min(1),
@@ -104,9 +102,6 @@ export type Card = z.infer<typeof cardSchema>
 export type WeightSource = z.infer<typeof weightSourceSchema>
 export type CardLayer = z.infer<typeof layerSchema>
 
-/** The package's own cards; the same place from src/ and dist/. */
-export const cardsFolder = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'onnx-models')
-
 /** Reads and checks one card file. @throws Fc7Error MODEL_CARD_BROKEN, FILE_UNREADABLE */
 export async function readCard(path: string): Promise<Card> {
   const parsed = cardSchema.safeParse(await readJson(path, 'The card', 4 << 20))
@@ -117,34 +112,6 @@ export async function readCard(path: string): Promise<Card> {
     `The card ${path} is not valid: ${issue?.path.join('.') || 'the whole'}: ${issue?.message ?? 'unexpected'}.`,
     { hint: 'Correct the card; `fc7 models import` writes one that is valid.' },
   )
-}
-
-/** Ids of the package's cards, sorted. */
-export async function listCardIds(folder: string = cardsFolder): Promise<string[]> {
-  const names = await readdir(folder)
-  return names.flatMap((name) => (name.endsWith('.json') ? [basename(name, '.json')] : [])).sort()
-}
-
-/** @throws Fc7Error MODEL_UNKNOWN with the known ids */
-export async function loadCard(id: string, folder: string = cardsFolder): Promise<Card> {
-  const ids = await listCardIds(folder)
-  if (!ids.includes(id)) {
-    throw new Fc7Error('MODEL_UNKNOWN', `There is no model "${id}", neither as a card nor as a file.`, {
-      hint: `Known models: ${ids.join(', ')}. Or give the path of an ONNX file.`,
-    })
-  }
-  return readCard(join(folder, `${id}.json`))
-}
-
-/** All cards of the package, by id. */
-export async function loadCards(folder: string = cardsFolder): Promise<Card[]> {
-  return Promise.all((await listCardIds(folder)).map((id) => loadCard(id, folder)))
-}
-
-/** Class names in output order, or undefined where the card tells none. */
-export async function classNames(card: Card, folder: string = cardsFolder): Promise<string[] | undefined> {
-  if (card.classes === undefined || Array.isArray(card.classes)) return card.classes
-  return z.array(z.string()).parse(await readJson(join(folder, card.classes.file), 'The class names', 4 << 20))
 }
 
 export interface ChosenRecipe {

@@ -54,6 +54,8 @@ const isReadable = (shape: readonly Dim[] | undefined): shape is readonly Dim[] 
 
 /** The one input of a node that depends on the picture, if it is only one. */
 function dataInput(node: NodeProto, trunk: Trunk): string | undefined {
+  // What a Reshape's shape is computed from may be the picture's own shape: PyTorch writes `x.flatten(1)` so.
+  if (moving.has(node.opType)) return trunk.constants.has(node.input[0] ?? '') ? undefined : node.input[0]
   const data = node.input.filter((name) => name !== '' && !trunk.constants.has(name))
   return data.length === 1 ? data[0] : undefined
 }
@@ -120,6 +122,14 @@ function activatedTensor(tensor: string, trunk: Trunk): string {
   }
 }
 
+/** A MatMul's output after the bias that some exporters add in a node of its own; anything else as it is. */
+function biasedTensor(tensor: string, trunk: Trunk): string {
+  const maker = producers(trunk.graph).get(tensor)
+  const [next, ...others] = consumers(trunk.graph).get(tensor) ?? []
+  if (maker?.opType !== 'MatMul' || next?.opType !== 'Add' || others.length > 0) return tensor
+  return dataInput(next, trunk) === undefined ? tensor : (next.output[0] ?? tensor)
+}
+
 /** Which tensor each of the card's aliases means. Aliases that do not fit this graph are left out. */
 function aliasesOf(
   card: Pick<Card, 'layers'> | undefined,
@@ -134,9 +144,8 @@ function aliasesOf(
     }
     const layer = layers.filter(({ kind }) => kind === entry.kind).at(entry.index)
     if (!layer) continue
-    const weighted = entry.kind === 'conv' || entry.kind === 'dense'
-    const wanted = weighted && (entry.activated ?? true)
-    found.set(entry.alias, wanted ? activatedTensor(layer.tensor, trunk) : layer.tensor)
+    const wanted = entry.activated ?? (entry.kind === 'conv' || entry.kind === 'dense')
+    found.set(entry.alias, wanted ? activatedTensor(layer.tensor, trunk) : biasedTensor(layer.tensor, trunk))
   }
   return found
 }

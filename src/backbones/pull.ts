@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
@@ -73,6 +74,22 @@ async function findWhole(
   const plain = plainSource(source)
   const found = await findFetched(plain, placeOf(card, plain, options.cacheFolder), options)
   return found && { path: found.path, sha256: source.sha256, reused: true }
+}
+
+/** Whether the backbone's weights seem to be here: their files stand in their places. Hashes are not checked, so it is quick. */
+export async function seemsPulled(card: Card, cacheFolder: string): Promise<boolean> {
+  for (const source of card.sources) {
+    const place =
+      source.kind === 'npm'
+        ? importedPath(card, cacheFolder)
+        : source.kind === 'file'
+          ? source.path
+          : placeOf(card, source, cacheFolder)
+    const found = await stat(place).catch(() => undefined)
+    if (found?.isFile() && (source.kind !== 'url' || source.bytes === undefined || found.size === source.bytes))
+      return true
+  }
+  return false
 }
 
 /** The backbone if its weights are here, whole. Never touches the network. */

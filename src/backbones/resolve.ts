@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises'
-import { basename, dirname, extname } from 'node:path'
+import { basename, extname, resolve } from 'node:path'
 import { Fc7Error } from '../base/errors.js'
-import { sha256File } from '../base/files.js'
 import type { PixelSize } from '../images/recipe.js'
 import { readModel } from '../onnx/read.js'
-import { type Card, type ChosenRecipe, loadCard, loadCards, readCard, recipeOf } from './card.js'
+import { type Card, type ChosenRecipe, readCard, recipeOf } from './card.js'
+import { identityOf } from './identity.js'
+import { loadCard, loadCards } from './library.js'
 import { findBackbone, type PulledBackbone, pullBytes } from './pull.js'
 import { pictureInput } from './trunk.js'
 
@@ -43,15 +44,23 @@ async function inputSize(card: Pick<Card, 'input' | 'id'>, path: string | undefi
   )
 }
 
+const isPinned = (card: Card, sha256: string): boolean =>
+  card.sources.some((source) => 'sha256' in source && source.sha256 === sha256)
+
+/** The card of the package or the user that describes exactly these bytes. */
+export async function cardOfHash(sha256: string, cacheFolder: string): Promise<Card | undefined> {
+  const { cards } = await loadCards(cacheFolder)
+  return cards.find(({ card }) => isPinned(card, sha256))?.card
+}
+
 /** The card that belongs to a file: by the file's sha256, else the one that lies beside it. */
-async function cardOfFile(path: string, sha256: string): Promise<Card | undefined> {
-  const pinned = (card: Card): boolean => card.sources.some((source) => 'sha256' in source && source.sha256 === sha256)
-  const known = (await loadCards()).find(pinned)
+async function cardOfFile(path: string, sha256: string, cacheFolder: string): Promise<Card | undefined> {
+  const known = await cardOfHash(sha256, cacheFolder)
   if (known) return known
   const beside = `${path}.card.json`
   if (!(await stat(beside).catch(() => undefined))?.isFile()) return undefined
   const card = await readCard(beside)
-  if (!pinned(card)) {
+  if (!isPinned(card, sha256)) {
     throw new Fc7Error('HASH_MISMATCH', `${path} is not the file that its card ${beside} describes.`, {
       hint: `Write the card anew with \`fc7 models import ${path}\`, or get the file again.`,
     })
@@ -60,9 +69,9 @@ async function cardOfFile(path: string, sha256: string): Promise<Card | undefine
 }
 
 async function resolveFile(path: string, options: ResolveOptions): Promise<ResolvedBackbone> {
-  const sha256 = await sha256File(path)
+  const sha256 = await identityOf(path)
   const weights = { path, sha256, reused: true }
-  const card = await cardOfFile(path, sha256)
+  const card = await cardOfFile(path, sha256, options.cacheFolder)
   if (card) {
     const recipe = recipeOf(card, await inputSize(card, path), options.recipeName)
     return { id: card.id, card, recipe, weights, pullBytes: undefined }
@@ -82,7 +91,7 @@ async function resolveFile(path: string, options: ResolveOptions): Promise<Resol
     format: 1,
     id,
     title: basename(path),
-    sources: [{ kind: 'file', path, sha256 }],
+    sources: [{ kind: 'file', path: resolve(path), sha256 }],
     recipes: [recipe],
     layers: [],
   }
@@ -105,11 +114,8 @@ export async function resolveBackbone(idOrPath: string, options: ResolveOptions)
       hint: `Check the path${found ? ' (it is no file)' : ''}; \`fc7 models list\` shows the models that fc7 knows by name.`,
     })
   }
-  const card = await loadCard(idOrPath)
+  const card = await loadCard(idOrPath, options.cacheFolder)
   const weights = await findBackbone(card, { cacheFolder: options.cacheFolder, offline: true })
   const recipe = recipeOf(card, await inputSize(card, weights?.path), options.recipeName)
   return { id: card.id, card, recipe, weights, pullBytes: weights ? undefined : pullBytes(card) }
 }
-
-/** Folder that a card's relative `file` sources are relative to. */
-export const baseFolderOf = (cardPath: string): string => dirname(cardPath)

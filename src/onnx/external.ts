@@ -38,6 +38,28 @@ async function insideFolder(folder: string, location: string, tensor: TensorProt
   return path
 }
 
+/** A file beside the model that holds weights: the name that the model gives it, and its real path. */
+export interface ExternalFile {
+  readonly location: string
+  readonly path: string
+}
+
+/**
+ * The files outside the ONNX file that a model's tensors (subgraphs' too) lie in, each once, sorted by name.
+ *
+ * @throws Fc7Error ONNX_EXTERNAL_OUTSIDE, ONNX_EXTERNAL (a file is missing)
+ */
+export async function externalFiles(model: ModelProto, modelPath: string): Promise<ExternalFile[]> {
+  const found = new Map<string, ExternalFile>()
+  for (const tensor of allTensors(model)) {
+    if (tensor.dataLocation !== Location.EXTERNAL) continue
+    const location = tensor.externalData.find(({ key }) => key === 'location')?.value ?? ''
+    if (found.has(location)) continue
+    found.set(location, { location, path: await insideFolder(await realpath(dirname(modelPath)), location, tensor) })
+  }
+  return [...found.values()].sort((a, b) => (a.location < b.location ? -1 : 1))
+}
+
 /**
  * Reads every externally stored tensor (subgraphs' and attributes' too) into the model, so that it stands alone. Each tensor's
  * bytes are read once, straight into the buffer that `rawData` then is.

@@ -31,13 +31,27 @@ export function decodeModel(bytes: Uint8Array, file = 'The ONNX model'): ModelPr
 }
 
 /**
+ * Reads and decodes an ONNX file without its external data: tensors that lie in other files stay references.
+ *
+ * @throws Fc7Error FILE_UNREADABLE, ONNX_BROKEN, ONNX_…
+ */
+export async function readModelBare(path: string): Promise<ModelProto> {
+  return decodeModel(await readBytes(path), path)
+}
+
+/**
  * Reads an ONNX file, its external data included, and checks it (see {@link checkModel}). The file is read once and the weights
  * are views of what was read.
  *
  * @throws Fc7Error FILE_UNREADABLE, ONNX_BROKEN, ONNX_EXTERNAL…, ONNX_…
  */
 export async function readModel(path: string): Promise<ModelProto> {
-  let bytes: Uint8Array
+  const model = await readModelBare(path)
+  await resolveExternalData(model, path)
+  return model
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
   try {
     const { size } = await stat(path)
     if (size > maxModelFileBytes) {
@@ -45,7 +59,7 @@ export async function readModel(path: string): Promise<ModelProto> {
         hint: 'Larger models keep their weights as external data beside the ONNX file.',
       })
     }
-    bytes = await readFile(path)
+    return await readFile(path)
   } catch (error) {
     if (error instanceof Fc7Error) throw error
     throw new Fc7Error('FILE_UNREADABLE', `The model ${path} cannot be read: ${messageOf(error)}.`, {
@@ -53,7 +67,4 @@ export async function readModel(path: string): Promise<ModelProto> {
       cause: error,
     })
   }
-  const model = decodeModel(bytes, path)
-  await resolveExternalData(model, path)
-  return model
 }

@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
-import { loadCards } from '../../src/backbones/card.js'
 import { buildExtractionGraph } from '../../src/backbones/extraction.js'
 import { layerName, listLayers } from '../../src/backbones/layers.js'
 import { resolveBackbone } from '../../src/backbones/resolve.js'
@@ -175,14 +174,6 @@ describe('layers', () => {
     ])
     expect(layers.filter(({ isDefault }) => isDefault).map(layerName)).toEqual(['fc6'])
     expect(layers[3]!.shape).toEqual(['N', 4, 4, 4])
-  })
-})
-
-describe('cards', () => {
-  it('are valid, and their ids are their names', async () => {
-    const cards = await loadCards()
-    expect(cards.map(({ id }) => id)).toContain('resnet50')
-    expect(new Set(cards.map(({ id }) => id)).size).toBe(cards.length)
   })
 })
 

@@ -18,8 +18,11 @@ export const file: SourcePlugin<FileSource> = {
   kind: 'file',
   schema: fileSourceSchema,
   title: (source) => source.path,
-  async whole() {
-    return undefined
+  async whole(source, _destination, context) {
+    const path = resolve(context.baseFolder, source.path)
+    const found = await stat(path).catch(() => undefined)
+    if (!found?.isFile()) return undefined
+    return (await sha256File(path, context.signal)) === source.sha256 ? { path, reused: true } : undefined
   },
   async fetch(source, _destination, context) {
     const path = resolve(context.baseFolder, source.path)

@@ -1,6 +1,8 @@
-import { loadCard, loadCards } from '../../backbones/card.js'
+import type { Card } from '../../backbones/card.js'
+import { importBackbone } from '../../backbones/import.js'
 import { layerName, listLayers } from '../../backbones/layers.js'
-import { findBackbone, pullBackbone, pullBytes } from '../../backbones/pull.js'
+import { findCard, loadCard, loadCards } from '../../backbones/library.js'
+import { pullBackbone, pullBytes, seemsPulled } from '../../backbones/pull.js'
 import { resolveBackbone } from '../../backbones/resolve.js'
 import { prepareTrunk } from '../../backbones/trunk.js'
 import { Fc7Error } from '../../base/errors.js'
@@ -10,59 +12,75 @@ import { defineCommand } from '../command.js'
 import type { CommandContext } from '../context.js'
 import { formatTable } from '../terminal.js'
 
+const recipeNamesOf = (card: Card): string[] =>
+  card.recipes.map((recipe) => (typeof recipe === 'string' ? recipe : recipe.name))
+
 async function list(context: CommandContext): Promise<void> {
-  const { cacheFolder } = context
-  const cards = await loadCards()
+  const { cards, broken } = await loadCards(context.cacheFolder)
+  for (const { message } of broken) context.progress.say(message)
   const rows = await Promise.all(
-    cards.map(async (card) => ({
+    cards.map(async ({ card, own }) => ({
       id: card.id,
       title: card.title,
+      own,
       bytes: pullBytes(card) ?? null,
       licence: card.licence ?? null,
-      cached: (await findBackbone(card, { cacheFolder, offline: true })) !== undefined,
+      cached: await seemsPulled(card, context.cacheFolder),
     })),
   )
   context.result(
     rows,
     formatTable(
-      ['id', 'what', 'download', 'in the cache'],
+      ['id', 'what', 'download', 'here'],
       rows.map((row) => [
         row.id,
         row.title,
-        row.bytes === null ? '–' : formatBytes(row.bytes),
+        row.own ? 'yours' : row.bytes === null ? '–' : formatBytes(row.bytes),
         row.cached ? 'yes' : 'no',
       ]),
     ),
   )
 }
 
+function trainingLine({ training }: Card): string[] {
+  if (!training) return []
+  const { optimiser, momentum, learningRate, weightDecay, batchSize, epochs, schedule, source, note } = training
+  const numbers = [
+    `rate ${learningRate}`,
+    ...(momentum === undefined ? [] : [`momentum ${momentum}`]),
+    ...(weightDecay === undefined ? [] : [`weight decay ${weightDecay}`]),
+    ...(batchSize === undefined ? [] : [`batch ${batchSize}`]),
+    ...(epochs === undefined ? [] : [`${epochs} epochs`]),
+  ]
+  return [
+    `Trained with ${optimiser}, ${numbers.join(', ')}; ${schedule} (${source})`,
+    ...(note ? [`  Note: ${note}`] : []),
+  ]
+}
+
 async function show(id: string, context: CommandContext): Promise<void> {
-  const card = await loadCard(id)
-  const recipes = card.recipes.map((recipe) => (typeof recipe === 'string' ? recipe : recipe.name))
-  const { training } = card
+  const { card, path } = await findCard(id, context.cacheFolder)
   context.result(
     card,
     [
       `${card.title} (${card.id})`,
       ...(card.about ? [card.about] : []),
       `Licence: ${card.licence ?? 'not stated'}`,
-      `Recipes: ${recipes.join(', ')} (the first is the default)`,
+      ...(card.input ? [`Input: ${card.input.width}×${card.input.height} pixels, ${card.input.layout ?? 'NCHW'}`] : []),
+      `Recipes: ${recipeNamesOf(card).join(', ')} (the first is the default)`,
       `Layers: ${card.layers.map((layer) => layer.alias).join(', ') || 'see `fc7 models layers`'}`,
-      ...(training
-        ? [
-            `Trained with ${training.optimiser}, rate ${training.learningRate}, weight decay ${training.weightDecay}; ${training.schedule} (${training.source})`,
-          ]
-        : []),
+      ...trainingLine(card),
       ...card.sources.map(
         (source) =>
           `Source: ${source.kind === 'npm' ? `${source.package}@${source.version} from npm` : source.kind === 'url' ? source.url : source.path}`,
       ),
+      `Card: ${path}`,
     ].join('\n'),
   )
 }
 
 async function pull(id: string, context: CommandContext): Promise<void> {
-  const card = await loadCard(id)
+  const card = await loadCard(id, context.cacheFolder)
   const { cacheFolder, offline, progress, signal } = context
   const bytes = pullBytes(card)
   progress.say(
@@ -106,25 +124,52 @@ async function layers(id: string, context: CommandContext, recipe: string | unde
   )
 }
 
+async function importModel(
+  path: string,
+  options: { readonly id: string; readonly recipe: string | undefined; readonly force: boolean },
+  context: CommandContext,
+): Promise<void> {
+  const { cacheFolder, progress } = context
+  const { id, recipe: recipeName, force } = options
+  const imported = await importBackbone({ path, id, recipeName, force, cacheFolder, progress })
+  const { card, defaultLayer } = imported
+  context.result(
+    { id, card: imported.cardPath, path: imported.path, sha256: imported.sha256, defaultLayer },
+    [
+      `${id}: ${imported.path}`,
+      `Card: ${imported.cardPath}`,
+      `Recipe: ${recipeNamesOf(card)[0]}, ${card.input?.width}×${card.input?.height} pixels`,
+      `Embeddings are read from ${defaultLayer.name} (${defaultLayer.shape.join('×')}); \`fc7 models layers ${id}\` lists the others.`,
+    ].join('\n'),
+  )
+}
+
 export const models = defineCommand({
   example: ['$0 models layers resnet50', 'the tensors that embeddings can be read from'],
   options: (yargs) =>
     yargs
       .positional('action', {
-        choices: ['list', 'show', 'pull', 'layers'] as const,
+        choices: ['list', 'show', 'pull', 'layers', 'import'] as const,
         demandOption: true,
         describe: 'What to do',
       })
-      .positional('model', { type: 'string', describe: 'Backbone id, or ONNX file (layers)' })
-      .option('recipe', { type: 'string', describe: 'Preprocessing that belongs to the file (import)' })
-      .check(({ action, model }) => {
+      .positional('model', {
+        type: 'string',
+        describe: 'Backbone id, ONNX file (layers, import) or TensorFlow.js folder (import)',
+      })
+      .option('id', { type: 'string', describe: 'Name that the imported model gets' })
+      .option('recipe', { type: 'string', describe: 'Preprocessing that belongs to the file (import, layers)' })
+      .option('force', { type: 'boolean', default: false, describe: 'Replace your own model of that name (import)' })
+      .check(({ action, model, id }) => {
         if (action !== 'list' && model === undefined) throw new Error(`models ${action} needs a model`)
+        if (action === 'import' && id === undefined) throw new Error('models import needs --id, the name to give it')
         return true
       }),
-  async run({ action, model, recipe }, context) {
+  async run({ action, model, recipe, id, force }, context) {
     if (action === 'list') return list(context)
     if (action === 'show') return show(model!, context)
     if (action === 'pull') return pull(model!, context)
+    if (action === 'import') return importModel(model!, { id: id!, recipe, force }, context)
     return layers(model!, context, recipe)
   },
 })
