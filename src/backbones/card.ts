@@ -97,7 +97,7 @@ export const cardSchema = z.strictObject({
   training: trainingSchema.optional(),
 })
 
-/** What describes a backbone. See docs/formats for the file. */
+/** What describes a backbone. See docs/cards.md for the file. */
 export type Card = z.infer<typeof cardSchema>
 export type WeightSource = z.infer<typeof weightSourceSchema>
 export type CardLayer = z.infer<typeof layerSchema>

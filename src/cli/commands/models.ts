@@ -161,8 +161,16 @@ export const models = defineCommand({
       .option('recipe', { type: 'string', describe: 'Preprocessing that belongs to the file (import, layers)' })
       .option('force', { type: 'boolean', default: false, describe: 'Replace your own model of that name (import)' })
       .check(({ action, model, id }) => {
-        if (action !== 'list' && model === undefined) throw new Error(`models ${action} needs a model`)
-        if (action === 'import' && id === undefined) throw new Error('models import needs --id, the name to give it')
+        if (action !== 'list' && model === undefined) {
+          throw new Fc7Error('USAGE_MODEL', `\`models ${action}\` needs a model.`, {
+            hint: action === 'import' ? 'Give its path.' : '`fc7 models list` shows the ids.',
+          })
+        }
+        if (action === 'import' && id === undefined) {
+          throw new Fc7Error('USAGE_MODEL', '`models import` needs --id.', {
+            hint: 'It is the name to give the model.',
+          })
+        }
         return true
       }),
   async run({ action, model, recipe, id, force }, context) {
