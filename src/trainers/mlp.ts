@@ -13,8 +13,13 @@ import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 /** Dropout masks of one run stay below this. */
 const maxMaskBytes = 64 << 20
-/** Fewer rows than this leave nothing to hold back for early stopping. */
-const minRowsToSplit = 20
+/** With fewer rows than this the held part would be too small to judge by: all rows train. */
+const minRowsToSplit = 200
+/** What `epochs` 0 stands for: about this many optimiser steps, within these bounds (scikit-learn's `max_iter` of 200 epochs makes as many of 2,000 rows). */
+const usualSteps = 2000
+const usualEpochs = { least: 20, most: 300 } as const
+/** Where no rows are held back: a mean training loss below this has nothing more to teach. */
+const learntLoss = 0.005
 
 class MlpModel implements Model {
   readonly scoreKind = 'probability' as const
@@ -103,6 +108,12 @@ function initialise(sizes: readonly number[], seed: number): MlpWeights {
   return { sizes, weights, biases: sizes.slice(1).map((n) => new Float32Array(n)) }
 }
 
+/** Small data make few steps an epoch and need more epochs: see {@link usualSteps}. */
+export function epochsFor(asked: number, stepsPerEpoch: number): number {
+  if (asked > 0) return asked
+  return Math.min(usualEpochs.most, Math.max(usualEpochs.least, Math.ceil(usualSteps / stepsPerEpoch)))
+}
+
 function rows(x: Matrix, wanted: Int32Array): Matrix {
   const data = new Float32Array(wanted.length * x.cols)
   wanted.forEach((row, i) => {
@@ -155,8 +166,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       ...(set.weights ? { weights: Float32Array.from(set.weights) } : {}),
     })
     const heldRows = rows(x, held)
-    const epochs = value('epochs')
     const stepsPerEpoch = Math.ceil(train.length / batch)
+    const epochs = epochsFor(value('epochs'), stepsPerEpoch)
     const widest = Math.max(1, batch * hidden.reduce((a, b) => a + b, 0))
     const perRun = Math.max(1, Math.min(stepsPerEpoch, Math.floor(maxMaskBytes / widest)))
     const order = createRandom(seed).fork('order')
@@ -188,7 +199,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
         for (const loss of result.loss) trainLoss += loss / stepsPerEpoch
       }
       context.onProgress?.((epoch + 1) / epochs)
-      if (held.length === 0) continue
+      if (held.length === 0) {
+        if (trainLoss >= learntLoss) continue
+        epoch++
+        break
+      }
       const loss = crossEntropy(await scorer.scores(heldRows, weightsNow()), set, held)
       if (loss < best.loss) best = { loss, epoch: epoch + 1, ...weightsNow() }
       else if (epoch + 1 - best.epoch >= value('patience')) {
@@ -261,14 +276,21 @@ export const mlp: Trainer = {
       help: 'weight decay of the layers, biases spared',
     },
     { name: 'batch', type: 'integer', default: 64, min: 1, max: 65536, help: 'rows a step' },
-    { name: 'epochs', type: 'integer', default: 30, min: 1, max: 10_000, help: 'most passes over the rows' },
+    {
+      name: 'epochs',
+      type: 'integer',
+      default: 0,
+      min: 0,
+      max: 10_000,
+      help: 'most passes over the rows; 0 for as many as make 2000 steps, from 20 to 300',
+    },
     {
       name: 'patience',
       type: 'integer',
       default: 8,
       min: 1,
       max: 10_000,
-      help: 'epochs without a better held-out loss',
+      help: 'epochs without a better held-out loss after which it stops',
     },
     {
       name: 'validation',
@@ -276,7 +298,7 @@ export const mlp: Trainer = {
       default: 0.1,
       min: 0,
       max: 0.5,
-      help: 'share of the rows held back for early stopping; 0 trains all epochs on all rows',
+      help: 'share of 200 rows or more held back for early stopping',
     },
   ],
   fit,

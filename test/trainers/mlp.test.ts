@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import type { Params } from '../../src/trainers/contract.js'
-import { mlp } from '../../src/trainers/mlp.js'
+import { epochsFor, mlp } from '../../src/trainers/mlp.js'
 import { type RawParams, resolveParams } from '../../src/trainers/params.js'
 import { accuracy, clusters, digits } from './data.js'
 
@@ -11,6 +11,19 @@ describe('mlp', () => {
     const { train, test } = digits()
     const model = await mlp.fit(train, { params: params(), seed: 1, threads: 1 })
     expect(accuracy(await model.scores(test.x), test.y, 10)).toBeGreaterThan(0.95)
+  })
+
+  it('makes enough steps of few rows, and no more epochs than needed of many', () => {
+    expect(epochsFor(0, 1)).toBe(300)
+    expect(epochsFor(0, 17)).toBe(118)
+    expect(epochsFor(0, 282)).toBe(20)
+    expect(epochsFor(7, 1)).toBe(7)
+  })
+
+  it('learns sixty rows by its defaults', async () => {
+    const set = clusters(60, 12, 3)
+    const model = await mlp.fit(set, { params: params(), seed: 1, threads: 1 })
+    expect(accuracy(await model.scores(set.x), set.y, 3)).toBeGreaterThan(0.9)
   })
 
   it('gives the same weights for the same seed, other weights for another', async () => {
