@@ -1,5 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
 import type { NodeProto } from '../onnx/generated/onnx_pb.js'
+import { isPadKeeper } from '../onnx/pads.js'
 import type { Dim } from '../onnx/shapes.js'
 import { consumers, producers } from '../onnx/walk.js'
 import type { Card, LayerKind } from './card.js'
@@ -159,7 +160,8 @@ export function listLayers(trunk: Trunk, card?: Pick<Card, 'layers' | 'defaultLa
   const bare = trunk.graph.node.flatMap((node): Layer[] => {
     const tensor = node.output[0] ?? ''
     const shape = trunk.facts.get(tensor)?.shape
-    if (tensor === '' || trunk.constants.has(tensor) || !isReadable(shape) || moving.has(node.opType)) return []
+    if (tensor === '' || trunk.constants.has(tensor) || !isReadable(shape)) return []
+    if (moving.has(node.opType) || isPadKeeper(node)) return []
     const kind = kinds[node.opType]
     return [{ tensor, shape, kind: kind ?? 'other', aliases: [], isDefault: false }]
   })

@@ -2,6 +2,7 @@ import { Fc7Error } from '../base/errors.js'
 import { tensor, valueInfo } from '../onnx/build.js'
 import { withGraph, withModel, withNode } from '../onnx/edit.js'
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/generated/onnx_pb.js'
+import { keepPads } from '../onnx/pads.js'
 import { type Dim, factsOfInfo, formatShape, ShapeInference, type TensorFacts } from '../onnx/shapes.js'
 import { constantNames, graphOf, inOrder, opsetOf, realInputs } from '../onnx/walk.js'
 
@@ -108,7 +109,8 @@ export function prepareTrunk(model: ModelProto, hint: InputHint = {}): Trunk {
       },
     )
   }
-  const old = graphOf(model)
+  // Max takes a scalar since operator set 8.
+  const old = opset < 8 ? graphOf(model) : keepPads(graphOf(model))
   const input = pictureInput(model, hint)
   const height = input.height ?? 'H'
   const width = input.width ?? 'W'

@@ -153,6 +153,30 @@ describe('the extraction graph', () => {
   })
 })
 
+it('a Pad before a max pool pads with zeros in other people’s files too, wide as it may be', async () => {
+  const b = new GraphBuilder('padded')
+  b.input('data', 'float32', ['N', 3, 8, 8])
+  // Every value below zero: the largest of a window that touches the padding is the padding's 0.
+  b.add('Sub', ['data', b.floats(300)], {}, { outputs: ['low'] })
+  b.initializer('pads', 'int64', [8], BigInt64Array.of(0n, 0n, 2n, 2n, 0n, 0n, 2n, 2n))
+  b.add('Pad', ['low', 'pads'], {}, { outputs: ['padded'] })
+  b.add('MaxPool', ['padded'], { kernel_shape: [2, 2], strides: [2, 2] }, { outputs: ['pool'] })
+  b.output('pool', 'float32', ['N', 3, 6, 6])
+  const { recipe, layers } = {
+    recipe: { ...plain, scale: 1, mean: [0, 0, 0], std: [1, 1, 1] } as Recipe,
+    layers: ['pool'],
+  }
+  const built = buildExtractionGraph(b.model(13), { recipe, layers, pool: 'none' })
+  const got = (await run(built.model, feed(1))).get('layer:pool')!
+  expect(got.length).toBe(108)
+  // One ring of windows lies in the padding wholly, the others not at all.
+  for (let i = 0; i < 36; i++) {
+    const inside = i % 6 > 0 && i % 6 < 5 && i >= 6 && i < 30
+    expect(got[i]! < 0).toBe(inside)
+  }
+  expect(listLayers(prepareTrunk(b.model(13))).map(({ tensor: name }) => name)).toEqual(['low', 'padded', 'pool'])
+})
+
 describe('layers', () => {
   it('are listed in order with kind and shape; the default is the input of the last classifier, before Dropout', () => {
     const layers = listLayers(prepareTrunk(oldNetwork()), {

@@ -131,6 +131,9 @@ const on =
   (x) =>
     layers.reduce<unknown>((value, layer) => layer.apply(value as never), x) as tf.SymbolicTensor
 
+const maxOf = (poolSize: number, strides: number, padding: 'valid' | 'same' = 'valid') =>
+  L.maxPooling2d({ poolSize, strides, padding })
+
 const cases: [string, Chain][] = [
   ['Conv2D valid, strides, no bias', on(L.conv2d({ filters: 5, kernelSize: [3, 2], strides: [2, 1], useBias: false }))],
   ['Conv2D same, stride 2 (asymmetric pads)', on(L.conv2d({ filters: 5, kernelSize: 3, strides: 2, padding: 'same' }))],
@@ -199,6 +202,13 @@ const cases: [string, Chain][] = [
       }),
       conv(),
     ),
+  ],
+  ['ZeroPadding2D before a max pool of negative values', on(L.zeroPadding2d({ padding: 1 }), maxOf(3, 2))],
+  ['ZeroPadding2D as wide as the max pool after it', on(L.zeroPadding2d({ padding: 3 }), maxOf(2, 2))],
+  ['ZeroPadding2D before a max pool, same', on(L.zeroPadding2d({ padding: 1 }), maxOf(3, 2, 'same'))],
+  [
+    'ZeroPadding2D before an average pool',
+    on(L.zeroPadding2d({ padding: 1 }), L.averagePooling2d({ poolSize: 3, strides: 2 })),
   ],
   [
     'Cropping2D',

@@ -2,7 +2,10 @@ import { Fc7Error } from '../../base/errors.js'
 import { readJson } from '../../base/files.js'
 import { GraphBuilder } from '../../onnx/build.js'
 import { checkModel } from '../../onnx/check.js'
+import { withModel } from '../../onnx/edit.js'
 import type { ModelProto } from '../../onnx/generated/onnx_pb.js'
+import { keepPads } from '../../onnx/pads.js'
+import { graphOf } from '../../onnx/walk.js'
 import { activationRules } from './activations.js'
 import { type LayerRule, refuse, type Value } from './context.js'
 import { weightedRules } from './convolutions.js'
@@ -108,7 +111,8 @@ export function buildFromKeras(topology: KerasTopology, weights: ReadonlyMap<str
         : value.shape.map((n, i) => [`out${i}`, n])
     graph.output(value.name, 'float32', ['N', ...sizes.map(([symbol, n]) => n ?? symbol)])
   }
-  const model = graph.model(importOpset)
+  const built = graph.model(importOpset)
+  const model = withModel(built, { graph: keepPads(graphOf(built)) })
   checkModel(model, topology.name)
   return model
 }
