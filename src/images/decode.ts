@@ -1,5 +1,6 @@
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import { Fc7Error, messageOf } from '../base/errors.js'
+import { gifOpen } from './gif.js'
 import type { Pixels } from './resample.js'
 import { type PictureFacts, sniff } from './sniff.js'
 
@@ -171,6 +172,25 @@ async function fromGrey16(pipeline: Sharp): Promise<Pixels> {
   return toRgb({ data: Uint8Array.from(samples, (sample) => sample >> 8), width, height, channels })
 }
 
+/** A GIF's first frame; where it is transparent or open, the palette's colour rather than libvips' black. */
+async function fromGif(pipeline: Sharp, bytes: Uint8Array): Promise<Pixels> {
+  const { data, width, height, channels } = await raw(pipeline.toColourspace('srgb').raw())
+  const pixels = toRgb({ data, width, height, channels })
+  const open = gifOpen(bytes)
+  const hasAlpha = channels === 2 || channels === 4
+  const whole = open && open.frame.width >= width && open.frame.height >= height
+  if (!open || (whole && !hasAlpha)) return pixels
+  const { colour, frame } = open
+  for (let i = 0, y = 0; y < height; y++) {
+    const rowInside = y >= frame.y && y < frame.y + frame.height
+    for (let x = 0; x < width; x++, i++) {
+      const inside = rowInside && x >= frame.x && x < frame.x + frame.width
+      if (!inside || (hasAlpha && data[i * channels + channels - 1] === 0)) pixels.data.set(colour, i * 3)
+    }
+  }
+  return pixels
+}
+
 /** TIFF keeps its facts anywhere in the file: let the decoder's header reader tell. */
 async function tiffFacts(pipeline: Sharp, facts: PictureFacts, name?: string): Promise<PictureFacts> {
   const header: Metadata = await pipeline.metadata()
@@ -204,8 +224,7 @@ export function cutBox(pixels: Pixels, box: PictureBox, name?: string): Pixels {
 /**
  * Decodes JPEG, PNG, WebP, GIF (first frame) or TIFF (first page) to `uint8 [height, width, 3]` RGB as Pillow's
  * `Image.open(…).convert('RGB')` does: profiles ignored, alpha dropped without blending, CMYK without a profile, palettes
- * resolved. Known differences: 16-bit grey keeps its high byte (Pillow clips it to white), and where a GIF is transparent the
- * colour is black (Pillow: the palette's colour).
+ * resolved. The one known difference is meant: 16-bit grey keeps its high byte, where Pillow clips nearly everything to white.
  *
  * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS, IMAGE_TRUNCATED, IMAGE_CORRUPT,
  *   IMAGE_TIMEOUT, IMAGE_BOX_OUTSIDE
@@ -226,5 +245,6 @@ async function decodeChecked(bytes: Uint8Array, given: PictureFacts, orient: boo
   const facts = given.format === 'tiff' ? await tiffFacts(pipeline, given, name) : given
   if (facts.cmyk) return fromCmyk(await raw(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk').raw()))
   if (facts.sixteenBit) return fromGrey16(pipeline)
+  if (facts.format === 'gif') return fromGif(pipeline, bytes)
   return toRgb(await raw(pipeline.removeAlpha().toColourspace('srgb').raw()))
 }
