@@ -1,0 +1,62 @@
+import { type InferenceOptions, InferenceWorker } from './inference.js'
+import type { RunResult } from './protocol.js'
+
+export interface InferencePoolOptions extends InferenceOptions {
+  /** Threads that each hold the graph and take batches in turn. Default 1. */
+  readonly workers?: number
+}
+
+/** Batches handed to a worker at once, so that it never waits for the main thread between two of them. */
+const batchesPerWorker = 2
+
+/**
+ * The same graph in several threads, each with a session of its own; a batch goes to whoever has the least to do. Two sessions
+ * of one thread share two cores better than one session of two threads: no operator waits for the slower half of itself, and a
+ * decoder that takes a core for a while holds up one session only (bench/extract). The price is a copy of the weights each.
+ */
+export class InferencePool {
+  private readonly busy: number[]
+
+  private constructor(private readonly all: readonly InferenceWorker[]) {
+    this.busy = all.map(() => 0)
+  }
+
+  /** Opens one worker after another. @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING */
+  static async open(model: string, options: InferencePoolOptions = {}): Promise<InferencePool> {
+    const { workers = 1, ...each } = options
+    const opened: InferenceWorker[] = []
+    try {
+      for (let i = 0; i < workers; i++) opened.push(await InferenceWorker.open(model, each))
+    } catch (error) {
+      await Promise.all(opened.map((worker) => worker.close()))
+      throw error
+    }
+    return new InferencePool(opened)
+  }
+
+  get workers(): number {
+    return this.all.length
+  }
+
+  /** Runs that may be under way at once before they only wait in line. */
+  get capacity(): number {
+    return this.all.length * batchesPerWorker
+  }
+
+  /** As {@link InferenceWorker.run}, on the worker with the least to do. */
+  async run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult> {
+    let chosen = 0
+    for (let i = 1; i < this.all.length; i++) if (this.busy[i]! < this.busy[chosen]!) chosen = i
+    this.busy[chosen]!++
+    try {
+      return await this.all[chosen]!.run(pixels, dims)
+    } finally {
+      this.busy[chosen]!--
+    }
+  }
+
+  /** Frees the sessions and ends the threads; runs under way are finished first. */
+  async close(): Promise<void> {
+    await Promise.all(this.all.map((worker) => worker.close()))
+  }
+}
