@@ -15,7 +15,11 @@ export const sourceOptions = <T>(yargs: Argv<T>) =>
     .option('recipe', { type: 'string', describe: 'Preprocessing; default the model card’s first' })
     .option('provider', { choices: providerNames, default: 'auto' as const, describe: 'Where the network runs' })
     .option('threads', { type: 'number', describe: 'Threads in all; default the cores' })
-    .option('decode-threads', { type: 'number', describe: 'Of them for decoding' })
+    .option('sessions', {
+      type: 'number',
+      describe: 'Copies of the network that share the threads; default as many as memory holds',
+    })
+    .option('decode-threads', { type: 'number', describe: 'Of them for decoding; default measured' })
     .option('batch', { type: 'number', describe: 'Pictures a run; default measured' })
     .option('limit', { type: 'number', describe: 'Take the first n pictures' })
     .option('layout', { choices: ['labels', 'splits'] as const, describe: 'What first-level folders mean' })

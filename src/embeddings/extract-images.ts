@@ -4,21 +4,24 @@ import { Fc7Error } from '../base/errors.js'
 import { explainWriteError } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
 import type { DatasetItem } from '../datasets/contract.js'
-import { InferenceWorker } from '../runtime/inference.js'
-import { machineFacts, splitThreads, type ThreadSplit } from '../runtime/machine.js'
-import { chooseBatch } from './calibrate.js'
+import { machineFacts } from '../runtime/machine.js'
+import { BatchTuner, type MeasuredBatch } from './batch-tuner.js'
 import { type ExtractionSummary, executeExtraction } from './extract.js'
 import { prepareOut } from './finish.js'
 import { runPath } from './layout.js'
+import { type MeasuredSplit, openInference } from './open-inference.js'
 import { extractionItem, PictureDecoder } from './picture-decoder.js'
 import { checkCount, type ExtractionRequest, graphFile, type PreparedExtraction, prepareExtraction } from './prepare.js'
 
 export interface ExtractionRun {
   readonly out: string
-  /** Pictures a run of the network. Default: measured. */
+  /** Pictures a run of the network. Default: measured on the first batches. */
   readonly batch?: number
   /** Thread budget in all. Default: the cores. */
   readonly threads?: number
+  /** Sessions that share the threads, on the CPU. Default: as many as there are threads, if memory allows. */
+  readonly sessions?: number
+  /** Threads that decode, beside inference. Default: begins with half and adds one whenever the network waits for pictures. */
   readonly decodeThreads?: number
   /** Computes the shards whose index mod `shards` is `shard`. */
   readonly shards?: number
@@ -31,16 +34,40 @@ export interface ExtractionRun {
 export interface ImagesSummary extends ExtractionSummary {
   readonly out: string
   readonly plan: string
-  readonly chosen: {
-    readonly provider: string
-    readonly batch: number
-    readonly threads: ThreadSplit
-    readonly rewrites: readonly string[]
-  }
+  readonly chosen: RunChoice
 }
 
-/** From here a measurement of batch sizes pays for itself. */
-const worthMeasuring = 400
+/** What was chosen for a run, by flags or by measurement. */
+export interface RunChoice {
+  readonly provider: string
+  readonly batch: number
+  readonly sessions: number
+  readonly threadsPerSession: number
+  readonly decodeThreads: number
+  readonly rewrites: readonly string[]
+  /** What the choices were made from; empty where flags or the small number of pictures decided. */
+  readonly measured: { readonly batches: readonly MeasuredBatch[]; readonly splits: readonly MeasuredSplit[] }
+}
+
+/** Buffers of a batch never grow beyond this: a few of them are kept. */
+const maxBatchBytes = 16 << 20
+
+/** A window of time in which the network waited more than this share gets another decoding thread. */
+const starved = { windowMs: 400, share: 0.05 }
+
+/** Adds decoding threads, up to `max`, whenever the network has waited for pictures. */
+function feedNetwork(decoder: PictureDecoder, max: number): (waitedMs: number) => void {
+  let since: { readonly time: number; readonly waitedMs: number } | undefined
+  return (waitedMs) => {
+    const time = performance.now()
+    // The clock starts with the first batch: everything waits for that.
+    since ??= { time, waitedMs }
+    const windowMs = time - since.time
+    if (windowMs < starved.windowMs) return
+    if (waitedMs - since.waitedMs > windowMs * starved.share && decoder.threads < max) decoder.addThread()
+    since = { time, waitedMs }
+  }
+}
 
 async function* itemsOf(prepared: PreparedExtraction, signal: AbortSignal | undefined) {
   let left = prepared.plan.dataset.items
@@ -61,28 +88,39 @@ export async function runExtraction(
   for (const [name, value] of Object.entries({
     batch: run.batch,
     threads: run.threads,
+    sessions: run.sessions,
     'decode-threads': run.decodeThreads,
   }))
     checkCount(name, value)
-  const threads = splitThreads(run.threads ?? availableParallelism(), run.decodeThreads)
+  const threads = run.threads ?? availableParallelism()
   const startedAt = new Date().toISOString()
   // Refuses a taken folder before a large graph is written and loaded.
   await prepareOut(run.out, plan, run.force ?? false)
   const graph = await graphFile(prepared)
-  const inference = await InferenceWorker.open(graph, {
-    providers: provider.sessionProviders,
-    threads: threads.inference,
-  })
+  const { width, height } = extraction
+  // The decoders start while the graph is loaded.
   const decoder = new PictureDecoder({
     recipe: plan.recipe!.steps,
     resizeMode: plan.resize,
     orient: plan.orient,
     thumbnail: plan.thumbs,
-    threads: threads.decode,
+    threads: run.decodeThreads ?? Math.ceil(threads / 2),
+  })
+  const { pool, split, measured } = await openInference({
+    graph,
+    provider,
+    threads,
+    pictures: plan.dataset.items,
+    width,
+    height,
+    ...(run.sessions === undefined ? {} : { sessions: run.sessions }),
+  }).catch(async (error) => {
+    await decoder.close()
+    throw error
   })
   try {
-    const { width, height } = extraction
-    const batch = run.batch ?? (plan.dataset.items < worthMeasuring ? 8 : await chooseBatch(inference, width, height))
+    const maxBatch = Math.max(1, Math.min(provider.maxBatch, Math.floor(maxBatchBytes / (width * height * 3))))
+    const tuner = run.batch === undefined ? new BatchTuner({ max: maxBatch, sessions: split.sessions }) : undefined
     const summary = await executeExtraction<DatasetItem>({
       plan,
       out: run.out,
@@ -90,8 +128,10 @@ export async function runExtraction(
       width,
       height,
       decoder,
-      inference,
-      batch,
+      inference: pool,
+      batch: run.batch ?? maxBatch,
+      ...(tuner ? { tuner } : {}),
+      ...(run.decodeThreads === undefined ? { onBatch: feedNetwork(decoder, threads) } : {}),
       ...(run.shards === undefined ? {} : { parts: run.shards }),
       ...(run.shard === undefined ? {} : { part: run.shard }),
       retryFailed: run.retryFailed ?? false,
@@ -99,7 +139,15 @@ export async function runExtraction(
       progress,
       ...(signal ? { signal } : {}),
     })
-    const chosen = { provider: provider.id, batch, threads, rewrites: plan.rewrites }
+    const chosen: RunChoice = {
+      provider: provider.id,
+      batch: tuner?.size ?? run.batch!,
+      sessions: split.sessions,
+      threadsPerSession: split.perSession,
+      decodeThreads: decoder.threads,
+      rewrites: plan.rewrites,
+      measured: { batches: tuner?.measured ?? [], splits: measured },
+    }
     const { manifest: _, ...facts } = summary
     await appendFile(
       runPath(run.out),
@@ -110,7 +158,7 @@ export async function runExtraction(
     return { ...summary, out: run.out, plan: prepared.planHash, chosen }
   } finally {
     await decoder.close()
-    await inference.close()
+    await pool.close()
   }
 }
 

@@ -7,6 +7,7 @@ import { finishStore, prepareOut } from './finish.js'
 import type { Manifest } from './layout.js'
 import { type ExtractionPlan, encodePlan, shardRange, shardsOfPart } from './plan.js'
 import { Seats } from './seats.js'
+import { Stages } from './stages.js'
 import { type Unit, unitsOf } from './views.js'
 
 /** One picture of the data set, in plan order. `source` is whatever the decoder reads it by. */
@@ -37,6 +38,8 @@ export interface Decoder<Source> {
 
 /** Runs the extraction graph on `rows` pictures that stand at the start of the buffer. */
 export interface Inference {
+  /** Batches that it computes at once. Default 1. */
+  readonly sessions?: number
   run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult>
 }
 
@@ -50,10 +53,14 @@ export interface ExtractionJob<Source> {
   readonly height: number
   readonly decoder: Decoder<Source>
   readonly inference: Inference
-  /** Pictures a run. */
+  /** Pictures a run; with a `tuner`, the most there may be. */
   readonly batch: number
-  /** Batches being decoded or computed at once. Default 3: one computed, one decoded, one in between. */
+  /** Says how many pictures the next run takes, and is told how long each run took. */
+  readonly tuner?: { readonly size: number; ran(rows: number, milliseconds: number): void }
+  /** Batches being decoded or computed at once. Default two a session (one computed, one ready) and two being decoded. */
   readonly lookAhead?: number
+  /** Called after each batch with the milliseconds that the network has waited for decoding so far. */
+  readonly onBatch?: (waitedForDecodeMs: number) => void
   readonly parts?: number
   readonly part?: number
   readonly retryFailed?: boolean
@@ -72,7 +79,7 @@ export interface ExtractionSummary {
   readonly reusedShards: number
   readonly pictures: number
   readonly seconds: number
-  /** Seconds in which the network was waited for, the decoder was, the disk was. */
+  /** Seconds in which the others waited for the network, for decoding, for the disk; see {@link Stages}. */
   readonly waited: { readonly inference: number; readonly decode: number; readonly disk: number }
   /** Null while other parts are missing. */
   readonly manifest: Manifest | null
@@ -102,15 +109,18 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   const task = total > 0 ? progress.task({ label: 'Extracting', total, unit: 'images' }) : undefined
 
   const bytesPerPicture = job.width * job.height * 3
-  const buffers = new Seats(
-    Array.from({ length: job.lookAhead ?? 3 }, () => new SharedArrayBuffer(job.batch * bytesPerPicture)),
-  )
+  const sessions = job.inference.sessions ?? 1
+  const lookAhead = job.lookAhead ?? 2 * sessions + 2
+  const buffers = new Seats(Array.from({ length: lookAhead }, () => new SharedArrayBuffer(job.batch * bytesPerPicture)))
   const disk = new Seats([0])
+  // Shards begun and not yet written: enough to fill the buffers and have one being written, so that a slow disk holds the rest up.
+  const shardItems = shardRange(plan, 0).end
+  const shards = new Seats(Array.from({ length: Math.ceil((lookAhead * job.batch) / shardItems) + 2 }, (_, i) => i))
+  const stages = new Stages(sessions)
   const running = new Set<Promise<void>>()
   let failed: unknown
   let done = 0
   let failures = 0
-  let inferenceMs = 0
 
   const track = (work: Promise<void>): void => {
     const guarded = work
@@ -125,11 +135,13 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     try {
       const decoded = await Promise.all(
         units.map(({ item, view, augmentation, first }, i) =>
-          job.decoder.decode(
-            item.source,
-            buffer,
-            i * bytesPerPicture,
-            view > 0 || augmentation ? { thumbnail: first, ...(augmentation ? { augmentation } : {}) } : undefined,
+          stages.during('decode', () =>
+            job.decoder.decode(
+              item.source,
+              buffer,
+              i * bytesPerPicture,
+              view > 0 || augmentation ? { thumbnail: first, ...(augmentation ? { augmentation } : {}) } : undefined,
+            ),
           ),
         ),
       )
@@ -138,8 +150,9 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
       const result: RunResult =
         bad === units.length
           ? { outputs: [], milliseconds: 0 }
-          : await job.inference.run(buffer, [units.length, job.height, job.width, 3])
-      inferenceMs += result.milliseconds
+          : await stages.during('inference', () => job.inference.run(buffer, [units.length, job.height, job.width, 3]))
+      job.tuner?.ran(units.length, result.cpuMilliseconds || result.milliseconds)
+      job.onBatch?.(stages.waitedMs.decode)
       done += units.filter((unit) => unit.last).length
       failures += units.filter((unit, i) => unit.first && !decoded[i]!.ok).length
       task?.update(done, failures > 0 ? `${failures} failed` : '')
@@ -149,13 +162,17 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     }
   }
 
-  const finishShard = async (i: number, batches: readonly Promise<FinishedBatch>[]): Promise<void> => {
-    const finished = await Promise.all(batches)
-    const turn = await disk.take()
+  const finishShard = async (i: number, batches: readonly Promise<FinishedBatch>[], seat: number): Promise<void> => {
     try {
-      await commitShard(out, plan, hash, i, finished)
+      const finished = await Promise.all(batches)
+      const turn = await disk.take()
+      try {
+        await stages.during('disk', () => commitShard(out, plan, hash, i, finished))
+      } finally {
+        disk.give(turn)
+      }
     } finally {
-      disk.give(turn)
+      shards.give(seat)
     }
   }
 
@@ -163,6 +180,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   let shard = 0
   let batches: Promise<FinishedBatch>[] = []
   let waiting: Unit<Source>[] = []
+  let seat: number | undefined
   const flush = async (): Promise<void> => {
     if (waiting.length === 0) return
     const units = waiting
@@ -176,15 +194,17 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     for await (const item of job.items()) {
       if (signal?.aborted || failed !== undefined || index >= plan.dataset.items) break
       if (todo.has(shard)) {
+        seat ??= await shards.take()
         for (const unit of unitsOf(plan, item)) {
           waiting.push(unit)
-          if (waiting.length === job.batch) await flush()
+          if (waiting.length >= (job.tuner?.size ?? job.batch)) await flush()
         }
       }
       index++
       if (index === shardRange(plan, shard).end) {
         await flush()
-        if (todo.has(shard)) track(finishShard(shard, batches))
+        if (seat !== undefined) track(finishShard(shard, batches, seat))
+        seat = undefined
         batches = []
         shard++
       }
@@ -204,11 +224,8 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
 
   const manifest = await finishStore(out, plan, hash, job.versions)
   const seconds = (performance.now() - started) / 1000
-  const waited = {
-    inference: buffers.waitedMs / 1000,
-    decode: Math.max(0, seconds - inferenceMs / 1000 - disk.waitedMs / 1000),
-    disk: disk.waitedMs / 1000,
-  }
+  const { decode, inference, disk: written } = stages.waitedMs
+  const waited = { inference: inference / 1000, decode: decode / 1000, disk: written / 1000 }
   const commits = await Promise.all(mine.map((i) => shardState(out, plan, hash, i)))
   return {
     rows: commits.reduce((sum, commit) => sum + (commit?.rows ?? 0), 0),

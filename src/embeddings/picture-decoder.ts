@@ -70,6 +70,15 @@ export class PictureDecoder implements Decoder<DatasetItem> {
     }
   }
 
+  get threads(): number {
+    return this.pool.threads
+  }
+
+  /** One more decoding thread. */
+  addThread(): void {
+    this.pool.addThread()
+  }
+
   close(): Promise<void> {
     return this.pool.close()
   }

@@ -2,8 +2,6 @@
 export class Seats<T> {
   private readonly free: T[]
   private readonly line: ((seat: T) => void)[] = []
-  /** Milliseconds that callers have waited, in all. */
-  waitedMs = 0
 
   constructor(seats: readonly T[]) {
     this.free = [...seats]
@@ -12,10 +10,7 @@ export class Seats<T> {
   async take(): Promise<T> {
     const seat = this.free.pop()
     if (seat !== undefined) return seat
-    const started = performance.now()
-    const got = await new Promise<T>((resolve) => this.line.push(resolve))
-    this.waitedMs += performance.now() - started
-    return got
+    return new Promise<T>((resolve) => this.line.push(resolve))
   }
 
   give(seat: T): void {

@@ -54,7 +54,8 @@ const failure = (code: string, message: string, hint: string): DecodeFailure => 
  * await pool.close()
  */
 export class DecodePool {
-  readonly threads: number
+  /** Decoding threads that are kept running. */
+  threads: number
   readonly #settings: DecodeSettings
   readonly #maxQueued: number
   readonly #timeoutMilliseconds: number
@@ -100,6 +101,13 @@ export class DecodePool {
     while (this.#queue.length >= this.#maxQueued && !this.#closed && !this.#broken) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
+  }
+
+  /** Starts one more thread, for callers who find that they wait for decoding. */
+  addThread(): void {
+    if (this.#closed || this.#broken) return
+    this.threads++
+    this.#start()
   }
 
   /** Stops the threads; what was not answered is answered with INTERRUPTED. */

@@ -3,11 +3,8 @@ import type { RunResult } from './protocol.js'
 
 export interface InferencePoolOptions extends InferenceOptions {
   /** Threads that each hold the graph and take batches in turn. Default 1. */
-  readonly workers?: number
+  readonly sessions?: number
 }
-
-/** Batches handed to a worker at once, so that it never waits for the main thread between two of them. */
-const batchesPerWorker = 2
 
 /**
  * The same graph in several threads, each with a session of its own; a batch goes to whoever has the least to do. Two sessions
@@ -23,10 +20,10 @@ export class InferencePool {
 
   /** Opens one worker after another. @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING */
   static async open(model: string, options: InferencePoolOptions = {}): Promise<InferencePool> {
-    const { workers = 1, ...each } = options
+    const { sessions = 1, ...each } = options
     const opened: InferenceWorker[] = []
     try {
-      for (let i = 0; i < workers; i++) opened.push(await InferenceWorker.open(model, each))
+      for (let i = 0; i < sessions; i++) opened.push(await InferenceWorker.open(model, each))
     } catch (error) {
       await Promise.all(opened.map((worker) => worker.close()))
       throw error
@@ -34,16 +31,11 @@ export class InferencePool {
     return new InferencePool(opened)
   }
 
-  get workers(): number {
+  get sessions(): number {
     return this.all.length
   }
 
-  /** Runs that may be under way at once before they only wait in line. */
-  get capacity(): number {
-    return this.all.length * batchesPerWorker
-  }
-
-  /** As {@link InferenceWorker.run}, on the worker with the least to do. */
+  /** As {@link InferenceWorker.run}, on the worker with the least to do. Hand over two batches a session and none ever waits. */
   async run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult> {
     let chosen = 0
     for (let i = 1; i < this.all.length; i++) if (this.busy[i]! < this.busy[chosen]!) chosen = i

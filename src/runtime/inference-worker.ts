@@ -4,6 +4,7 @@ import { Fc7Error, messageOf } from '../base/errors.js'
 import { loadOrt, type Session } from './ort.js'
 import type { FromWorker, RunMessage, ToWorker } from './protocol.js'
 import { closeSession, openSession } from './session.js'
+import { threadCpuMs } from './thread-clock.js'
 
 const port = parentPort!
 let session: Session | undefined
@@ -28,18 +29,20 @@ async function run({ id, pixels, dims }: RunMessage): Promise<void> {
   if (staging.length < size) staging = new Uint8Array(size)
   staging.set(new Uint8Array(pixels, 0, size))
   const started = performance.now()
+  const startedCpuMs = threadCpuMs()
   const { Tensor } = loadOrt()
   const results = await session!.run({
     [session!.inputNames[0]!]: new Tensor('uint8', staging.subarray(0, size), dims),
   })
   const milliseconds = performance.now() - started
+  const cpu = startedCpuMs === undefined ? {} : { cpuMilliseconds: (threadCpuMs() ?? startedCpuMs) - startedCpuMs }
   const outputs = session!.outputNames.map((name) => ({
     name,
     dims: results[name]!.dims,
     data: results[name]!.data as Float32Array<ArrayBuffer>,
   }))
   send(
-    { kind: 'result', id, result: { outputs, milliseconds } },
+    { kind: 'result', id, result: { outputs, milliseconds, ...cpu } },
     outputs.map((output) => output.data.buffer),
   )
 }

@@ -23,14 +23,32 @@ export function machineFacts(): MachineFacts {
 }
 
 export interface ThreadSplit {
-  readonly inference: number
-  readonly decode: number
+  /** Copies of the graph that run batches side by side. */
+  readonly sessions: number
+  /** Threads inside an operator of each. */
+  readonly perSession: number
 }
 
+/** A session holds the weights and a repacked copy of most of them. */
+const weightCopies = 2.2
+
+/** Share of the memory that the copies of the weights may take. */
+const memoryShare = 0.25
+
+const maxSessions = 16
+
 /**
- * Splits a total budget of threads. Inference gets all of them and decoding runs beside it in the gaps: with spinning off,
- * a decoder that waits costs nothing, and one decoder per two threads feeds every backbone measured (bench/extract).
+ * The ways to share a budget of threads between sessions, the most promising first: a session a thread, as far as memory holds
+ * their weights, then half as many … and last one session with all threads. Pure.
+ *
+ * On two cores two sessions of one thread were never slower than one of two (bench/extract).
  */
-export function splitThreads(total: number, decode?: number): ThreadSplit {
-  return { inference: Math.max(1, total), decode: Math.max(1, decode ?? Math.ceil(total / 2)) }
+export function threadSplits(threads: number, modelBytes: number, memoryBytes: number): ThreadSplit[] {
+  const total = Math.max(1, Math.floor(threads))
+  const fitting = Math.floor((memoryBytes * memoryShare) / (weightCopies * Math.max(1, modelBytes)))
+  const splits: ThreadSplit[] = []
+  for (let sessions = total; sessions > 1; sessions = Math.floor(sessions / 2)) {
+    if (sessions <= Math.min(fitting, maxSessions)) splits.push({ sessions, perSession: Math.floor(total / sessions) })
+  }
+  return [...splits, { sessions: 1, perSession: total }]
 }

@@ -23,7 +23,10 @@ export interface RunResult {
     readonly dims: readonly number[]
     readonly data: Float32Array<ArrayBuffer>
   }[]
+  /** Wall time of the run. */
   readonly milliseconds: number
+  /** Time that its thread had a core, where the system tells. */
+  readonly cpuMilliseconds?: number
 }
 
 export type FromWorker =

@@ -73,7 +73,7 @@ export const extract = defineCommand({
       )
       return
     }
-    const { batch, threads, decodeThreads, shards, shard, retryFailed, force, out } = options
+    const { batch, threads, sessions, decodeThreads, shards, shard, retryFailed, force, out } = options
     const summary = await runExtraction(prepared, request, {
       out,
       versions: versions(),
@@ -81,18 +81,25 @@ export const extract = defineCommand({
       force,
       ...(batch === undefined ? {} : { batch }),
       ...(threads === undefined ? {} : { threads }),
+      ...(sessions === undefined ? {} : { sessions }),
       ...(decodeThreads === undefined ? {} : { decodeThreads }),
       ...(shards === undefined ? {} : { shards }),
       ...(shard === undefined ? {} : { shard }),
     })
     await carryTrainedOn(prepared.backbone.weights?.path, out, plan.backbone.sha256)
     const { manifest, ...facts } = summary
+    const { chosen } = summary
     const rate = summary.pictures / summary.seconds
     const lines = [
       `${out}: ${summary.rows} rows of ${plan.layers.map((layer) => `${layer.dim} values (${layer.name})`).join(', ')}`,
       summary.pictures > 0
         ? `${summary.pictures} pictures in ${formatSeconds(summary.seconds)}, ${rate.toFixed(1)} a second; waited ${formatSeconds(summary.waited.inference)} for the network, ${formatSeconds(summary.waited.decode)} for decoding, ${formatSeconds(summary.waited.disk)} for the disk`
         : 'Everything was done already.',
+      ...(summary.pictures > 0
+        ? [
+            `${chosen.provider}, ${chosen.sessions} × ${chosen.threadsPerSession} threads, ${chosen.decodeThreads} decoding beside them, batches of ${chosen.batch}`,
+          ]
+        : []),
       ...(summary.failures > 0
         ? [`${summary.failures} pictures could not be embedded: see ${out}/failures.jsonl`]
         : []),

@@ -5,6 +5,7 @@ export const webgpu: ExecutionProvider = {
   title: 'WebGPU',
   sessionProviders: ['webgpu', 'cpu'],
   speedRank: 1,
+  maxBatch: 64,
   fix: () =>
     'WebGPU needs a GPU with a Vulkan, Metal or Direct3D 12 driver: install the driver, or use --provider cpu.',
 }
