@@ -63,6 +63,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./report.js')).report,
   },
   {
+    usage: 'advise <source>',
+    describe: 'Measure which kind of transfer learning the pictures need',
+    load: async () => (await import('./advise.js')).advise,
+  },
+  {
     usage: 'doctor',
     describe: 'What this machine has, and what to do about what is missing',
     load: async () => (await import('./doctor.js')).doctor,

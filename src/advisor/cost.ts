@@ -1,0 +1,67 @@
+import type { Trunk } from '../backbones/trunk.js'
+import { inOrder } from '../onnx/walk.js'
+
+/** Seconds a strategy is foreseen to take on this machine. */
+export interface CostRow {
+  readonly strategy: 'embeddings' | 'head' | 'last' | 'all'
+  readonly seconds: number
+  /** What was multiplied, in words. */
+  readonly about: string
+}
+
+/** How often the forward pass a training step's backward pass costs; bench/finetune measures it. */
+const backwardOverForward = 2.5
+
+/** Multiply-adds of one picture from each tensor's node on, by node output, in the network's order. */
+export function multiplyAdds({ graph, facts }: Trunk): { readonly tensor: string; readonly count: number }[] {
+  return inOrder(graph).map((node) => {
+    const tensor = node.output[0] ?? ''
+    const out = facts.get(tensor)?.shape
+    const weights = facts.get(node.input[1] ?? '')?.shape
+    const size = (shape: readonly (number | string)[] | undefined): number =>
+      (shape ?? []).reduce<number>((product, n) => product * (typeof n === 'number' ? n : 1), 1)
+    if (!out || !weights) return { tensor, count: 0 }
+    if (node.opType === 'Conv') return { tensor, count: size(out) * size(weights.slice(1)) }
+    if (node.opType === 'Gemm' || node.opType === 'MatMul') return { tensor, count: size(weights) }
+    return { tensor, count: 0 }
+  })
+}
+
+/** The part of the network's work that lies above a tensor. */
+export function shareAbove(trunk: Trunk, tensor: string): number {
+  const steps = multiplyAdds(trunk)
+  const total = steps.reduce((sum, { count }) => sum + count, 0)
+  const place = steps.findIndex((step) => step.tensor === tensor)
+  if (total === 0 || place < 0) return 1
+  return steps.slice(place + 1).reduce((sum, { count }) => sum + count, 0) / total
+}
+
+/**
+ * Seconds for each strategy from the measured time of one picture's forward pass: embeddings and `head` need the frozen trunk once,
+ * `last` the frozen part once and the rest forward and backward every epoch, `all` everything every epoch.
+ */
+export function foreseeCost(input: {
+  readonly pictures: number
+  readonly secondsPerPicture: number
+  /** Share of the network above the place where `last` freezes. */
+  readonly trainedShare: number
+  readonly epochs: number
+}): CostRow[] {
+  const { pictures, secondsPerPicture, trainedShare, epochs } = input
+  const once = pictures * secondsPerPicture
+  const step = 1 + backwardOverForward
+  return [
+    { strategy: 'embeddings', seconds: once, about: 'one forward pass a picture' },
+    { strategy: 'head', seconds: once, about: 'one forward pass a picture, then epochs on cached embeddings' },
+    {
+      strategy: 'last',
+      seconds: once * (1 - trainedShare) + once * trainedShare * step * epochs,
+      about: `the frozen part once, ${Math.round(100 * trainedShare)} % of the network forward and backward in ${epochs} epochs`,
+    },
+    {
+      strategy: 'all',
+      seconds: once * step * epochs,
+      about: `the whole network forward and backward in ${epochs} epochs`,
+    },
+  ]
+}
