@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { z } from 'zod'
-import { cardsFolder } from '../backbones/card.js'
+import { cardsFolder } from '../backbones/library.js'
 import { Fc7Error } from '../base/errors.js'
 import { readIfPresent } from '../base/files.js'
 import type { SourceStatistics } from './distance.js'
