@@ -13,6 +13,17 @@ export function provenanceOf(store: Store, layer: string): Provenance {
     recipe: plan.recipe
       ? `${plan.recipe.name} (${plan.resize}, ${plan.pool}${plan.orient ? ', oriented' : ''}, ${sha256(JSON.stringify(plan.recipe.steps)).slice(0, 8)})`
       : 'none',
+    ...(plan.recipe
+      ? {
+          extraction: {
+            tensor: plan.layers.find(({ name }) => name === layer)?.tensor ?? layer,
+            pool: plan.pool,
+            resize: plan.resize,
+            orient: plan.orient,
+            recipe: plan.recipe,
+          },
+        }
+      : {}),
     store: store.planHash,
   }
 }

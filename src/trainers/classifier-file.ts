@@ -2,6 +2,8 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Fc7Error, systemCode } from '../base/errors.js'
 import { explainWriteError, syncFolder, temporaryName } from '../base/files.js'
+import type { ModelProto } from '../onnx/generated/onnx_pb.js'
+import { writeModel } from '../onnx/write.js'
 import type { Calibration } from './calibration.js'
 import type { ClassifierInfo } from './classifier.js'
 import type { Model, NamedTensor } from './contract.js'
@@ -10,6 +12,7 @@ import { encodeSafetensors } from './safetensors.js'
 
 export const jsonName = 'classifier.json'
 export const weightsName = 'weights.safetensors'
+export const onnxName = 'classifier.onnx'
 
 /** The parts of a Classifier that a file holds. */
 export interface Saveable {
@@ -47,12 +50,12 @@ async function writeSynced(path: string, parts: readonly Uint8Array[]): Promise<
 }
 
 /**
- * Writes a classifier as a folder of two files (docs/formats.md). The folder appears whole under its name or not at all; an
+ * Writes a classifier as a folder of two files (docs/classifier.md), three with its ONNX form. The folder appears whole under its name or not at all; an
  * older classifier of that name is replaced only after the new one is on disk, and anything else of that name is refused.
  *
  * @throws Fc7Error CLASSIFIER_OCCUPIED, or the write errors of base/files.ts
  */
-export async function saveClassifier(classifier: Saveable, path: string): Promise<void> {
+export async function saveClassifier(classifier: Saveable, path: string, onnx?: ModelProto): Promise<void> {
   const folder = resolve(path)
   await recover(folder)
   const occupants = await readdir(folder).catch((error) => {
@@ -90,6 +93,7 @@ export async function saveClassifier(classifier: Saveable, path: string): Promis
     await mkdir(temporary)
     await writeSynced(join(temporary, weightsName), encodeSafetensors(tensors, { producer: 'fc7' }))
     await writeSynced(join(temporary, jsonName), [Buffer.from(`${JSON.stringify(json, null, 1)}\n`)])
+    if (onnx) await writeModel(onnx, join(temporary, onnxName))
     await syncFolder(temporary)
     await rm(previous, { recursive: true, force: true })
     if (occupants) await rename(folder, previous)

@@ -1,4 +1,6 @@
+import type { Pooling } from '../backbones/extraction.js'
 import { Fc7Error, throwIfAborted } from '../base/errors.js'
+import type { Recipe } from '../images/recipe.js'
 import type { ModelProto } from '../onnx/generated/onnx_pb.js'
 import { type Calibration, type CalibrationKind, calibrationFolds, fitCalibration } from './calibration.js'
 import { saveClassifier } from './classifier-file.js'
@@ -9,6 +11,16 @@ import { classifierModel } from './onnx/classifier.js'
 import { type RawParams, resolveParams } from './params.js'
 import { fitPreprocess, formatPreprocess, type Preprocess, parsePreprocess } from './preprocess.js'
 
+/** The parts of an extraction's plan that decide values. */
+export interface ExtractionFacts {
+  /** The network's own name of the layer. */
+  readonly tensor: string
+  readonly pool: Pooling
+  readonly resize: 'exact' | 'fast'
+  readonly orient: boolean
+  readonly recipe: { readonly name: string; readonly steps: Recipe }
+}
+
 /** Which embeddings a classifier was made of, and so which it accepts. */
 export interface Provenance {
   /** Backbone id, or the name given to imported embeddings. */
@@ -17,6 +29,8 @@ export interface Provenance {
   readonly layer: string
   /** The recipe in one line; two recipes differ if their texts differ. */
   readonly recipe: string
+  /** How pictures become these embeddings, where fc7 made them: what `fc7 bundle` builds its graph from. */
+  readonly extraction?: ExtractionFacts
   /** Hash of the store's plan, for the record: another store of the same backbone, layer and recipe is accepted. */
   readonly store?: string
 }
@@ -124,9 +138,9 @@ export class Classifier {
     return classifierModel(this, opset)
   }
 
-  /** Writes `classifier.json` and `weights.safetensors`; see classifier-file.ts. */
-  save(folder: string): Promise<void> {
-    return saveClassifier(this, folder)
+  /** Writes `classifier.json` and `weights.safetensors`, and on request `classifier.onnx`; see classifier-file.ts. */
+  save(folder: string, options: { readonly onnx?: boolean } = {}): Promise<void> {
+    return saveClassifier(this, folder, options.onnx ? this.toOnnx() : undefined)
   }
 }
 

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Fc7Error, messageOf, systemCode } from '../base/errors.js'
 import { readJson } from '../base/files.js'
+import { recipeSchema } from '../images/recipe.js'
 import { Calibration } from './calibration.js'
 import { Classifier } from './classifier.js'
 import { exists, jsonName, previousName, weightsName } from './classifier-file.js'
@@ -27,6 +28,15 @@ const fileSchema = z.object({
     backboneSha256: text.optional(),
     layer: text,
     recipe: text,
+    extraction: z
+      .object({
+        tensor: text,
+        pool: z.enum(['avg', 'max', 'none']),
+        resize: z.enum(['exact', 'fast']),
+        orient: z.boolean(),
+        recipe: z.object({ name: text, steps: recipeSchema }),
+      })
+      .optional(),
     store: text.optional(),
   }),
   trainedOn: z.array(text),
@@ -90,6 +100,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
           layer: provenance.layer,
           recipe: provenance.recipe,
           ...(provenance.backboneSha256 === undefined ? {} : { backboneSha256: provenance.backboneSha256 }),
+          ...(provenance.extraction === undefined ? {} : { extraction: provenance.extraction }),
           ...(provenance.store === undefined ? {} : { store: provenance.store }),
         },
         trainedOn: json.trainedOn,

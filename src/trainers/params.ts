@@ -17,6 +17,35 @@ function range(spec: ParamSpec & { type: 'number' | 'integer' }): string {
   return spec.max === undefined ? kind : `${kind} of at most ${spec.max}`
 }
 
+/** What a parameter accepts, in few words. */
+function accepts(spec: ParamSpec): string {
+  switch (spec.type) {
+    case 'number':
+    case 'integer': {
+      const short = (n: number): string => (n >= 1e6 ? n.toExponential().replace('e+', 'e') : String(n))
+      const ends = [
+        ...(spec.min === undefined ? [] : [`from ${short(spec.min)}`]),
+        ...(spec.max === undefined ? [] : [`to ${short(spec.max)}`]),
+      ]
+      return [...(spec.type === 'integer' ? ['whole'] : []), ...ends].join(' ') || 'a number'
+    }
+    case 'choice':
+      return spec.choices.join(', ')
+    case 'boolean':
+      return 'true or false'
+    case 'sizes':
+      return 'whole numbers such as 512,128'
+  }
+}
+
+/** A line of help for each hyper-parameter: name and default, what it is, what it accepts. */
+export function describeParams(specs: readonly ParamSpec[]): string[] {
+  if (specs.length === 0) return ['  no hyper-parameters']
+  const heads = specs.map((spec) => `${spec.name}=${spec.default}`)
+  const width = Math.max(...heads.map((head) => head.length))
+  return specs.map((spec, i) => `  ${heads[i]!.padEnd(width)}  ${spec.help} (${accepts(spec)})`)
+}
+
 /**
  * One value, given as text or as itself, checked against its declaration.
  *
@@ -53,6 +82,18 @@ export function parseParam(spec: ParamSpec, raw: ParamValue): ParamValue {
   }
 }
 
+/** The same word but for case, or for one letter more, fewer or other; or one begins with the other. */
+function isNear(typed: string, name: string): boolean {
+  const [a, b] = [typed.toLowerCase(), name.toLowerCase()]
+  if (a === b || (a.length > 2 && b.startsWith(a)) || (b.length > 2 && a.startsWith(b))) return true
+  if (Math.abs(a.length - b.length) > 1 || Math.min(a.length, b.length) < 3) return false
+  let from = 0
+  while (from < a.length && a[from] === b[from]) from++
+  let back = 0
+  while (back < Math.min(a.length, b.length) - from && a.at(-1 - back) === b.at(-1 - back)) back++
+  return Math.max(a.length, b.length) - from - back <= 1
+}
+
 /**
  * Completes and checks hyper-parameters: every declared one is present in the result, in declaration order.
  *
@@ -62,8 +103,12 @@ export function resolveParams(specs: readonly ParamSpec[], raw: RawParams = new 
   const given = raw instanceof Map ? (raw as ReadonlyMap<string, ParamValue>) : new Map(Object.entries(raw))
   for (const name of given.keys()) {
     if (!specs.some((spec) => spec.name === name)) {
+      const near = specs.find((spec) => isNear(name, spec.name))
       throw new Fc7Error('USAGE_PARAM_UNKNOWN', `There is no parameter "${name}".`, {
-        hint: specs.length === 0 ? 'This trainer has none.' : `It has ${specs.map((spec) => spec.name).join(', ')}.`,
+        hint:
+          specs.length === 0
+            ? 'This trainer has none.'
+            : `${near ? `Did you mean ${near.name}? ` : ''}It has ${specs.map((spec) => spec.name).join(', ')}.`,
       })
     }
   }

@@ -48,6 +48,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./train.js')).train,
   },
   {
+    usage: 'bundle <classifier>',
+    describe: 'Join network and classifier into one ONNX file, from pixels to classes',
+    load: async () => (await import('./bundle.js')).bundle,
+  },
+  {
     usage: 'predict <classifier> <source>',
     describe: 'Classify pictures or the rows of a store',
     load: async () => (await import('./predict.js')).predict,

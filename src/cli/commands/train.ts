@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { Fc7Error } from '../../base/errors.js'
 import { formatSeconds } from '../../base/text.js'
 import { openStore, readTable } from '../../embeddings/store.js'
 import { fitClassifier } from '../../trainers/classifier.js'
-import { parseSetting } from '../../trainers/params.js'
+import { onnxName } from '../../trainers/classifier-file.js'
+import { describeParams, parseSetting, resolveParams } from '../../trainers/params.js'
 import { getTrainer, trainers } from '../../trainers/registry.js'
 import { trainingSetOf } from '../../trainers/training-set.js'
 import { defineCommand } from '../command.js'
@@ -10,11 +13,7 @@ import { provenanceOf } from '../provenance.js'
 
 const parameterHelp = (): string =>
   trainers
-    .filter((trainer) => trainer.params.length > 0)
-    .map(
-      (trainer) =>
-        `${trainer.id}: ${trainer.params.map((param) => `${param.name}=${param.default} (${param.help})`).join('; ')}`,
-    )
+    .map((trainer) => [`${trainer.id}: ${trainer.summary}`, ...describeParams(trainer.params)].join('\n'))
     .join('\n\n')
 
 export const train = defineCommand({
@@ -51,11 +50,23 @@ export const train = defineCommand({
         describe: 'Weight classes by rarity',
       })
       .option('calibrate', { choices: ['sigmoid', 'isotonic'] as const, describe: 'Turn scores into probabilities' })
+      .option('time-limit', { type: 'number', describe: 'Seconds after which to give up' })
+      .option('onnx', {
+        type: 'boolean',
+        default: false,
+        describe: 'Write classifier.onnx as well, from embeddings to classes',
+      })
       .option('threads', { type: 'number', default: availableParallelism(), describe: 'Threads in all' })
       .option('out', { type: 'string', demandOption: true, describe: 'Classifier folder to write' })
       .epilogue(`Hyper-parameters:\n\n${parameterHelp()}`),
   async run(options, context) {
     const trainer = getTrainer(options.trainer)
+    if (options.onnx && trainer.reference) {
+      throw new Fc7Error('ONNX_NOT_SUPPORTED', `A classifier of ${trainer.id} cannot be written as ONNX.`, {
+        hint: 'Reference trainers stay in JavaScript; leave --onnx out, or choose another trainer.',
+      })
+    }
+    const params = resolveParams(trainer.params, new Map(options.set.map(parseSetting)))
     const store = await openStore(options.store)
     const table = await readTable(store, options.layer)
     const { set, split } = trainingSetOf(table, options.split)
@@ -67,19 +78,20 @@ export const train = defineCommand({
     const classifier = await fitClassifier({
       trainer,
       set,
-      params: new Map(options.set.map(parseSetting)),
+      params,
       ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }),
       classWeight: options.classWeight,
       ...(options.calibrate === undefined ? {} : { calibrate: options.calibrate }),
       seed: context.seed,
       threads: options.threads,
+      ...(options.timeLimit === undefined ? {} : { timeLimitSeconds: options.timeLimit }),
       provenance: provenanceOf(store, table.layer),
       signal: context.signal,
       onProgress: (fraction) => task.update(Math.round(fraction * 100)),
     })
     const seconds = (performance.now() - started) / 1000
     task.end(`${trainer.id}  fitted in ${formatSeconds(seconds)}`)
-    await classifier.save(options.out)
+    await classifier.save(options.out, { onnx: options.onnx })
     const facts = Object.entries(classifier.facts).map(([name, value]) => `${name}: ${value}`)
     context.result(
       {
@@ -88,6 +100,10 @@ export const train = defineCommand({
         rows: set.x.rows,
         classes: classifier.classes,
         seconds,
+        params: Object.fromEntries(classifier.info.params),
+        preprocess: classifier.info.preprocess,
+        scoreKind: classifier.scoreKind,
+        onnx: options.onnx ? join(options.out, onnxName) : null,
         facts: classifier.facts,
       },
       [`${options.out}: ${trainer.title}, ${set.x.rows} rows, ${set.classes.length} classes.`, ...facts].join('\n'),
