@@ -138,12 +138,13 @@ export async function readTable(store: Store, wanted?: string): Promise<Embeddin
   const rows = store.manifest.rows
   const x = new Float32Array(rows * layer.dim)
   const views = new Uint16Array(rows)
-  const text: Record<'id' | 'path' | 'label' | 'split' | 'group', (string | null)[]> = {
+  const text: Record<'id' | 'path' | 'label' | 'split' | 'group' | 'sha256', (string | null)[]> = {
     id: [],
     path: [],
     label: [],
     split: [],
     group: [],
+    sha256: [],
   }
   let at = 0
   for (let i = 0; i < store.plan.shards.length; i++) {
@@ -169,6 +170,7 @@ export async function readTable(store: Store, wanted?: string): Promise<Embeddin
     splits: text.split.map((value) => (value !== null && splitNames.has(value) ? (value as 'train') : null)),
     groups: text.group,
     views,
+    hashes: text.sha256.map((value) => value || null),
     classes: store.manifest.classes,
   }
 }

@@ -16,6 +16,8 @@ export interface EmbeddingTable {
   readonly groups: readonly (string | null)[]
   /** 0 for the picture itself, 1… for its augmented views. */
   readonly views: Uint16Array
+  /** sha256 of each row's picture, where the store knows it. */
+  readonly hashes?: readonly (string | null)[]
   /** Class names by first appearance. */
   readonly classes: readonly string[]
 }

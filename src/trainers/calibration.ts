@@ -55,6 +55,10 @@ export class Calibration {
   static load(state: ModelState): Calibration {
     const { kind, classes, folds } = readConfig(state, configSchema)
     const curves = Array.from({ length: classes }, (_, c) => readTensor(state, `calibration.${c}`, 'float64', [-1]))
+    for (const curve of curves) {
+      const fits = kind === 'sigmoid' ? curve.length === 2 : curve.length >= 2 && curve.length % 2 === 0
+      if (!fits || !curve.every(Number.isFinite)) throw new RangeError('a calibration curve is damaged')
+    }
     return new Calibration(kind, folds, curves)
   }
 }

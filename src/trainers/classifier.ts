@@ -67,6 +67,8 @@ export interface ClassifierInfo {
   readonly provenance: Provenance
   /** Ids of the training rows. */
   readonly trainedOn: readonly string[]
+  /** sha256 of the training rows' pictures, as far as the store knew them. */
+  readonly trainedPictures: readonly string[]
 }
 
 export interface PredictOptions {
@@ -254,6 +256,7 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
     dim: options.set.x.cols,
     provenance: options.provenance,
     trainedOn: options.set.ids ?? [],
+    trainedPictures: [...new Set((options.set.pictures ?? []).filter((hash) => hash !== null))],
   }
   return new Classifier(info, preprocess, model, calibration)
 }

@@ -19,8 +19,10 @@ export interface TrainingSet {
   readonly weights?: Float64Array
   /** `[rows]`: rows of one group (views of one picture, one patient) stay together when a trainer splits for itself. */
   readonly groups?: readonly (string | null)[]
-  /** `[rows]`, for messages. */
+  /** `[rows]`, for messages and the classifier's record. */
   readonly ids?: readonly string[]
+  /** `[rows]`, sha256 of each row's picture, for the classifier's record. */
+  readonly pictures?: readonly (string | null)[]
 }
 
 export type ParamValue = number | string | boolean

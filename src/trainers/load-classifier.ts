@@ -11,6 +11,9 @@ import { Preprocess, parsePreprocess } from './preprocess.js'
 import { getTrainer } from './registry.js'
 import { readSafetensors } from './safetensors.js'
 
+/** More columns than any layer has; a larger number in a file is damage or malice. */
+const maxColumns = 1 << 22
+
 const text = z.string().max(100_000)
 const plain = z.record(text, z.unknown())
 const fileSchema = z.object({
@@ -22,7 +25,7 @@ const fileSchema = z.object({
   seed: z.number().int(),
   classes: z.array(text).min(2),
   fitted: z.array(z.number().int().nonnegative()).min(2),
-  dim: z.number().int().positive(),
+  dim: z.number().int().positive().max(maxColumns),
   provenance: z.object({
     backbone: text,
     backboneSha256: text.optional(),
@@ -40,12 +43,34 @@ const fileSchema = z.object({
     store: text.optional(),
   }),
   trainedOn: z.array(text),
+  trainedPictures: z.array(text).default([]),
   facts: z.record(text, z.union([z.number(), text])),
   scoreKind: z.enum(['probability', 'decision']),
   preprocessState: plain,
   calibration: plain.nullable(),
   model: plain,
 })
+
+/**
+ * Whether the parts of a classifier fit one another, which none of them can know alone: the widths that they name, and what a row
+ * of zeros gives.
+ */
+async function checkParts(classifier: Classifier, model: Readonly<Record<string, unknown>>): Promise<void> {
+  const { info, preprocess, calibration } = classifier
+  if (preprocess.inputs !== info.dim) throw new RangeError('its preprocessing has another width')
+  if (typeof model.cols === 'number' && model.cols !== preprocess.outputs)
+    throw new RangeError('its model has another width than its preprocessing')
+  if (new Set(info.fitted).size !== info.fitted.length) throw new RangeError('it names a class twice')
+  if (calibration && calibration.curves.length !== info.fitted.length)
+    throw new RangeError('its calibration has another number of classes')
+  const raw = await classifier.model.scores({
+    data: new Float32Array(preprocess.outputs),
+    rows: 1,
+    cols: preprocess.outputs,
+  })
+  if (raw.length !== info.fitted.length || !raw.every(Number.isFinite))
+    throw new RangeError('its model has another number of classes, or values that are not finite')
+}
 
 /**
  * Reads a classifier folder. Nothing in it is trusted: JSON by schema, tensors by extent, the model by its trainer.
@@ -85,7 +110,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
   )
   try {
     parsePreprocess(json.preprocess)
-    return new Classifier(
+    const classifier = new Classifier(
       {
         trainer: json.trainer,
         params: resolveParams(trainer.params, new Map(json.params)),
@@ -104,13 +129,16 @@ export async function loadClassifier(path: string): Promise<Classifier> {
           ...(provenance.store === undefined ? {} : { store: provenance.store }),
         },
         trainedOn: json.trainedOn,
+        trainedPictures: json.trainedPictures,
       },
       Preprocess.load({ config: json.preprocessState, tensors }),
       trainer.load({ config: json.model, tensors: own }),
       json.calibration ? Calibration.load({ config: json.calibration, tensors }) : undefined,
     )
+    await checkParts(classifier, json.model)
+    return classifier
   } catch (error) {
-    if (error instanceof Fc7Error && error.code !== 'USAGE_PARAM') throw error
+    if (error instanceof Fc7Error && !error.code.startsWith('USAGE')) throw error
     throw broken(messageOf(error).split('\n')[0]!, error)
   }
 }

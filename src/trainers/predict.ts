@@ -32,6 +32,12 @@ export async function predictTable(
   )
   const { classes } = classifier
   const seen = new Set(classifier.info.trainedOn)
+  const hashes = new Set(classifier.info.trainedPictures)
+  // By the picture itself where both sides know its hash: paths of different folders may be the same.
+  const trainedOn = (row: number): boolean => {
+    const hash = table.hashes?.[row]
+    return hash && hashes.size > 0 ? hashes.has(hash) : seen.has(table.ids[row]!)
+  }
   const pictures = [...table.ids.keys()].filter((row) => table.views[row] === 0)
   return pictures.map((row) => {
     const id = table.ids[row]!
@@ -45,7 +51,7 @@ export async function predictTable(
       label: table.labels[row]!,
       predicted: ranked[0]!.label,
       top: ranked.slice(0, Math.max(1, top)),
-      trainedOn: seen.has(id),
+      trainedOn: trainedOn(row),
     }
   })
 }

@@ -3,6 +3,7 @@ import { Fc7Error } from '../base/errors.js'
 import type { Matrix, ModelState, NamedTensor } from './contract.js'
 import { centred, gemm } from './gemm.js'
 import { fitPca } from './pca.js'
+import { readConfig, readTensor } from './state.js'
 
 /** One step; a preprocessing is a list of them, written `power:0.5+l2+pca:128`. */
 export type PreprocessStep =
@@ -99,25 +100,29 @@ export class Preprocess {
     return { config: { inputs: this.inputs, steps }, tensors }
   }
 
-  static load({ config, tensors }: ModelState): Preprocess {
-    const { inputs, steps } = savedSchema.parse(config)
-    const vector = (name: string): Float32Array => {
-      const values = tensors.get(name)?.values
-      if (!(values instanceof Float32Array))
-        throw new Fc7Error('CLASSIFIER_BROKEN', `The tensor ${name} is missing.`, { hint: 'Train again.' })
-      return values
-    }
+  /** The inverse of {@link save}. @throws Fc7Error CLASSIFIER_BROKEN for tensors that do not fit one another */
+  static load(state: ModelState): Preprocess {
+    const { inputs, steps } = readConfig(state, savedSchema)
+    let cols = inputs
     const fitted = steps.map((step, i): FittedStep => {
-      if (step.kind === 'standardise')
-        return { ...step, mean: vector(`preprocess.${i}.mean`), scale: vector(`preprocess.${i}.scale`) }
+      const tensor = (part: string, dims: readonly number[]): Float32Array =>
+        readTensor(state, `preprocess.${i}.${part}`, 'float32', dims)
+      if (step.kind === 'standardise') return { ...step, mean: tensor('mean', [cols]), scale: tensor('scale', [cols]) }
       if (step.kind === 'pca') {
-        const mean = vector(`preprocess.${i}.mean`)
-        const data = vector(`preprocess.${i}.projection`)
-        return { ...step, mean, projection: { data, rows: data.length / mean.length, cols: mean.length } }
+        const mean = tensor('mean', [cols])
+        const data = tensor('projection', [-1, cols])
+        const projection = { data, rows: data.length / cols, cols }
+        cols = projection.rows
+        return { ...step, mean, projection }
       }
       return step
     })
     return new Preprocess(fitted, inputs)
+  }
+
+  /** Columns that come out. */
+  get outputs(): number {
+    return this.steps.reduce((cols, step) => (step.kind === 'pca' ? step.projection.rows : cols), this.inputs)
   }
 }
 

@@ -31,6 +31,7 @@ export function trainingSetOf(
     })
   }
   const place = new Map(table.classes.map((name, i) => [name, i]))
+  const hasViews = table.views.some((view) => view > 0)
   const data = new Float32Array(rows.length * table.dim)
   rows.forEach((row, i) => {
     data.set(table.x.subarray(row * table.dim, (row + 1) * table.dim), i * table.dim)
@@ -41,8 +42,10 @@ export function trainingSetOf(
       x: { data, rows: rows.length, cols: table.dim },
       y: Int32Array.from(rows, (row) => place.get(table.labels[row]!)!),
       classes: table.classes,
-      groups: rows.map((row) => table.groups[row]!),
+      // Views of one picture are a group: a trainer that holds rows back holds back all of them.
+      groups: rows.map((row) => table.groups[row] ?? (hasViews ? `picture ${table.ids[row]}` : null)),
       ids: rows.map((row) => table.ids[row]!),
+      ...(table.hashes ? { pictures: rows.map((row) => table.hashes![row] ?? null) } : {}),
     },
   }
 }
