@@ -140,12 +140,8 @@ export class PreparedOutcome {
     const key = part * this.outcome.classes + k
     let ranking = this.#rankings.get(key)
     if (!ranking) {
-      const rows = this.#parts[part]!
-      const scores = classScores(this.outcome, k)
-      ranking = rankRows(
-        Float64Array.from(rows, (i) => scores[i]!),
-        Array.from(rows, (i) => this.outcome.truth[i] === k),
-      )
+      const own = Uint8Array.from(this.outcome.truth, (truth) => (truth === k ? 1 : 0))
+      ranking = rankRows(classScores(this.outcome, k), own, this.#parts[part]!)
       this.#rankings.set(key, ranking)
     }
     return ranking
@@ -172,15 +168,7 @@ export class PreparedOutcome {
     k: number,
     weights?: ArrayLike<number>,
   ): number | null {
-    return meanOf(
-      this.#parts.map((rows, part) =>
-        metric(
-          this.#ranking(part, k),
-          // The one part of probabilities is all rows in order: no copy.
-          weights && this.#parts.length > 1 ? Float64Array.from(rows, (i) => weights[i]!) : weights,
-        ),
-      ),
-    )
+    return meanOf(this.#parts.map((_, part) => metric(this.#ranking(part, k), weights)))
   }
 
   confusion(weights?: ArrayLike<number>): Confusion {

@@ -16,11 +16,17 @@ export interface Ranking {
 }
 
 /**
- * @param scores `[rows]`, larger means more likely positive
- * @param isPositive `[rows]`
+ * @param scores `[all]`, larger means more likely positive
+ * @param isPositive `[all]`
+ * @param rows which of them are ranked; default all. The ranking keeps their numbers, so weights of all rows fit it as they are.
  */
-export function rankRows(scores: ArrayLike<number>, isPositive: ArrayLike<number | boolean>): Ranking {
-  const order = Int32Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[b]! - scores[a]! || a - b)
+export function rankRows(
+  scores: ArrayLike<number>,
+  isPositive: ArrayLike<number | boolean>,
+  rows?: ArrayLike<number>,
+): Ranking {
+  const chosen = rows ? Int32Array.from(rows) : Int32Array.from({ length: scores.length }, (_, i) => i)
+  const order = chosen.sort((a, b) => scores[b]! - scores[a]! || a - b)
   const runs: number[] = []
   const thresholds: number[] = []
   for (let i = 0; i < order.length; i++) {
