@@ -12,7 +12,12 @@ export interface Outcome {
 /** Runs the built command as a user does, in a process of its own. */
 export function fc7(
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Record<string, string>; readonly interruptWhen?: RegExp } = {},
+  options: {
+    readonly cwd?: string
+    readonly env?: Record<string, string>
+    readonly interruptWhen?: RegExp
+    readonly interruptOn?: Promise<unknown>
+  } = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [bin, ...args], {
@@ -33,6 +38,7 @@ export function fc7(
         child.kill('SIGINT')
       }
     })
+    options.interruptOn?.then(() => child.kill('SIGINT'))
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
