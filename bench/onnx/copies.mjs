@@ -17,7 +17,7 @@ async function step(name, folder, megabytes) {
   const { GraphBuilder, tensor } = await import(new URL('onnx/build.js', dist))
   const { readModel } = await import(new URL('onnx/read.js', dist))
   const { writeModel } = await import(new URL('onnx/write.js', dist))
-  const { readFile, writeFile } = await import('node:fs/promises')
+  const { open, readFile } = await import('node:fs/promises')
   const parts = () =>
     Array.from({ length: (megabytes * mebi) / partBytes }, (_, i) => new Uint8Array(partBytes).fill(i + 1))
   const model = (weights) => {
@@ -34,7 +34,13 @@ async function step(name, folder, megabytes) {
   const steps = {
     'plain write': async () => {
       const made = parts()
-      return () => writeFile(join(folder, 'plain'), made)
+      // fc7 syncs what it writes before it renames it, so the plain bytes are synced too.
+      return async () => {
+        const handle = await open(join(folder, 'plain'), 'w')
+        for (const part of made) await handle.write(part)
+        await handle.sync()
+        await handle.close()
+      }
     },
     'write inside': async () => {
       const made = model(parts())

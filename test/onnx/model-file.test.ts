@@ -1,11 +1,18 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { create } from '@bufbuild/protobuf'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { identityOf } from '../../src/backbones/identity.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 import { checkModel } from '../../src/onnx/check.js'
 import { cutGraph, joinModels, renameTensors } from '../../src/onnx/edit.js'
-import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'
+import {
+  type GraphProto,
+  type ModelProto,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
+} from '../../src/onnx/generated/onnx_pb.js'
 import { decodeModel, readModel } from '../../src/onnx/read.js'
 import { inferShapes } from '../../src/onnx/shapes.js'
 import { floatsOf } from '../../src/onnx/values.js'
@@ -203,6 +210,106 @@ describe('checks', () => {
     ],
   ])('%s: %s', (_, code, change) => {
     expect(codeOf(change)).toBe(code)
+  })
+})
+
+describe('bodies of If and Loop', () => {
+  /** An If whose branches add a stored weight to the outer x; the second branch as `change` makes it. */
+  function branching(change: (body: GraphProto) => void = () => {}): ModelProto {
+    const branch = (name: string): GraphProto => {
+      const b = new GraphBuilder(name, `${name}/`)
+      b.initializer(`${name}/w`, 'float32', [2000], new Float32Array(2000).fill(1))
+      b.add('Add', ['x', `${name}/w`], {}, { outputs: [`${name}/sum`] })
+      b.add('Relu', [`${name}/sum`], {}, { outputs: [`${name}/y`] })
+      b.output(`${name}/y`, 'float32', ['N', 2000])
+      return b.graph()
+    }
+    const [yes, no] = [branch('yes'), branch('no')]
+    change(no)
+    const b = new GraphBuilder('branching')
+    b.input('x', 'float32', ['N', 2000])
+    b.input('c', 'bool', [])
+    b.add('If', ['c'], { then_branch: { graph: yes }, else_branch: { graph: no } }, { outputs: ['y'] })
+    b.output('y', 'float32', ['N', 2000])
+    return b.model()
+  }
+
+  it.each<[string, string, (body: GraphProto) => void]>([
+    ['sound ones', 'fine', () => {}],
+    [
+      'a dangling name',
+      'ONNX_DANGLING',
+      (body) => {
+        body.node[0]!.input[0] = 'nobody'
+      },
+    ],
+    [
+      'a circle',
+      'ONNX_CYCLE',
+      (body) => {
+        body.node[0]!.input[0] = 'no/y'
+      },
+    ],
+    [
+      'a missing initializer',
+      'ONNX_DANGLING',
+      (body) => {
+        body.initializer = []
+      },
+    ],
+    [
+      'weights cut short',
+      'ONNX_TENSOR',
+      (body) => {
+        body.initializer[0]!.rawData = new Uint8Array(8)
+      },
+    ],
+    [
+      'an output that nothing makes',
+      'ONNX_DANGLING',
+      (body) => {
+        body.output[0]!.name = 'q'
+      },
+    ],
+  ])('%s: %s', (_, code, change) => {
+    let found = 'fine'
+    try {
+      checkModel(branching(change))
+    } catch (error) {
+      found = (error as { code: string }).code
+    }
+    expect(found).toBe(code)
+  })
+
+  it('what they take from outside keeps its maker when the graph is cut', () => {
+    const graph = graphOf(branching())
+    expect(cutGraph(graph, [graph.output[0]!]).input.map(({ name }) => name)).toEqual(['x', 'c'])
+  })
+
+  const outside = (location: string) => (body: GraphProto) => {
+    const [weight] = body.initializer
+    weight!.rawData = new Uint8Array()
+    weight!.dataLocation = TensorProto_DataLocation.EXTERNAL
+    weight!.externalData = [{ key: 'location', value: location }].map((entry) =>
+      create(StringStringEntryProtoSchema, entry),
+    )
+  }
+
+  it('their external data must lie inside the folder, and counts to the model’s identity', async () => {
+    const place = join(folder, 'branches')
+    await mkdir(place)
+    const path = join(place, 'm.onnx')
+    await writeFile(path, encodeModel(branching(outside('../a.onnx'))))
+    expect(await rejection(readModel(path))).toBe('ONNX_EXTERNAL_OUTSIDE')
+    expect(await rejection(identityOf(path))).toBe('ONNX_EXTERNAL_OUTSIDE')
+    await writeFile(path, encodeModel(branching(outside('w.bin'))))
+    expect(await rejection(readModel(path))).toBe('ONNX_EXTERNAL')
+    await writeFile(join(place, 'w.bin'), new Uint8Array(new Float32Array(2000).fill(2).buffer))
+    const body = graphOf(await readModel(path)).node[0]!.attribute[1]!.g!
+    expect(floatsOf(body.initializer[0]!)[1999]).toBe(2)
+    const before = await identityOf(path)
+    await writeFile(join(place, 'w.bin'), new Uint8Array(new Float32Array(2000).fill(3).buffer))
+    expect(await identityOf(path)).not.toBe(before)
   })
 })
 
