@@ -41,6 +41,16 @@ export type ParamSpec = {
       readonly grid?: readonly number[]
       readonly log?: boolean
     }
+  /** A number, or a word that stands for one worked out from the rows. */
+  | {
+      readonly type: 'number-or-word'
+      readonly default: number | string
+      readonly words: readonly string[]
+      readonly min?: number
+      readonly max?: number
+      readonly grid?: readonly (number | string)[]
+      readonly log?: boolean
+    }
   | {
       readonly type: 'choice'
       readonly default: string

@@ -10,7 +10,11 @@ function bad(spec: ParamSpec, raw: ParamValue, expected: string): Fc7Error {
   })
 }
 
-function range(spec: ParamSpec & { type: 'number' | 'integer' }): string {
+function range(spec: {
+  readonly type: 'number' | 'integer' | 'number-or-word'
+  readonly min?: number
+  readonly max?: number
+}): string {
   const kind = spec.type === 'integer' ? 'a whole number' : 'a number'
   if (spec.min !== undefined && spec.max !== undefined) return `${kind} from ${spec.min} to ${spec.max}`
   if (spec.min !== undefined) return `${kind} of at least ${spec.min}`
@@ -53,16 +57,21 @@ export function describeParams(specs: readonly ParamSpec[]): string[] {
  */
 export function parseParam(spec: ParamSpec, raw: ParamValue): ParamValue {
   switch (spec.type) {
+    case 'number-or-word':
     case 'number':
     case 'integer': {
+      if (spec.type === 'number-or-word' && spec.words.includes(raw as string)) return raw
       const value =
         typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : Number.NaN
       const fits =
         Number.isFinite(value) &&
-        (spec.type === 'number' || Number.isSafeInteger(value)) &&
+        (spec.type !== 'integer' || Number.isSafeInteger(value)) &&
         (spec.min === undefined || value >= spec.min) &&
         (spec.max === undefined || value <= spec.max)
-      if (!fits) throw bad(spec, raw, range(spec))
+      if (!fits) {
+        const words = spec.type === 'number-or-word' ? `${spec.words.join(', ')} or ` : ''
+        throw bad(spec, raw, words + range(spec))
+      }
       return value
     }
     case 'choice':

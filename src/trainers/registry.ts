@@ -1,5 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
 import type { Trainer } from './contract.js'
+import { kernelSvm } from './kernel-svm.js'
 import { knn } from './knn.js'
 import { linearSvm } from './linear-svm.js'
 import { logistic } from './logistic.js'
@@ -12,6 +13,7 @@ import { extraTrees, randomForest } from './random-forest.js'
 /** Every trainer, in the order in which lists show them. */
 export const trainers: readonly Trainer[] = [
   linearSvm,
+  kernelSvm,
   logistic,
   randomForest,
   extraTrees,

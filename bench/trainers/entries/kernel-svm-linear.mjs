@@ -1,0 +1,9 @@
+import { svc } from '../svc.mjs'
+
+export default {
+  trainer: 'kernel-svm',
+  params: { c: 1, kernel: 'linear' },
+  sizes: ['small', 'medium'],
+  objective: (model) => model.facts.objective,
+  reference: svc('kernel="linear"', 'k = lambda u, v: u @ v.T'),
+}

@@ -1,0 +1,167 @@
+import { z } from 'zod'
+import { throwIfAborted } from '../base/errors.js'
+import type { Matrix, Model, ModelState } from './contract.js'
+import { gemm, rowsOf } from './gemm.js'
+import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows, kernelSlice } from './kernel-functions.js'
+import { couplePairs, pairCount, voteScores } from './pairwise.js'
+import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
+
+const configSchema = z.object({
+  kind: z.enum(['rbf', 'poly', 'linear', 'cosine']),
+  gamma: z.number().positive(),
+  coef0: z.number(),
+  degree: z.number().int().min(1).max(20),
+  probability: z.boolean(),
+  facts: factsSchema,
+})
+
+export interface KernelSvmParts {
+  readonly kernel: Kernel
+  /** `[supports, cols]`, unprepared, those of one class together. */
+  readonly supports: Matrix
+  /** `[classes]` support vectors of each class. */
+  readonly counts: Int32Array
+  /** `[classes - 1, supports]` as in libsvm: the coefficients of class c's vectors against the other classes, in order. */
+  readonly coefficients: Float32Array
+  /** `[pairs]` */
+  readonly bias: Float64Array
+  /** `[pairs, 2]` slope and offset; empty without probabilities. */
+  readonly sigmoids: Float64Array
+  readonly facts: Readonly<Record<string, number | string>>
+}
+
+/** Rows scored by one product. */
+const blockRows = 512
+
+/** libsvm keeps pair probabilities this far from 0 and 1. */
+const leastProbability = 1e-7
+
+/** One machine a pair of classes over shared support vectors. */
+export class KernelSvmModel implements Model {
+  readonly scoreKind: 'probability' | 'decision'
+  readonly facts: Readonly<Record<string, number | string>>
+  private readonly centre: Float64Array
+  private readonly prepared: KernelRows
+  private readonly starts: Int32Array
+
+  constructor(readonly parts: KernelSvmParts) {
+    this.scoreKind = parts.sigmoids.length > 0 ? 'probability' : 'decision'
+    this.facts = parts.facts
+    this.centre = columnMeans(parts.supports)
+    this.prepared = kernelRows(parts.supports, parts.kernel, this.centre)
+    this.starts = new Int32Array(parts.counts.length + 1)
+    for (const [c, n] of parts.counts.entries()) this.starts[c + 1] = this.starts[c]! + n
+  }
+
+  /** `[rows, pairs]` decisions in libsvm's order of pairs, positive for the first class of the pair. */
+  async decisions(
+    x: Matrix,
+    options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Float64Array> {
+    const { counts, kernel, coefficients, bias, supports } = this.parts
+    const { threads = 1 } = options
+    const classes = counts.length
+    const out = new Float64Array(x.rows * bias.length)
+    for (let i = 0; i < x.rows; i++) out.set(bias, i * bias.length)
+    for (let from = 0; from < x.rows; from += blockRows) {
+      throwIfAborted(options.signal, 'Prediction')
+      const to = Math.min(x.rows, from + blockRows)
+      const rows = kernelRows(rowsOf(x, from, to), kernel, this.centre)
+      for (let c = 0; c < classes; c++) {
+        const n = counts[c]!
+        if (n === 0) continue
+        const values = await kernelBlock(
+          rows,
+          kernelSlice(this.prepared, this.starts[c]!, this.starts[c + 1]!),
+          kernel,
+          threads,
+        )
+        const own = new Float32Array((classes - 1) * n)
+        for (let r = 0; r < classes - 1; r++) {
+          const at = r * supports.rows + this.starts[c]!
+          own.set(coefficients.subarray(at, at + n), r * n)
+        }
+        const sums = await gemm(
+          { data: values, rows: to - from, cols: n },
+          { data: own, rows: classes - 1, cols: n },
+          { transB: true, threads },
+        )
+        // Row r of class c is its machine against class r, or r + 1 from c on.
+        for (let r = 0; r < classes - 1; r++) {
+          const other = r < c ? r : r + 1
+          const p = pairIndex(Math.min(c, other), Math.max(c, other), classes)
+          for (let i = from; i < to; i++) out[i * bias.length + p]! += sums.data[(i - from) * (classes - 1) + r]!
+        }
+      }
+    }
+    return out
+  }
+
+  async scores(
+    x: Matrix,
+    options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Float32Array> {
+    const { counts, sigmoids } = this.parts
+    const classes = counts.length
+    const count = pairCount(classes)
+    const decisions = await this.decisions(x, options)
+    const out = new Float32Array(x.rows * classes)
+    const r = new Float64Array(classes * classes)
+    for (let i = 0; i < x.rows; i++) {
+      if (i % 1024 === 0) throwIfAborted(options.signal, 'Prediction')
+      const own = decisions.subarray(i * count, (i + 1) * count)
+      if (sigmoids.length === 0) {
+        if (classes === 2) out.set([own[0]!, -own[0]!], 2 * i)
+        else voteScores(own, classes, out, i * classes)
+        continue
+      }
+      for (let a = 0, p = 0; a < classes; a++) {
+        for (let b = a + 1; b < classes; b++, p++) {
+          const t = sigmoids[2 * p]! * own[p]! + sigmoids[2 * p + 1]!
+          const raw = t >= 0 ? Math.exp(-t) / (1 + Math.exp(-t)) : 1 / (1 + Math.exp(t))
+          const probability = Math.min(Math.max(raw, leastProbability), 1 - leastProbability)
+          r[a * classes + b] = probability
+          r[b * classes + a] = 1 - probability
+        }
+      }
+      couplePairs(r, classes, out, i * classes)
+    }
+    return out
+  }
+
+  save(): ModelState {
+    const { kernel, supports, counts, coefficients, bias, sigmoids, facts } = this.parts
+    return {
+      config: { ...kernel, probability: sigmoids.length > 0, facts },
+      tensors: new Map([
+        ['supports', tensorOf([supports.rows, supports.cols], supports.data)],
+        ['counts', tensorOf([counts.length], counts)],
+        ['coefficients', tensorOf([counts.length - 1, supports.rows], coefficients)],
+        ['bias', tensorOf([bias.length], bias)],
+        ...(sigmoids.length > 0 ? ([['sigmoids', tensorOf([bias.length, 2], sigmoids)]] as const) : []),
+      ]),
+    }
+  }
+
+  static load(state: ModelState): KernelSvmModel {
+    const { kind, gamma, coef0, degree, probability, facts } = readConfig(state, configSchema)
+    const counts = readTensor(state, 'counts', 'int32', [-1])
+    const total = counts.reduce((sum, n) => sum + n, 0)
+    if (counts.length < 2 || counts.some((n) => n < 0)) throw new RangeError('the counts of support vectors are broken')
+    const count = pairCount(counts.length)
+    const data = readTensor(state, 'supports', 'float32', [total, -1])
+    return new KernelSvmModel({
+      kernel: { kind, gamma, coef0, degree },
+      supports: { data, rows: total, cols: state.tensors.get('supports')!.dims[1]! },
+      counts,
+      coefficients: readTensor(state, 'coefficients', 'float32', [counts.length - 1, total]),
+      bias: readTensor(state, 'bias', 'float64', [count]),
+      sigmoids: probability ? readTensor(state, 'sigmoids', 'float64', [count, 2]) : new Float64Array(0),
+      facts,
+    })
+  }
+}
+
+/** Place of (a, b), a < b, in libsvm's order of pairs. */
+export const pairIndex = (a: number, b: number, classes: number): number =>
+  a * (classes - 1) - (a * (a - 1)) / 2 + (b - a - 1)
