@@ -3,6 +3,8 @@ import { throwIfAborted } from '../base/errors.js'
 import type { Matrix, Model, ModelState } from './contract.js'
 import { gemm, rowsOf } from './gemm.js'
 import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows, kernelSlice } from './kernel-functions.js'
+import { kernelSvmOnnx } from './onnx/kernel-svm.js'
+import type { OnnxWriter } from './onnx/writer.js'
 import { couplePairs, pairCount, voteScores } from './pairwise.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
@@ -141,6 +143,10 @@ export class KernelSvmModel implements Model {
         ...(sigmoids.length > 0 ? ([['sigmoids', tensorOf([bias.length, 2], sigmoids)]] as const) : []),
       ]),
     }
+  }
+
+  toOnnx(graph: OnnxWriter, x: string): string {
+    return kernelSvmOnnx(graph, x, this.parts)
   }
 
   static load(state: ModelState): KernelSvmModel {

@@ -101,6 +101,17 @@ export class OnnxWriter extends GraphBuilder {
     return this.add(op, inputs, attributes, { domain: 'ai.onnx.ml' })
   }
 
+  /** The same with several outputs. */
+  mlMany(
+    op: string,
+    inputs: readonly string[],
+    attributes: Parameters<GraphBuilder['add']>[2],
+    outputs: number,
+  ): string[] {
+    this.usesMl = true
+    return this.addMany(op, inputs, attributes, { domain: 'ai.onnx.ml', outputs })
+  }
+
   finish(): ModelProto {
     return this.model(this.opset, this.usesMl ? { 'ai.onnx.ml': mlVersion } : {})
   }
