@@ -24,6 +24,7 @@ function range(spec: {
 /** What a parameter accepts, in few words. */
 function accepts(spec: ParamSpec): string {
   switch (spec.type) {
+    case 'number-or-word':
     case 'number':
     case 'integer': {
       const short = (n: number): string => (n >= 1e6 ? n.toExponential().replace('e+', 'e') : String(n))
@@ -31,7 +32,8 @@ function accepts(spec: ParamSpec): string {
         ...(spec.min === undefined ? [] : [`from ${short(spec.min)}`]),
         ...(spec.max === undefined ? [] : [`to ${short(spec.max)}`]),
       ]
-      return [...(spec.type === 'integer' ? ['whole'] : []), ...ends].join(' ') || 'a number'
+      const range = [...(spec.type === 'integer' ? ['whole'] : []), ...ends].join(' ') || 'a number'
+      return spec.type === 'number-or-word' ? `${spec.words.join(', ')}, or ${range}` : range
     }
     case 'choice':
       return spec.choices.join(', ')
