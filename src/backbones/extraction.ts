@@ -6,6 +6,7 @@ import { cutGraph, withGraph, withModel } from '../onnx/edit.js'
 import type { ModelProto, NodeProto, TensorProto } from '../onnx/generated/onnx_pb.js'
 import { applyRewrites, type Rewrite } from '../onnx/rewrites/index.js'
 import { formatShape } from '../onnx/shapes.js'
+import { graphOf } from '../onnx/walk.js'
 import type { Card } from './card.js'
 import { chooseLayers, type Layer, listLayers } from './layers.js'
 import { type InputHint, type PictureInput, prepareTrunk } from './trunk.js'
@@ -42,6 +43,8 @@ export interface Extraction {
   /** Input `pixels` uint8 [N, height, width, 3]; one float32 output [N, dim] a layer. */
   readonly model: ModelProto
   readonly layers: readonly ExtractedLayer[]
+  /** The backbone's own weights, of which the graph uses some: they are the same whatever layers are read. */
+  readonly stored: readonly TensorProto[]
   /** Ids of the rewrites that changed something. */
   readonly rewrites: readonly string[]
   readonly width: number
@@ -142,6 +145,7 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
   return {
     model: rewritten.model,
     layers: ends.map(({ extracted }) => extracted),
+    stored: graphOf(model).initializer,
     rewrites: rewritten.applied,
     ...size,
   }

@@ -1,17 +1,15 @@
-import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { z } from 'zod'
 import { buildExtractionGraph, type Extraction, type Pooling } from '../backbones/extraction.js'
+import { extractionGraphFile } from '../backbones/graph-file.js'
 import { pullBackbone } from '../backbones/pull.js'
 import { type ResolvedBackbone, resolveBackbone } from '../backbones/resolve.js'
 import { Fc7Error } from '../base/errors.js'
-import { readIfPresent, sha256, sha256File, writeJsonAtomic } from '../base/files.js'
+import { sha256 } from '../base/files.js'
 import { type Progress, silentProgress } from '../base/progress.js'
 import { formatBytes } from '../base/text.js'
 import type { DatasetOptions } from '../datasets/contract.js'
 import { type Dataset, type DatasetScan, openDataset, scanDataset } from '../datasets/open.js'
 import { readModel } from '../onnx/read.js'
-import { writeModel } from '../onnx/write.js'
 import type { ExecutionProvider } from '../runtime/providers/contract.js'
 import { chooseProvider, getProvider } from '../runtime/providers/registry.js'
 import { type ExtractionPlan, encodePlan, maxViews, planExtraction } from './plan.js'
@@ -60,27 +58,16 @@ export interface PreparedExtraction {
   readonly cacheFolder: string
 }
 
-const noteSchema = z.object({ sha256: z.string(), bytes: z.number() })
-
-/** The extraction graph as a file: what runs is always a file that fc7 wrote. One is made per plan of layers and kept in the cache. */
+/** The extraction graph as a file: one is made per plan of layers and kept in the cache, the weights once per backbone. */
 export async function graphFile({
   plan,
   extraction,
   cacheFolder,
 }: Pick<PreparedExtraction, 'plan' | 'extraction' | 'cacheFolder'>): Promise<string> {
   const { backbone, layers, pool, recipe, rewrites } = plan
-  const key = sha256(JSON.stringify({ version: 1, backbone: backbone.sha256, layers, pool, recipe, rewrites })).slice(
-    0,
-    32,
-  )
-  const path = join(cacheFolder, 'graphs', `${key}.onnx`)
-  const note = noteSchema.safeParse(JSON.parse((await readIfPresent(`${path}.json`))?.toString('utf8') || 'null'))
-  const standing = await stat(path).catch(() => undefined)
-  if (note.success && standing?.size === note.data.bytes && (await sha256File(path)) === note.data.sha256) return path
-  await writeModel(extraction.model, path)
-  const { size } = await stat(path)
-  await writeJsonAtomic(`${path}.json`, { sha256: await sha256File(path), bytes: size })
-  return path
+  const key = sha256(JSON.stringify({ version: 2, backbone: backbone.sha256, layers, pool, recipe, rewrites }))
+  const names = { graph: key.slice(0, 32), weights: backbone.sha256.slice(0, 32) }
+  return extractionGraphFile(extraction, join(cacheFolder, 'graphs'), names)
 }
 
 async function weightsOf(

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { writeFileWith } from '../base/files.js'
 import {
@@ -18,12 +18,23 @@ const directBytes = 4096
 /** Data files begin each tensor on a page, so that a runtime may map it. */
 const alignmentBytes = 4096
 
+/** A data file that several models share: where in it each large weight lies, by the very array that holds the weight. */
+export interface SharedWeights {
+  /** Name of the data file, which stands in the same folder as the models. */
+  readonly name: string
+  readonly places: ReadonlyMap<Uint8Array, number>
+  /** What the file holds, in order, from its first byte. */
+  readonly parts: readonly Uint8Array[]
+  readonly bytes: number
+}
+
 export interface WriteModelOptions {
   /**
    * Where weights go: `auto` keeps them inside the ONNX file while it stays below `maxInlineBytes`, else moves them into
-   * `<file>.data` beside it; `external` always moves them.
+   * `<file>.data` beside it; `external` always moves them. Weights of a shared file become references to it; the caller writes
+   * that file, with {@link writeSharedWeights}.
    */
-  readonly weights?: 'auto' | 'external'
+  readonly weights?: 'auto' | 'external' | SharedWeights
   /** Default: 2 GiB less one MiB, the end of protocol buffers. */
   readonly maxInlineBytes?: number
 }
@@ -84,28 +95,45 @@ async function writeParts(handle: FileHandle, parts: readonly Uint8Array[]): Pro
   }
 }
 
-/** Moves large weights out of the graph: the graph with references, and the data file's parts. */
-function externalise(graph: GraphProto, location: string): { graph: GraphProto; data: Uint8Array[] } {
-  const data: Uint8Array[] = []
+/** Where each large tensor's bytes go in a data file, every one beginning on a page. */
+export function shareWeights(tensors: readonly TensorProto[], name: string): SharedWeights {
+  const places = new Map<Uint8Array, number>()
+  const parts: Uint8Array[] = []
   let offset = 0
-  const initializer = graph.initializer.map((tensor) => {
-    if (!isDirect(tensor)) return tensor
+  for (const { rawData } of tensors.filter(isDirect)) {
+    if (places.has(rawData)) continue
     const gap = (alignmentBytes - (offset % alignmentBytes)) % alignmentBytes
-    data.push(new Uint8Array(gap), tensor.rawData)
-    const start = offset + gap
-    offset = start + tensor.rawData.length
+    places.set(rawData, offset + gap)
+    parts.push(new Uint8Array(gap), rawData)
+    offset += gap + rawData.length
+  }
+  return { name, places, parts, bytes: offset }
+}
+
+/** Writes the data file of {@link shareWeights}, whole or not at all, from where the weights lie. */
+export async function writeSharedWeights(shared: SharedWeights, folder: string): Promise<string> {
+  const path = join(folder, shared.name)
+  await writeFileWith(path, (handle) => writeParts(handle, shared.parts))
+  return path
+}
+
+/** The graph with those of its weights that lie in the shared file as references into it. */
+function withReferences(graph: GraphProto, { name, places }: SharedWeights): GraphProto {
+  const initializer = graph.initializer.map((tensor) => {
+    const start = places.get(tensor.rawData)
+    if (start === undefined) return tensor
     return create(TensorProtoSchema, {
       ...shallow(tensor),
       rawData: new Uint8Array(),
       dataLocation: Location.EXTERNAL,
       externalData: [
-        { key: 'location', value: location },
+        { key: 'location', value: name },
         { key: 'offset', value: String(start) },
         { key: 'length', value: String(tensor.rawData.length) },
       ],
     })
   })
-  return { graph: create(GraphProtoSchema, { ...shallow(graph), initializer }), data }
+  return create(GraphProtoSchema, { ...shallow(graph), initializer })
 }
 
 /**
@@ -116,16 +144,21 @@ function externalise(graph: GraphProto, location: string): { graph: GraphProto; 
  * @returns the files written, the model first
  */
 export async function writeModel(model: ModelProto, path: string, options: WriteModelOptions = {}): Promise<string[]> {
+  const { weights = 'auto', maxInlineBytes = 2 ** 31 - 2 ** 20 } = options
   const graph = graphOf(model)
-  const parts = partsOf(model, graph)
-  const limit = options.maxInlineBytes ?? 2 ** 31 - 2 ** 20
-  if (options.weights !== 'external' && sizeOf(parts) <= limit) {
+  if (typeof weights !== 'string') {
+    const parts = partsOf(model, withReferences(graph, weights))
     await writeFileWith(path, (handle) => writeParts(handle, parts))
     return [path]
   }
-  const dataPath = `${path}.data`
-  const moved = externalise(graph, basename(dataPath))
-  await writeFileWith(dataPath, (handle) => writeParts(handle, moved.data))
-  await writeFileWith(path, (handle) => writeParts(handle, partsOf(model, moved.graph)))
+  const parts = partsOf(model, graph)
+  if (weights !== 'external' && sizeOf(parts) <= maxInlineBytes) {
+    await writeFileWith(path, (handle) => writeParts(handle, parts))
+    return [path]
+  }
+  const own = shareWeights(graph.initializer, `${basename(path)}.data`)
+  const dataPath = await writeSharedWeights(own, dirname(path))
+  const rest = partsOf(model, withReferences(graph, own))
+  await writeFileWith(path, (handle) => writeParts(handle, rest))
   return [path, dataPath]
 }
