@@ -1,8 +1,9 @@
-import { open } from 'node:fs/promises'
 import { Fc7Error, messageOf } from '../base/errors.js'
-import type { DatasetItem } from '../datasets/contract.js'
-import { DecodePool, type DecodeSettings } from '../images/decode-pool.js'
+import type { DatasetItem, ItemLoad } from '../datasets/contract.js'
+import { readPicture } from '../datasets/read.js'
+import { DecodePool, type DecodeResult, type DecodeSettings, type DecodeTask } from '../images/decode-pool.js'
 import type { Decoded, Decoder, ExtractionItem, Pose } from './extract.js'
+import { Seats } from './seats.js'
 
 /** A data set's item as the extraction knows it. */
 export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> => ({
@@ -14,20 +15,13 @@ export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> =
   source: item,
 })
 
-async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const handle = await open(path, 'r')
-  try {
-    const bytes = Buffer.alloc(length)
-    const { bytesRead } = await handle.read(bytes, 0, length, offset)
-    return bytes.subarray(0, bytesRead)
-  } finally {
-    await handle.close()
-  }
-}
+/** Pictures whose bytes only this thread can get (Parquet cells), in memory at once: each may have 64 MiB. */
+const heldPictures = 4
 
 /** Decodes a data set's items on threads of their own; `close` ends them. */
 export class PictureDecoder implements Decoder<DatasetItem> {
   private readonly pool: DecodePool
+  private readonly held = new Seats(Array.from({ length: heldPictures }, (_, i) => i))
 
   constructor(settings: DecodeSettings & { readonly threads: number }) {
     this.pool = new DecodePool({ ...settings, hash: true })
@@ -43,15 +37,14 @@ export class PictureDecoder implements Decoder<DatasetItem> {
       ...(pose ? { ...pose, key: item.id } : {}),
     }
     try {
-      const bytes =
+      const result =
         load.kind === 'bytes'
-          ? await load.read()
-          : load.kind === 'range'
-            ? await readRange(load.path, load.offset, load.length)
-            : undefined
-      const result = await this.pool.submit(
-        load.kind === 'file' ? { ...common, path: load.path } : { ...common, bytes: bytes! },
-      )
+          ? await this.decodeHeld(load, common)
+          : await this.pool.submit(
+              load.kind === 'file'
+                ? { ...common, path: load.path }
+                : { ...common, path: load.path, range: { offset: load.offset, length: load.length } },
+            )
       if (!result.ok) {
         // A pool that stops or cannot start says nothing about the picture.
         if (result.code === 'INTERRUPTED' || result.code === 'DECODE_WORKER_FAILED')
@@ -77,6 +70,15 @@ export class PictureDecoder implements Decoder<DatasetItem> {
   /** One more decoding thread. */
   addThread(): void {
     this.pool.addThread()
+  }
+
+  private async decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
+    const seat = await this.held.take()
+    try {
+      return await this.pool.submit({ ...task, bytes: await readPicture(load) })
+    } finally {
+      this.held.give(seat)
+    }
   }
 
   close(): Promise<void> {

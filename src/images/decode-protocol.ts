@@ -20,9 +20,11 @@ export interface DecodeSlot {
   readonly byteOffset: number
 }
 
-/** One picture: from a file (a path as bytes where it is not UTF-8) or from memory. */
+/** One picture: from a file (a path as bytes where it is not UTF-8), from a part of a file, or from memory. */
 export interface DecodeTask {
   readonly path?: string | Uint8Array
+  /** The bytes of `path` that are the picture: an archive's entry. Default the whole file. */
+  readonly range?: { readonly offset: number; readonly length: number }
   readonly bytes?: Uint8Array
   /** What errors call it. Default the path. */
   readonly name?: string

@@ -30,7 +30,7 @@ let held: Held | undefined
 async function read(task: DecodeTask): Promise<{ readonly bytes: Uint8Array; readonly name: string | undefined }> {
   const path = task.path instanceof Uint8Array ? Buffer.from(task.path) : task.path
   if (path === undefined && !task.bytes) throw new Fc7Error('IMAGE_MISSING', 'The task names no picture.')
-  const bytes = task.bytes ?? (await readPictureFile(path!))
+  const bytes = task.bytes ?? (await readPictureFile(path!, task.range, task.range && task.name))
   return { bytes, name: task.name ?? (path === undefined ? undefined : String(path)) }
 }
 

@@ -26,9 +26,15 @@ function unreadable(path: string | Buffer, error: unknown): Fc7Error {
  * Reads a picture's file, whose type and size are checked on the open handle before a byte is read. Devices and pipes are
  * opened without blocking, so that nothing hangs.
  *
+ * @param range the part of an archive that is the picture; default the whole file
+ * @param name what errors call the picture; default the path
  * @throws Fc7Error IMAGE_UNREADABLE, IMAGE_NOT_A_FILE, IMAGE_TOO_LARGE, IMAGE_EMPTY
  */
-export async function readPictureFile(path: string | Buffer): Promise<Uint8Array> {
+export async function readPictureFile(
+  path: string | Buffer,
+  range?: { readonly offset: number; readonly length: number },
+  name = String(path),
+): Promise<Uint8Array> {
   const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: unknown) => {
     throw unreadable(path, error)
   })
@@ -43,13 +49,15 @@ export async function readPictureFile(path: string | Buffer): Promise<Uint8Array
         },
       )
     }
-    if (stats.size > maxPictureBytes) throw tooLarge(String(path), stats.size)
-    if (stats.size === 0) {
-      throw new Fc7Error('IMAGE_EMPTY', `${String(path)} is empty (0 bytes).`, {
+    const offset = range?.offset ?? 0
+    const size = range?.length ?? stats.size
+    if (size > maxPictureBytes) throw tooLarge(name, size)
+    if (size === 0) {
+      throw new Fc7Error('IMAGE_EMPTY', `${name} is empty (0 bytes).`, {
         hint: 'Copy or download the file again.',
       })
     }
-    return await readWhole(handle, stats.size)
+    return await readWhole(handle, offset, size)
   } catch (error) {
     throw error instanceof Fc7Error ? error : unreadable(path, error)
   } finally {
@@ -57,12 +65,12 @@ export async function readPictureFile(path: string | Buffer): Promise<Uint8Array
   }
 }
 
-/** The file as long as it was when it was measured: one that grows while it is read does not read on for ever. */
-async function readWhole(handle: Awaited<ReturnType<typeof open>>, size: number): Promise<Uint8Array> {
+/** As many bytes as were measured: a file that grows while it is read does not read on for ever. */
+async function readWhole(handle: Awaited<ReturnType<typeof open>>, offset: number, size: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(size)
   let at = 0
   while (at < size) {
-    const { bytesRead } = await handle.read(bytes, at, size - at, at)
+    const { bytesRead } = await handle.read(bytes, at, size - at, offset + at)
     if (bytesRead === 0) break
     at += bytesRead
   }

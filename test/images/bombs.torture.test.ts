@@ -1,0 +1,65 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { parquetWriteBuffer } from 'hyparquet-writer'
+import sharp from 'sharp'
+import { tinyModel } from '../support/tiny.js'
+import { extractWatched, inOrder, writeBadPictures, zeroPng } from './bad.js'
+
+const root = mkdtempSync(join(tmpdir(), 'fc7-bombs-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+let made: Awaited<ReturnType<typeof writeBadPictures>>
+let usualMiB: number
+beforeAll(async () => {
+  writeFileSync(join(root, 'tiny.onnx'), tinyModel())
+  made = await writeBadPictures(join(root, 'bad'))
+  mkdirSync(join(root, 'good'))
+  for (let i = 0; i < 20; i++) writeFileSync(join(root, 'good', `${i}.jpg`), made.jpeg)
+  usualMiB = (await extractWatched(root, join(root, 'good'))).peakMiB
+}, 120_000)
+
+/** A decoded picture of the largest size that is allowed, in MiB; each decoding thread may hold two while it works. */
+const largestMiB = (100e6 * 3) / 2 ** 20
+
+describe('bombs through the built command: listed or embedded, memory bounded', () => {
+  it('bad pictures of all kinds the fast way', async () => {
+    expect((await extractWatched(root, join(root, 'bad'), ['--resize', 'fast'])).found).toEqual(inOrder(made.expected))
+  }, 60_000)
+
+  it('thirty pictures at the limit of what is decoded, and ten beyond it', async () => {
+    const folder = join(root, 'large')
+    mkdirSync(folder)
+    const atLimit = zeroPng(10_000, 10_000, 10_000)
+    const beyond = zeroPng(10_001, 10_000, 10_000)
+    for (let i = 0; i < 30; i++) writeFileSync(join(folder, `limit-${i}.png`), atLimit)
+    for (let i = 0; i < 5; i++) writeFileSync(join(folder, `beyond-${i}.png`), beyond)
+    const options = { create: { width: 16_000, height: 6_500, channels: 3 as const, background: 'red' } }
+    const webp = await sharp(options).webp({ quality: 1, effort: 0 }).toBuffer()
+    for (let i = 0; i < 5; i++) writeFileSync(join(folder, `beyond-${i}.webp`), webp)
+    const { found, peakMiB } = await extractWatched(root, folder, ['--threads', '4', '--decode-threads', '2'])
+    console.log(`usual ${usualMiB.toFixed(0)} MiB, with pictures of 100 megapixels ${peakMiB.toFixed(0)} MiB`)
+    expect(found.map(([name, code]) => [name.startsWith('limit'), code])).toEqual([
+      ...Array.from({ length: 10 }, () => [false, 'IMAGE_TOO_MANY_PIXELS']),
+      ...Array.from({ length: 30 }, () => [true, null]),
+    ])
+    expect(peakMiB - usualMiB).toBeLessThan(2 * 2 * largestMiB)
+  }, 300_000)
+
+  it('a Parquet file of cells that are bombs, thirty of them of 60 MiB', async () => {
+    const cells = [made.jpeg, ...Array.from({ length: 30 }, () => Buffer.alloc(60 << 20)), zeroPng(60_000, 60_000, 900)]
+    const path = join(root, 'bomb.parquet')
+    const columnData = [{ name: 'image', data: cells, type: 'BYTE_ARRAY' as const }]
+    writeFileSync(path, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: 1 })))
+    const { found, peakMiB } = await extractWatched(root, path)
+    console.log(`usual ${usualMiB.toFixed(0)} MiB, with 1.8 GiB of zeros in cells ${peakMiB.toFixed(0)} MiB`)
+    expect(found.map(([, code]) => code).sort()).toEqual([
+      ...Array.from({ length: 30 }, () => 'IMAGE_NOT_AN_IMAGE'),
+      'IMAGE_TOO_MANY_PIXELS',
+      null,
+    ])
+    // A page, its cell, and the copy that a thread gets, for each of the four cells that may be under way.
+    expect(peakMiB - usualMiB).toBeLessThan(1024)
+  }, 300_000)
+})
