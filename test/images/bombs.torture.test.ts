@@ -44,7 +44,8 @@ describe('bombs through the built command: listed or embedded, memory bounded', 
       ...Array.from({ length: 10 }, () => [false, 'IMAGE_TOO_MANY_PIXELS']),
       ...Array.from({ length: 30 }, () => [true, null]),
     ])
-    expect(peakMiB - usualMiB).toBeLessThan(2 * 2 * largestMiB)
+    // Two threads with two each, and the strips that libvips works on.
+    expect(peakMiB - usualMiB).toBeLessThan(2 * 2 * largestMiB + 256)
   }, 300_000)
 
   it('a Parquet file of cells that are bombs, thirty of them of 60 MiB', async () => {
