@@ -2,7 +2,7 @@ import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { gifOpen } from './gif.js'
 import type { Pixels } from './resample.js'
-import { type PictureFacts, sniff } from './sniff.js'
+import { endsEarly, type PictureFacts, sniff } from './sniff.js'
 
 /** The limits of DESIGN's "Hostile input", for one picture. */
 export const maxPictureBytes = 64 << 20
@@ -40,28 +40,29 @@ export function restrictLoaders(): void {
 
 const named = (name: string | undefined): string => name ?? 'The picture'
 
-/** The codes that a decoder's complaint becomes. */
-export function decodeFailure(error: unknown, name?: string): Fc7Error {
+/**
+ * The code that a failed decode becomes. What the decoder says is kept as the cause only: which sentence it is depends on what other
+ * threads decode at the moment (see {@link endsEarly}), and equal input must give an equal list of failures.
+ */
+export function decodeFailure(error: unknown, bytes: Uint8Array, name?: string): Fc7Error {
   if (error instanceof Fc7Error) return error
-  const message = (messageOf(error).split('\n')[0] ?? '').slice(0, 200)
+  const message = messageOf(error)
   if (/timeout/i.test(message)) {
     return new Fc7Error('IMAGE_TIMEOUT', `${named(name)} took longer than ${maxPictureSeconds} s to decode.`, {
       hint: 'The file may be made to waste time; remove it or re-encode it.',
       cause: error,
     })
   }
-  if (/exceeds pixel limit|too large|dimension/i.test(message)) return tooManyPixels(name)
-  if (/premature|truncat|unexpected end|end of (file|stream|image)|insufficient|not enough|short|eof/i.test(message)) {
-    return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the picture does (${message}).`, {
+  const facts = sniff(bytes)
+  // Where the header told the size, inspect() has checked it.
+  if (!facts?.size && /exceeds pixel limit|too large|dimension/i.test(message)) return tooManyPixels(name)
+  if (facts && endsEarly(bytes, facts.format)) {
+    return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the picture does.`, {
       hint: 'Copy or download the file again.',
       cause: error,
     })
   }
-  // What reaches a decoder begins like a picture of the five formats: a loader that finds none met a broken header.
-  const reason = /unsupported image format|unable to find a loader|not a known/i.test(message)
-    ? 'its header is damaged or cut off'
-    : message
-  return new Fc7Error('IMAGE_CORRUPT', `${named(name)} cannot be decoded: ${reason}.`, {
+  return new Fc7Error('IMAGE_CORRUPT', `${named(name)} is damaged and cannot be decoded.`, {
     hint: 'Re-encode the picture with another program, or remove it.',
     cause: error,
   })
@@ -236,7 +237,7 @@ export async function decodePicture(bytes: Uint8Array, options: DecodeOptions = 
     const pixels = await decodeChecked(bytes, facts, orient, name)
     return box ? cutBox(pixels, box, name) : pixels
   } catch (error) {
-    throw decodeFailure(error, name)
+    throw decodeFailure(error, bytes, name)
   }
 }
 

@@ -181,7 +181,7 @@ export async function preparePicture(
     const decoded = await decodePicture(bytes, options)
     return await finish(applyRecipe(decoded, recipe, options.into), decoded, decoded, thumbnail)
   } catch (error) {
-    throw decodeFailure(error, options.name)
+    throw decodeFailure(error, bytes, options.name)
   }
 }
 

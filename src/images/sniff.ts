@@ -65,3 +65,43 @@ export function sniff(bytes: Uint8Array): PictureFacts | undefined {
   }
   return format && { format }
 }
+
+/** No end marker after the start of the scan, which holds 0xFF 0xD9 nowhere else; an end inside the headers counts too. */
+function jpegEndsEarly(bytes: Uint8Array): boolean {
+  let at = 2
+  while (at + 4 <= bytes.length) {
+    if (bytes[at] !== 0xff) return false
+    const marker = bytes[at + 1]!
+    if (marker === 0xda) {
+      for (let i = at + 2; i + 1 < bytes.length; i++) if (bytes[i] === 0xff && bytes[i + 1] === 0xd9) return false
+      return true
+    }
+    at += marker === 0xff ? 1 : marker >= 0xd0 && marker <= 0xd8 ? 2 : 2 + u16(bytes, at + 2)
+  }
+  return true
+}
+
+function pngEndsEarly(bytes: Uint8Array): boolean {
+  for (let at = 8; at + 12 <= bytes.length; at += 12 + u32(bytes, at))
+    if (startsWith(bytes, 'IEND', at + 4)) return false
+  return true
+}
+
+/**
+ * Whether a picture's own structure says that bytes are missing at its end. Read from the bytes because a decoder's complaint is no
+ * evidence: libvips keeps one log of errors for the whole process, and threads find each other's sentences in it.
+ */
+export function endsEarly(bytes: Uint8Array, format: PictureFormat): boolean {
+  switch (format) {
+    case 'jpeg':
+      return jpegEndsEarly(bytes)
+    case 'png':
+      return pngEndsEarly(bytes)
+    case 'gif':
+      return bytes.findLast((byte) => byte !== 0) !== 0x3b
+    case 'webp':
+      return u16le(bytes, 4) + u16le(bytes, 6) * 65536 + 8 > bytes.length
+    case 'tiff':
+      return false
+  }
+}

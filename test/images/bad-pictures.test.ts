@@ -111,12 +111,14 @@ describe('bad pictures', () => {
   }
 
   it('files cut at other points are failures too, never half a picture', async () => {
-    for (const name of ['cut-3.jpg', 'cut-20.jpg', 'cut-200.jpg', 'cut-400.jpg', 'half.png', 'half.webp', 'half.tif']) {
+    const cut = ['cut-3.jpg', 'cut-20.jpg', 'cut-200.jpg', 'cut-400.jpg', 'half.png', 'half.webp']
+    // A TIFF keeps its directory anywhere, so what is missing cannot be told from what is damaged.
+    for (const [name, code] of [
+      ...cut.map((one) => [one, 'IMAGE_TRUNCATED']),
+      ['half.tif', 'IMAGE_CORRUPT'],
+    ] as const) {
       const result = await runDecodeTask({ path: at(name) }, { recipe })
-      expect([name, result.ok ? 'read' : result.code]).toEqual([
-        name,
-        expect.stringMatching(/^IMAGE_(TRUNCATED|CORRUPT)$/),
-      ])
+      expect([name, result.ok ? 'read' : result.code]).toEqual([name, code])
     }
   })
 
