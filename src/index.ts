@@ -20,6 +20,16 @@ export { verifyStore } from './embeddings/verify.js'
 export { loadEvaluation } from './evaluation/load.js'
 export { planComparison } from './evaluation/plan.js'
 export { runComparison } from './evaluation/run.js'
+export { applyAugmentation } from './images/augment.js'
+export {
+  type AugmentationPlan,
+  type AugmentationSettings,
+  defaultAugmentation,
+  planAugmentation,
+} from './images/augment-plan.js'
+export { decodePicture } from './images/decode.js'
+export { preparePicture } from './images/prepare.js'
+export { namedRecipe, type Recipe } from './images/recipe.js'
 export { reportFromEvaluation } from './report/from-evaluation.js'
 export { renderReport, writeReport } from './report/report.js'
 export { type Classifier, fitClassifier } from './trainers/classifier.js'
