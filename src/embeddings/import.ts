@@ -8,6 +8,7 @@ import type { ExtractionItem } from './extract.js'
 import { finishStore, prepareOut } from './finish.js'
 import type { Manifest } from './layout.js'
 import { encodePlan, planExtraction, shardRange } from './plan.js'
+import { pictureId } from './views.js'
 
 /** A matrix made elsewhere: rows are asked for in order, a run at a time. */
 interface Foreign {
@@ -24,6 +25,7 @@ interface IndexRow {
   readonly label?: string | null
   readonly split?: string | null
   readonly group?: string | null
+  readonly view?: number
 }
 
 const bad = (path: string, reason: string, hint: string): Fc7Error =>
@@ -62,13 +64,22 @@ const orNull = (text: string | undefined): string | null => (text === undefined 
 function indexOfRecords(header: readonly string[], records: readonly string[][]): IndexRow[] {
   const at = (name: string): number => header.indexOf(name)
   const [id, path, label, split, group] = [at('id'), at('path'), at('label'), at('split'), at('group')]
+  const view = at('view')
   return records.map((record) => ({
     ...(id < 0 ? {} : { id: record[id]! }),
     ...(path < 0 ? {} : { path: record[path]! }),
     ...(label < 0 ? {} : { label: orNull(record[label]) }),
     ...(split < 0 ? {} : { split: orNull(record[split]) }),
     ...(group < 0 ? {} : { group: orNull(record[group]) }),
+    ...(view < 0 ? {} : { view: Number(record[view]) }),
   }))
+}
+
+/** Number of a row's view; 0 where none is given. @throws Fc7Error IMPORT_BAD */
+function viewOf(path: string, row: IndexRow | undefined, number: number): number {
+  const view = Number(row?.view ?? 0)
+  if (Number.isInteger(view) && view >= 0 && view <= 65_535) return view
+  throw bad(path, `row ${number} has the view ${row?.view}`, 'A view is 0 for the picture itself, else its number.')
 }
 
 const npyTypes: Readonly<Record<string, { readonly bytes: number; read(buffer: Buffer): ArrayLike<number> }>> = {
@@ -158,7 +169,7 @@ async function openParquet(path: string): Promise<Foreign> {
   const metadata = await parquetMetadataAsync(file)
   const rows = Number(metadata.num_rows)
   const names = metadata.schema.filter((element) => element.name !== 'root').map((element) => element.name)
-  const text = ['id', 'path', 'label', 'split', 'group'].filter((name) => names.includes(name))
+  const text = ['id', 'path', 'label', 'split', 'group', 'view'].filter((name) => names.includes(name))
   const [first] = await parquetReadObjects({ file, metadata, rowStart: 0, rowEnd: 1 })
   const vector = Object.entries(first ?? {}).find(([, value]) => Array.isArray(value) || ArrayBuffer.isView(value))?.[0]
   if (!first || !vector)
@@ -196,7 +207,7 @@ const readers: Readonly<Record<string, (path: string) => Promise<Foreign>>> = {
 
 export interface ImportOptions {
   readonly out: string
-  /** CSV with a line a row: `label`, or id, path, label, split, group by name. */
+  /** CSV with a line a row: `label`, or id, path, label, split, group, view by name. */
   readonly labels?: string
   /** What the embeddings are called where a backbone would be named. Default the file's name. */
   readonly name?: string
@@ -206,7 +217,7 @@ export interface ImportOptions {
 
 /**
  * Makes a store of embeddings that were computed elsewhere, so that every later command takes them. Reads `.npy` (float32 or
- * float64 matrix), `.parquet` (a list column and optional id, path, label, split, group) and `.csv`.
+ * float64 matrix), `.parquet` (a list column and optional id, path, label, split, group, view) and `.csv`.
  *
  * @throws Fc7Error IMPORT_BAD, USAGE_IMPORT
  */
@@ -257,14 +268,20 @@ export async function importEmbeddings(path: string, options: ImportOptions): Pr
     const items = Array.from({ length: end - start }, (_, j) => {
       const row = index?.[start + j]
       const item: ExtractionItem = {
-        id: row?.id ?? String(start + j),
+        id: pictureId(row?.id ?? String(start + j), viewOf(path, row, start + j)),
         path: row?.path ?? row?.id ?? String(start + j),
         label: row?.label ?? null,
         split: row?.split ?? null,
         group: row?.group ?? null,
         source: null,
       }
-      return { item, first: true, last: true, view: 0, decoded: { ok: true as const, sha256: '' } }
+      return {
+        item,
+        first: true,
+        last: true,
+        view: viewOf(path, row, start + j),
+        decoded: { ok: true as const, sha256: '' },
+      }
     })
     await commitShard(options.out, plan, hash, i, [
       {

@@ -17,6 +17,12 @@ export interface Unit<Source = unknown> {
 /** The id of a row: the picture's own, with `#v1`, `#v2` … for its views. */
 export const rowId = (id: string, view: number): string => (view === 0 ? id : `${id}#v${view}`)
 
+/** The picture's id of a row's: {@link rowId} undone; an id without the mark stays. */
+export function pictureId(row: string, view: number): string {
+  const mark = `#v${view}`
+  return view > 0 && row.endsWith(mark) ? row.slice(0, -mark.length) : row
+}
+
 /** Pictures that nothing is trained on get no augmented views. */
 const isTested = (split: string | null): boolean => split === 'val' || split === 'test'
 

@@ -2,7 +2,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { exportSource } from '../../src/embeddings/export.js'
+import { getExporter } from '../../src/embeddings/exporters/registry.js'
 import { type Decoded, type ExtractionJob, executeExtraction, type Pose } from '../../src/embeddings/extract.js'
+import { importEmbeddings } from '../../src/embeddings/import.js'
 import { encodePlan, planDifferences } from '../../src/embeddings/plan.js'
 import { openStore, readTable, readThumbs } from '../../src/embeddings/store.js'
 import { verifyStore } from '../../src/embeddings/verify.js'
@@ -103,6 +106,18 @@ describe('augmented training views', () => {
     await executeExtraction(viewJob(join(root, 'a'), plan, [], seen))
     expect(seen).toEqual([])
     expect(await bytesOf(join(root, 'a'))).toEqual(before)
+  })
+
+  it.each(['csv', 'parquet', 'npy'])('an import of an export to %s has the same pictures and views', async (format) => {
+    await executeExtraction(viewJob(join(root, 'store'), fakePlan(10, { views: 3 })))
+    const store = await openStore(join(root, 'store'))
+    const exporter = getExporter(format)
+    const [file, index] = await exporter.write(exportSource(store), join(root, `e${exporter.extension}`))
+    const labels = format === 'npy' ? { labels: index! } : {}
+    await importEmbeddings(file!, { out: join(root, 'again'), versions: { fc7: 'test' }, ...labels })
+    const [before, after] = [await readTable(store), await readTable(await openStore(join(root, 'again')))]
+    for (const key of ['x', 'ids', 'views', 'groups', 'splits'] as const) expect(after[key]).toEqual(before[key])
+    expect(await verifyStore(join(root, 'again'))).toMatchObject({ ok: true, rows: 20 })
   })
 
   it('verify misses a view that is not there', async () => {
