@@ -64,9 +64,11 @@ export function itemsOf(table: EmbeddingTable): Items {
   for (let row = 0; row < table.rows; row++) {
     const view = table.views[row]!
     if (view === 0) continue
-    const item = place.get(pictureOf(table.ids[row]!, view))
-    if (item === undefined) strayViews++
-    else views[item]!.push(row)
+    const picture = pictureOf(table.ids[row]!, view)
+    const item = place.get(picture)
+    if (item !== undefined) views[item]!.push(row)
+    // Views of a picture without a label are left out with it.
+    else if (!seen.has(picture)) strayViews++
   }
   const labels = rows.map((row) => table.labels[row]!)
   const known = new Set(labels)

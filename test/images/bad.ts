@@ -57,7 +57,7 @@ export async function writeBadPictures(
   write('cut-20.jpg', jpeg.subarray(0, 20), 'IMAGE_TRUNCATED')
   write('cut-half.jpg', jpeg.subarray(0, jpeg.length >> 1), 'IMAGE_TRUNCATED')
   write('cut-end.jpg', jpeg.subarray(0, jpeg.length - 3), 'IMAGE_TRUNCATED')
-  write('cut-half.png', png.subarray(0, png.length >> 1), 'IMAGE_CORRUPT')
+  write('cut-half.png', png.subarray(0, png.length >> 1), 'IMAGE_TRUNCATED')
   write('png-named.jpg', png, null)
   write('page.jpg', '<!doctype html><title>404</title>', 'IMAGE_NOT_AN_IMAGE')
   write('drawing.jpg', '<svg xmlns="http://www.w3.org/2000/svg" width="9000" height="9000"/>', 'IMAGE_NOT_AN_IMAGE')
