@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 /** Two probabilities this close may change places by rounding alone. */
-const tie = 2e-3
+const tie = 1e-5
 
 describe.each(recorded.networks)('$file on the written list', ({ file, recipe, output, rows }) => {
   it('predicts what Pillow and Python’s onnxruntime predicted', async () => {
