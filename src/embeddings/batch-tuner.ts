@@ -10,7 +10,7 @@ export interface MeasuredBatch {
 }
 
 export interface BatchTunerOptions {
-  /** Where to begin. Default 8. */
+  /** Where to begin. Default 4. */
   readonly start?: number
   /** Default 32. */
   readonly max?: number
@@ -35,7 +35,7 @@ export class BatchTuner {
   private top: MeasuredBatch | undefined
   private done = false
 
-  constructor({ start = 8, max = 32, sessions = 1 }: BatchTunerOptions = {}) {
+  constructor({ start = 4, max = 32, sessions = 1 }: BatchTunerOptions = {}) {
     this.sizes = ladder.filter((size) => size <= Math.max(1, max))
     this.at = Math.max(
       0,

@@ -14,19 +14,19 @@ describe('BatchTuner', () => {
   it('goes up while that is faster, and keeps the last size that was', () => {
     const tuner = tune((batch) => Math.min(batch, 32))
     expect([tuner.size, tuner.settled]).toEqual([32, true])
-    expect(tuner.measured.map(({ batch }) => batch)).toEqual([8, 16, 32])
-    expect(tune((batch) => (batch === 16 ? 20 : 10)).size).toBe(16)
+    expect(tuner.measured.map(({ batch }) => batch)).toEqual([4, 8, 16, 32])
+    expect(tune((batch) => (batch === 8 ? 20 : 10)).size).toBe(8)
   })
 
   it('goes down where smaller is no slower, as far as it is', () => {
     expect(tune(() => 10).size).toBe(1)
-    const tuner = tune((batch) => (batch === 4 ? 12 : 10))
-    expect(tuner.size).toBe(4)
-    expect(tuner.measured.map(({ batch }) => batch)).toEqual([8, 16, 4, 2])
+    const tuner = tune((batch) => (batch === 2 ? 12 : 10))
+    expect(tuner.size).toBe(2)
+    expect(tuner.measured.map(({ batch }) => batch)).toEqual([4, 8, 2, 1])
   })
 
   it('stays where both neighbours are slower', () => {
-    expect(tune((batch) => (batch === 8 ? 12 : 10)).size).toBe(8)
+    expect(tune((batch) => (batch === 4 ? 12 : 10)).size).toBe(4)
   })
 
   it('keeps to its bounds', () => {
@@ -36,7 +36,7 @@ describe('BatchTuner', () => {
   })
 
   it('does not count the first run of a size in each session, nor rests of another size', () => {
-    const tuner = new BatchTuner({ sessions: 2 })
+    const tuner = new BatchTuner({ start: 8, sessions: 2 })
     for (const slow of [1e9, 1e9]) tuner.ran(8, slow)
     for (let i = 0; i < 4; i++) tuner.ran(8, 100)
     tuner.ran(3, 1)
