@@ -4,6 +4,7 @@ import { Fc7Error } from '../base/errors.js'
 import { explainWriteError } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
 import type { DatasetItem } from '../datasets/contract.js'
+import { weightBytes } from '../onnx/values.js'
 import { machineFacts } from '../runtime/machine.js'
 import { BatchTuner, type MeasuredBatch } from './batch-tuner.js'
 import { type ExtractionSummary, executeExtraction } from './extract.js'
@@ -108,6 +109,7 @@ export async function runExtraction(
   })
   const { pool, split, measured } = await openInference({
     graph,
+    modelBytes: weightBytes(extraction.model),
     provider,
     threads,
     pictures: plan.dataset.items,

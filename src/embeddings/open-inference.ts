@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { InferencePool } from '../runtime/inference-pool.js'
 import { machineFacts, type ThreadSplit, threadSplits } from '../runtime/machine.js'
 import type { ExecutionProvider } from '../runtime/providers/contract.js'
@@ -11,6 +10,8 @@ export interface MeasuredSplit extends ThreadSplit {
 
 export interface InferenceRequest {
   readonly graph: string
+  /** Bytes of the network's weights: each session holds them. */
+  readonly modelBytes: number
   readonly provider: ExecutionProvider
   readonly threads: number
   /** Sessions, where the user names their number. */
@@ -64,7 +65,7 @@ export async function openInference(request: InferenceRequest): Promise<OpenedIn
       ? [whole]
       : request.sessions !== undefined
         ? [{ sessions: request.sessions, perSession: Math.max(1, Math.floor(threads / request.sessions)) }]
-        : threadSplits(threads, (await stat(graph)).size, machineFacts().memoryBytes)
+        : threadSplits(threads, request.modelBytes, machineFacts().memoryBytes)
   const [first = whole, second] = splits
   const pool = await open(first)
   if (!second || request.pictures < worthMeasuring) return { pool, split: first, measured: [] }

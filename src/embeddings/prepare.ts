@@ -70,9 +70,10 @@ export async function graphFile({
   return extractionGraphFile(extraction, join(cacheFolder, 'graphs'), names)
 }
 
-async function weightsOf(
+/** The backbone's weights, fetched where they are missing (after a line that names size and licence). */
+export async function weightsOf(
   resolved: ResolvedBackbone,
-  request: ExtractionRequest,
+  request: Pick<ExtractionRequest, 'cacheFolder' | 'offline' | 'progress' | 'signal'>,
 ): Promise<{ readonly path: string; readonly sha256: string }> {
   if (resolved.weights) return resolved.weights
   const { progress = silentProgress, cacheFolder, offline, signal } = request

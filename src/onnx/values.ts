@@ -1,5 +1,5 @@
 import { Fc7Error } from '../base/errors.js'
-import type { AttributeProto, NodeProto, TensorProto } from './generated/onnx_pb.js'
+import type { AttributeProto, ModelProto, NodeProto, TensorProto } from './generated/onnx_pb.js'
 import { TensorProto_DataType as DataType } from './generated/onnx_pb.js'
 
 /** Bytes of one element of each fixed-size ONNX type; types packed below a byte, and strings, are not in it. */
@@ -49,6 +49,11 @@ export function elementCount(tensor: TensorProto): number {
 export function expectedBytes(tensor: TensorProto): number | undefined {
   const size = bytesPerElement[tensor.dataType]
   return size === undefined ? undefined : elementCount(tensor) * size
+}
+
+/** Bytes of a graph's weights, without those of subgraphs. */
+export function weightBytes(model: ModelProto): number {
+  return (model.graph?.initializer ?? []).reduce((sum, tensor) => sum + (expectedBytes(tensor) ?? 0), 0)
 }
 
 function aligned(bytes: Uint8Array, elementBytes: number): { buffer: ArrayBuffer; offset: number; length: number } {

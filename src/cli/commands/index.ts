@@ -33,6 +33,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./merge.js')).merge,
   },
   {
+    usage: 'profile <model>',
+    describe: 'Show where a backbone spends its time, by operator and layer',
+    load: async () => (await import('./profile.js')).profile,
+  },
+  {
     usage: 'export <store>',
     describe: 'Write embeddings for other tools',
     load: async () => (await import('./export.js')).exportStore,

@@ -52,17 +52,21 @@ export function tryProvider(provider: ExecutionProvider): Promise<Trial> {
  * The provider to use. `auto` takes the fastest that works; one asked for by name that does not work is an error, never a
  * silent fallback.
  *
+ * @param trialOf how a provider is tried, for tests
  * @throws Fc7Error PROVIDER_UNKNOWN, PROVIDER_FAILED
  */
-export async function chooseProvider(wanted: string): Promise<ExecutionProvider> {
+export async function chooseProvider(
+  wanted: string,
+  trialOf: (provider: ExecutionProvider) => Promise<Trial> = tryProvider,
+): Promise<ExecutionProvider> {
   if (wanted === 'auto') {
     for (const provider of [...executionProviders].sort((a, b) => b.speedRank - a.speedRank)) {
-      if ((await tryProvider(provider)).works) return provider
+      if ((await trialOf(provider)).works) return provider
     }
     return cpu
   }
   const provider = getProvider(wanted)
-  const trial = await tryProvider(provider)
+  const trial = await trialOf(provider)
   if (!trial.works) {
     throw new Fc7Error('PROVIDER_FAILED', `The execution provider "${wanted}" does not work here: ${trial.reason}.`, {
       hint: trial.fix,
