@@ -2,6 +2,7 @@ import { Fc7Error } from '../base/errors.js'
 import type { Trainer } from './contract.js'
 import { kernelSvm } from './kernel-svm.js'
 import { knn } from './knn.js'
+import { lda } from './lda.js'
 import { linearSvm } from './linear-svm.js'
 import { logistic } from './logistic.js'
 import { mlRandomForest } from './ml-random-forest.js'
@@ -20,6 +21,7 @@ export const trainers: readonly Trainer[] = [
   mlp,
   knn,
   nearestMean,
+  lda,
   mlSvm,
   mlRandomForest,
 ]
