@@ -19,8 +19,16 @@ export function fc7(
     readonly interruptOn?: Promise<unknown>
   } = {},
 ): Promise<Outcome> {
+  return node([bin, ...args], options)
+}
+
+/** Runs a script with the same Node, in a process of its own. */
+export function node(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Record<string, string>; readonly interruptWhen?: RegExp } = {},
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, ...args], {
+    const child = spawn(process.execPath, [...args], {
       cwd: options.cwd,
       env: { ...process.env, FC7_OFFLINE: '1', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],

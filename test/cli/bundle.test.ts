@@ -1,0 +1,67 @@
+import { copyFile, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import sharp from 'sharp'
+import { snippets } from '../support/docs.js'
+import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { fc7, node } from './run.js'
+
+let root: string
+const run = async (...args: string[]) => {
+  const outcome = await fc7([...args, '--quiet', '--json'], { cwd: root, env: { FC7_CACHE: join(root, 'cache') } })
+  return { ...outcome, json: outcome.code === 0 ? JSON.parse(outcome.stdout) : undefined }
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'fc7-bundled-'))
+  await writeFile(join(root, 'tiny.onnx'), tinyModel())
+  await writeTinyPictures(join(root, 'photos'), { train: 12, test: 4 })
+  // A smooth picture: sharp and Pillow resize it alike.
+  const ramp = Uint8Array.from({ length: 60 * 45 * 3 }, (_, i) => [160, 90, 60][i % 3]! + Math.floor((i / 3) % 60))
+  await sharp(ramp, { raw: { width: 60, height: 45, channels: 3 } })
+    .png()
+    .toFile(join(root, 'photos/test/red/ramp.png'))
+  const store = await run('extract', 'photos', '--model', 'tiny.onnx', '--recipe', 'torchvision', '--out', 'photos.fc7')
+  expect(store.json).toMatchObject({ rows: 49 })
+}, 60_000)
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+it('train --onnx, bundle, and the example in docs/bundle.md agree with predict', async () => {
+  const trained = await run('train', 'photos.fc7', '--trainer', 'logistic', '--onnx', '--out', 'photos.clf')
+  expect(trained.json).toMatchObject({ onnx: join('photos.clf', 'classifier.onnx'), scoreKind: 'probability' })
+  expect(await readdir(join(root, 'photos.clf'))).toContain('classifier.onnx')
+  const unnamed = await run('bundle', 'photos.clf', '--out', 'photos.onnx')
+  expect([unnamed.code, unnamed.stderr]).toEqual([1, expect.stringContaining('--model')])
+  const bundled = await run('bundle', 'photos.clf', '--model', 'tiny.onnx', '--out', 'photos.onnx')
+  expect(bundled.json).toMatchObject({
+    files: ['photos.onnx'],
+    input: { shape: ['N', 32, 32, 3] },
+    outputs: ['label', 'probabilities'],
+    check: { pictures: 4 },
+  })
+  const { json } = await run('predict', 'photos.clf', 'photos.fc7')
+  const cat = json.predictions.find(({ path }: { path: string }) => path === 'test/red/ramp.png')
+  expect(cat.trainedOn).toBe(false)
+  await copyFile(join(root, 'photos', 'test', 'red', 'ramp.png'), join(root, 'cat.jpg'))
+  await symlink(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(root, 'node_modules'))
+  const [script] = snippets('bundle.md', 'js')
+  expect(script!.trim().split('\n').length).toBeLessThanOrEqual(12)
+  await writeFile(join(root, 'example.mjs'), script!.replace('[256, 224]', '[37, 32]'))
+  const [label, score] = (await node(['example.mjs'], { cwd: root })).stdout.trim().split(' ')
+  expect(label).toBe(cat.predicted)
+  expect(Math.abs(Number(score) - cat.top[0].score)).toBeLessThan(0.02)
+}, 60_000)
+
+it('predict marks the pictures it was trained on by their bytes, not by their paths', async () => {
+  const out = join(root, 'rows.csv')
+  const options = ['--model', 'tiny.onnx', '--out', 'rows.csv']
+  const { json } = await run('predict', 'photos.clf', join('photos', 'train'), ...options)
+  expect(json).toMatchObject({ rows: 36, trainedOn: 36, accuracy: null })
+  expect(await readFile(out, 'utf8')).toMatch(/,yes,/)
+  expect((await run('predict', 'photos.clf', join('photos', 'test'), ...options)).json).toMatchObject({
+    rows: 13,
+    trainedOn: 0,
+  })
+}, 60_000)
