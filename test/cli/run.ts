@@ -9,24 +9,20 @@ export interface Outcome {
   readonly stderr: string
 }
 
+export interface RunOptions {
+  readonly cwd?: string
+  readonly env?: Record<string, string>
+  readonly interruptWhen?: RegExp
+  readonly interruptOn?: Promise<unknown>
+}
+
 /** Runs the built command as a user does, in a process of its own. */
-export function fc7(
-  args: readonly string[],
-  options: {
-    readonly cwd?: string
-    readonly env?: Record<string, string>
-    readonly interruptWhen?: RegExp
-    readonly interruptOn?: Promise<unknown>
-  } = {},
-): Promise<Outcome> {
+export function fc7(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   return node([bin, ...args], options)
 }
 
 /** Runs a script with the same Node, in a process of its own. */
-export function node(
-  args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Record<string, string>; readonly interruptWhen?: RegExp } = {},
-): Promise<Outcome> {
+export function node(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...args], {
       cwd: options.cwd,
