@@ -39,8 +39,9 @@ export interface ImportedBackbone {
   readonly defaultLayer: { readonly name: string; readonly shape: readonly (number | string)[] }
 }
 
+/** An id must be a card's, and must not look like a file: `--model` tells the two apart by that. */
 function isUsable(id: string): boolean {
-  return cardSchema.shape.id.safeParse(id).success
+  return cardSchema.shape.id.safeParse(id).success && !/\.onnx$/i.test(id)
 }
 
 async function refuseTaken(id: string, cacheFolder: string, force: boolean): Promise<void> {

@@ -89,7 +89,7 @@ describe('models import', () => {
     for (const id of ['resnet50', 'alexnet']) {
       expect(await codeOf(importBackbone({ ...request, id, recipeName: 'caffe', force: true }))).toBe('MODEL_ID_TAKEN')
     }
-    for (const id of ['../up', 'a/b', '', '-x']) {
+    for (const id of ['../up', 'a/b', '', '-x', 'mine.onnx']) {
       expect(await codeOf(importBackbone({ ...request, id, recipeName: 'caffe' }))).toBe('USAGE_MODEL_ID')
     }
     // Nothing of this left a trace.

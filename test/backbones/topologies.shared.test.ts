@@ -26,8 +26,15 @@ afterAll(async () => {
 })
 
 const networks = defaultLayers.flatMap((row) => ('shared' in row.graph ? [{ ...row, file: row.graph.shared }] : []))
-/** Two cards may describe the same topology; it is run once. */
-const run = networks.filter(({ file }, i) => networks.findIndex((other) => other.file === file) === i)
+/** What runs: two cards may describe the same file, which is run once; of the written-out networks, those of a sensible size. */
+const run = [
+  ...networks
+    .filter(({ file }, i) => networks.findIndex((other) => other.file === file) === i)
+    .map((row) => ({ ...row, read: () => readModel(join(models, row.file)) })),
+  ...defaultLayers
+    .flatMap((row) => ('built' in row.graph && !row.card.startsWith('vgg') ? [{ ...row, built: row.graph.built }] : []))
+    .map((row) => ({ ...row, file: `topologies/${row.card}, written out`, read: async () => row.built() })),
+]
 
 describe.each(networks)('$file, as $card', ({ card: id, file, layer, dim }) => {
   it('lists its layers in order, the card’s aliases among them, and marks the default', async () => {
@@ -53,13 +60,13 @@ describe.each(networks)('$file, as $card', ({ card: id, file, layer, dim }) => {
 const rows = 7
 const batches = [1, rows, 32]
 
-describe.each(run)('$file cut at $layer', ({ card: id, file, layer, dim }) => {
+describe.each(run)('$file cut at $layer', ({ card: id, file, layer, dim, read }) => {
   it(`runs at batch ${batches.join(', ')}; every row equals the single run to 1e-5`, async () => {
     const card = await loadCard(id)
     const light = file.startsWith('topologies/')
-    const original = await readModel(join(models, file))
+    const original = await read()
     const model = light ? withRandomWeights(original, file) : original
-    const { width = 224, height = 224 } = prepareTrunk(original).input
+    const { width = 224, height = 224 } = prepareTrunk(original, { layout: card.input?.layout }).input
     const size = { width, height }
     const fits = width === card.input?.width
     const recipe = fits ? recipeOf(card, size).recipe : namedRecipe('caffe', size)
