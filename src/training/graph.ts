@@ -26,13 +26,17 @@ export interface TrainingGraphOptions {
   readonly clipNorm?: number
   /** Which BatchNormalization nodes use and update their batch's statistics. Default: none. */
   readonly batchStatistics?: (node: NodeProto) => boolean
+  /** Steps whose gradients are averaged before the parameters move, for batches that memory does not hold. Default 1. */
+  readonly accumulate?: number
+  /** Parts of the network whose gradient norms are told apart, and which part a parameter belongs to. Default: none. */
+  readonly parts?: { readonly names: readonly string[]; of(name: string): string }
 }
 
 /** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimiser. */
 export interface CarriedTensor {
-  /** Name of the initializer in the network, or `<slot>:<initializer>`. */
+  /** Name of the initializer in the network, `<slot>:<initializer>`, or `sum:<initializer>` for a gradient that accumulates. */
   readonly name: string
-  readonly kind: 'parameter' | 'statistic' | 'state'
+  readonly kind: 'parameter' | 'statistic' | 'state' | 'gradient'
   readonly dims: readonly number[]
   /** Graph input that takes the value before the first step, and output that has it after the last. */
   readonly input: string
@@ -42,8 +46,8 @@ export interface CarriedTensor {
 /**
  * The training graph and how to run it. Inputs: `data` `[R, …]` any number of rows; `labels` int64 `[R]`; `weights` float32 `[R]`;
  * `index` int64 `[K, B]` which rows make the batch of each of K steps; `rate` float32 `[K]`; `step` int64 scalar, steps done
- * before; one uint8 `[K, …]` per mask; every carried tensor. Outputs: `loss`, `correct`, `norm` float32 `[K]` and every carried
- * tensor.
+ * before; one uint8 `[K, …]` per mask; every carried tensor. Outputs: `loss`, `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every
+ * carried tensor.
  */
 export interface TrainingGraph {
   readonly model: ModelProto
@@ -51,6 +55,8 @@ export interface TrainingGraph {
   readonly rowShape: readonly number[]
   readonly inputType: 'float32' | 'uint8'
   readonly masks: readonly MaskSpec[]
+  /** Names of the columns of `norms`. */
+  readonly parts: readonly string[]
   readonly carried: readonly CarriedTensor[]
   /** Values before the first step, by name of the carried tensor. */
   readonly initial: ReadonlyMap<string, Float32Array>
@@ -94,7 +100,14 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const labels = body.add('Gather', ['labels', rows], { axis: 0 })
   const weights = body.add('Gather', ['weights', rows], { axis: 0 })
   const rate = body.add('Gather', ['rate', iteration], { axis: 0 })
-  const stepNumber = body.add('Add', [body.add('Add', ['step', iteration]), body.ints(1)])
+  const accumulate = options.accumulate ?? 1
+  const done = body.add('Add', ['step', iteration])
+  // Parameters move at the last of every `accumulate` steps; the optimiser counts only those.
+  const moves =
+    accumulate > 1
+      ? body.add('Equal', [body.add('Mod', [done, body.ints(accumulate)]), body.ints(accumulate - 1)])
+      : undefined
+  const stepNumber = body.add('Add', [moves ? body.add('Div', [done, body.ints(accumulate)]) : done, body.ints(1)])
 
   const differentiation = new Differentiation(body, network, {
     wanted: new Set(options.trainable),
@@ -123,13 +136,6 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       })
     }
   }
-  const norm = globalNorm(body, [...gradients.values()])
-  let scale: string | undefined
-  if (options.clipNorm !== undefined) {
-    const ratio = body.add('Div', [body.floats(options.clipNorm), body.add('Add', [norm, body.floats(1e-6)])])
-    scale = body.add('Min', [ratio, body.floats(1)])
-  }
-
   const carried: CarriedTensor[] = []
   const initial = new Map<string, Float32Array>()
   const results: string[] = []
@@ -144,6 +150,26 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     results.push(body.add('Identity', [tensor]))
     body.output(results.at(-1)!, 'float32', dims)
   }
+  const sums = new Map<string, string>()
+  if (moves) {
+    for (const name of options.trainable) {
+      const dims = dimsOf(name)
+      const count = dims.reduce((product, n) => product * n, 1)
+      const before = carry(`sum:${name}`, 'gradient', dims, new Float32Array(count))
+      const sum = body.add('Add', [before, body.add('Mul', [gradients.get(name)!, body.floats(1 / accumulate)])])
+      gradients.set(name, sum)
+      sums.set(name, body.add('Where', [moves, body.floats(0), sum]))
+      finish(sums.get(name)!, dims)
+    }
+  }
+  const partNames = options.parts?.names ?? []
+  const { norm, norms } = gradientNorms(body, gradients, options.parts)
+  let scale: string | undefined
+  if (options.clipNorm !== undefined) {
+    const ratio = body.add('Div', [body.floats(options.clipNorm), body.add('Add', [norm, body.floats(1e-6)])])
+    scale = body.add('Min', [ratio, body.floats(1)])
+  }
+
   const shared = optimiser.shared?.(body, stepNumber) ?? []
   const decays = options.decays ?? ((_name, dims) => dims.length > 1)
   for (const name of options.trainable) {
@@ -165,13 +191,18 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       },
       shared,
     )
-    for (const tensor of [moved.parameter, ...moved.state]) finish(tensor, dims)
+    const held = (now: string, before: string) => (moves ? body.add('Where', [moves, now, before]) : now)
+    finish(held(moved.parameter, name), dims)
+    moved.state.forEach((tensor, i) => {
+      finish(held(tensor, state[i]!), dims)
+    })
   }
   for (const [name, tensor] of differentiation.updates) {
     carry(name, 'statistic', dimsOf(name), start(name))
     finish(tensor, dimsOf(name))
   }
   for (const tensor of [loss.loss, loss.correct, norm]) finish(tensor, [])
+  if (norms) finish(norms, [partNames.length])
   const moving = new Set(carried.map(({ name }) => name))
   const used = new Set(body.nodes.flatMap(({ input }) => input))
   for (const [name, tensor] of network.initializers) {
@@ -179,7 +210,8 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   }
 
   const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
-  const outputs = [...carried.map(({ output }) => output), 'loss', 'correct', 'norm']
+  const scanned = ['loss', 'correct', 'norm', ...(norms ? ['norms'] : [])]
+  const outputs = [...carried.map(({ output }) => output), ...scanned]
   outer.addMany(
     'Loop',
     [count, '', ...carried.map(({ input }) => input)],
@@ -187,20 +219,33 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     { outputs },
   )
   for (const { output, dims } of carried) outer.output(output, 'float32', dims)
-  for (const name of ['loss', 'correct', 'norm']) outer.output(name, 'float32', ['K'])
+  for (const name of scanned) outer.output(name, 'float32', name === 'norms' ? ['K', partNames.length] : ['K'])
   return {
-    model: outer.model(17, { 'com.microsoft': 1 }),
+    model: outer.model(network.opset, { 'com.microsoft': 1 }),
     batch,
     rowShape,
     inputType: network.inputType,
     masks,
+    parts: partNames,
     carried,
     initial,
   }
 }
 
-/** √Σ‖gradient‖² over all parameters, a scalar. */
-function globalNorm(g: GraphBuilder, gradients: readonly string[]): string {
-  const squares = gradients.map((gradient) => g.add('ReduceSumSquare', [gradient], { keepdims: 0 }))
-  return g.add('Sqrt', [squares.length === 1 ? squares[0]! : g.add('Sum', squares)])
+/** √Σ‖gradient‖² over all parameters, a scalar, and over each part of the network, `[parts]`. */
+function gradientNorms(
+  g: GraphBuilder,
+  gradients: ReadonlyMap<string, string>,
+  parts: TrainingGraphOptions['parts'],
+): { norm: string; norms?: string } {
+  const squares = new Map<string, string>()
+  for (const [name, gradient] of gradients) squares.set(name, g.add('ReduceSumSquare', [gradient], { keepdims: 0 }))
+  const sum = (list: readonly string[]) =>
+    list.length === 0 ? g.floats(0) : list.length === 1 ? list[0]! : g.add('Sum', list)
+  const norm = g.add('Sqrt', [sum([...squares.values()])])
+  if (!parts || parts.names.length === 0) return { norm }
+  const each = parts.names.map((part) =>
+    g.add('Reshape', [sum([...squares].flatMap(([name, s]) => (parts.of(name) === part ? [s] : []))), g.ints([1])]),
+  )
+  return { norm, norms: g.add('Sqrt', [each.length === 1 ? each[0]! : g.add('Concat', each, { axis: 0 })]) }
 }

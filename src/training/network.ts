@@ -11,7 +11,8 @@ import {
 } from '../onnx/generated/onnx_pb.js'
 import { inferShapes } from '../onnx/shapes.js'
 import { attributeOf, intsAttribute } from '../onnx/values.js'
-import { graphOf, inOrder, realInputs } from '../onnx/walk.js'
+import { graphOf, inOrder, opsetOf, realInputs } from '../onnx/walk.js'
+import { modernise } from './modernise.js'
 
 /** A network with one input, laid out for differentiation: nodes in order, constants as initializers, shapes all static. */
 export interface Network {
@@ -23,6 +24,8 @@ export interface Network {
   readonly shapes: ReadonlyMap<string, readonly number[]>
   readonly outputs: readonly string[]
   readonly batch: number
+  /** Operator set that the nodes are written in, 17 or newer. */
+  readonly opset: number
 }
 
 function constantTensor(node: NodeProto): TensorProto | undefined {
@@ -51,7 +54,8 @@ function constantTensor(node: NodeProto): TensorProto | undefined {
  *
  * @throws Fc7Error TRAIN_INPUT unless the model has exactly one float32 or uint8 input of known row shape
  */
-export function prepareNetwork(model: ModelProto, batch: number): Network {
+export function prepareNetwork(given: ModelProto, batch: number): Network {
+  const model = modernise(given)
   const graph = graphOf(model)
   const inputs = realInputs(graph)
   const [input] = inputs
@@ -85,5 +89,6 @@ export function prepareNetwork(model: ModelProto, batch: number): Network {
     shapes,
     outputs: graph.output.map(({ name }) => name),
     batch,
+    opset: opsetOf(model),
   }
 }

@@ -34,7 +34,12 @@ export interface StepResults {
   readonly loss: Float32Array
   readonly correct: Float32Array
   readonly norm: Float32Array
+  /** `[K × parts]` norms of the graph's parts; empty where it has none. */
+  readonly norms: Float32Array
 }
+
+/** A training graph whose ONNX model lies in a file. */
+export type TrainingGraphFacts = Omit<TrainingGraph, 'model'>
 
 /**
  * Runs a training graph in the calling thread, which it blocks while a run lasts: give it a worker where that matters. Parameters
@@ -46,13 +51,19 @@ export class TrainingRunner {
   private stepsDone = 0
 
   private constructor(
-    readonly graph: TrainingGraph,
+    readonly graph: TrainingGraphFacts,
     private readonly session: Session,
     private readonly ort: OrtModule,
   ) {}
 
-  static async open(graph: TrainingGraph, options: { readonly threads?: number } = {}): Promise<TrainingRunner> {
-    const session = await openSession(encodeModel(graph.model), { threads: options.threads ?? 1 })
+  /** Opens a graph, or the file that holds its model. */
+  static async open(
+    graph: TrainingGraph | (TrainingGraphFacts & { readonly file: string }),
+    options: { readonly threads?: number } = {},
+  ): Promise<TrainingRunner> {
+    const session = await openSession('file' in graph ? graph.file : encodeModel(graph.model), {
+      threads: options.threads ?? 1,
+    })
     const runner = new TrainingRunner(graph, session, loadOrt())
     runner.restore(graph.initial, 0)
     return runner
@@ -134,7 +145,12 @@ export class TrainingRunner {
     for (const { input, output } of this.graph.carried) this.carried[input] = results[output] as OrtTensor
     this.stepsDone += count
     const numbers = (name: string) => results[name]!.data as Float32Array
-    return { loss: numbers('loss'), correct: numbers('correct'), norm: numbers('norm') }
+    return {
+      loss: numbers('loss'),
+      correct: numbers('correct'),
+      norm: numbers('norm'),
+      norms: this.graph.parts.length > 0 ? numbers('norms') : new Float32Array(0),
+    }
   }
 
   async close(): Promise<void> {
