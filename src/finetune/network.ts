@@ -1,5 +1,5 @@
-import { buildExtractionGraph, pixelsName } from '../backbones/extraction.js'
 import type { Card } from '../backbones/card.js'
+import { buildExtractionGraph, pixelsName } from '../backbones/extraction.js'
 import { type Layer, layerName, listLayers } from '../backbones/layers.js'
 import { prepareTrunk } from '../backbones/trunk.js'
 import { Fc7Error } from '../base/errors.js'
@@ -193,11 +193,15 @@ export function buildHeaded(
     const inner = shape?.slice(1)
     return shape?.[0] === 'N' && inner?.every((n) => typeof n === 'number') ? (inner as number[]) : undefined
   }
-  const layers = listLayers(prepareTrunk(backbone, { ...card?.input, width: extraction.width, height: extraction.height }), {
-    layers: card?.layers ?? [],
-    ...(card?.defaultLayer === undefined ? {} : { defaultLayer: card.defaultLayer }),
-  })
+  const layers = listLayers(
+    prepareTrunk(backbone, { ...card?.input, width: extraction.width, height: extraction.height }),
+    {
+      layers: card?.layers ?? [],
+      ...(card?.defaultLayer === undefined ? {} : { defaultLayer: card.defaultLayer }),
+    },
+  )
   const names = new Map(layers.map((entry) => [entry.tensor, layerName(entry)]))
+  names.set(layer!.output, layer!.layer)
   const boundaries = findBoundaries(nodes, constants, row, names).filter(({ tensor: t }) => t !== logitsName)
   const features = boundaries.at(-1)
   if (features?.tensor !== layer!.output) {
@@ -205,7 +209,12 @@ export function buildHeaded(
       hint: 'This network cannot be fine-tuned by fc7.',
     })
   }
-  const pixels: Boundary = { tensor: pixelsName, name: 'pixels', row: [extraction.height, extraction.width, 3], place: -1 }
+  const pixels: Boundary = {
+    tensor: pixelsName,
+    name: 'pixels',
+    row: [extraction.height, extraction.width, 3],
+    place: -1,
+  }
   return {
     model,
     features,

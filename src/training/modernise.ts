@@ -27,9 +27,13 @@ const moved: Readonly<Record<string, readonly (readonly [string, 'ints' | 'float
 }
 
 const unable = (node: NodeProto, why: string): Fc7Error =>
-  new Fc7Error('TRAIN_OPSET', `The ${node.opType} node at ${node.output[0]} cannot be brought to operator set 17: ${why}.`, {
-    hint: 'Export the network again in operator set 17.',
-  })
+  new Fc7Error(
+    'TRAIN_OPSET',
+    `The ${node.opType} node at ${node.output[0]} cannot be brought to operator set 17: ${why}.`,
+    {
+      hint: 'Export the network again in operator set 17.',
+    },
+  )
 
 /**
  * The model in operator set {@link trainingOpset}: what older sets say by attributes is said by inputs. Newer models stay as they

@@ -63,6 +63,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./predict.js')).predict,
   },
   {
+    usage: 'finetune <source>',
+    describe: 'Train a backbone further on labelled pictures',
+    load: async () => (await import('./finetune.js')).finetune,
+  },
+  {
     usage: 'compare <sources..>',
     describe: 'Compare trainers fairly on stores or pictures',
     load: async () => (await import('./compare.js')).compare,

@@ -1,0 +1,98 @@
+import { basename, resolve } from 'node:path'
+import { pullBackbone } from '../backbones/pull.js'
+import { type ResolvedBackbone, resolveBackbone } from '../backbones/resolve.js'
+import { sha256 } from '../base/files.js'
+import { type Progress, silentProgress } from '../base/progress.js'
+import { createRandom } from '../base/random.js'
+import { formatBytes } from '../base/text.js'
+import type { DatasetItem, DatasetOptions } from '../datasets/contract.js'
+import { createScan, openDataset } from '../datasets/open.js'
+import type { ModelProto } from '../onnx/generated/onnx_pb.js'
+import { readModel } from '../onnx/read.js'
+import { machineFacts } from '../runtime/machine.js'
+import { reinitialised } from './graphs.js'
+import { buildHeaded, type HeadedNetwork } from './network.js'
+import { type FinetuneOptions, parseOptions } from './options.js'
+import { type FinetunePlan, planFinetune } from './plan.js'
+import { assignRoles, classesOf, type Roles } from './splits.js'
+
+export interface FinetuneRequest extends DatasetOptions {
+  readonly source: string
+  readonly model: string
+  readonly recipe?: string
+  readonly limit?: number
+  readonly orient?: boolean
+  /** As {@link FinetuneOptions}, checked here. */
+  readonly options?: Readonly<Record<string, unknown>>
+  readonly cacheFolder: string
+  readonly offline?: boolean
+  readonly progress?: Progress
+  readonly signal?: AbortSignal
+}
+
+export interface PreparedFinetune {
+  readonly plan: FinetunePlan
+  readonly planHash: string
+  readonly items: readonly DatasetItem[]
+  readonly roles: Roles
+  readonly classes: readonly string[]
+  readonly backbone: ResolvedBackbone
+  readonly model: ModelProto
+  readonly network: HeadedNetwork
+  readonly options: FinetuneOptions
+}
+
+/**
+ * Looks up data set and backbone, checks everything that can be wrong, and plans; nothing is trained.
+ *
+ * @throws Fc7Error of the data set and the backbone; USAGE_FINETUNE, FINETUNE_LABEL, FINETUNE_CLASSES, FINETUNE_BATCH,
+ *   FINETUNE_LAYER, FINETUNE_MEMORY
+ */
+export async function prepareFinetune(request: FinetuneRequest): Promise<PreparedFinetune> {
+  const { progress = silentProgress, signal, cacheFolder, offline = false } = request
+  const options = parseOptions(request.options ?? {})
+  const backbone = await resolveBackbone(request.model, { cacheFolder, recipeName: request.recipe, offline })
+  const dataset = await openDataset(request.source, {
+    ...(request.layout ? { layout: request.layout } : {}),
+    ...(request.groupFrom ? { groupFrom: request.groupFrom } : {}),
+    ...(request.allowOutside ? { allowOutside: true } : {}),
+  })
+  const items: DatasetItem[] = []
+  const scan = createScan()
+  for await (const item of dataset.items(signal)) {
+    if (request.limit !== undefined && items.length >= request.limit) break
+    items.push(item)
+    scan.add(item)
+  }
+  progress.say(dataset.decision)
+  for (const note of dataset.notes()) progress.say(note)
+  const roles = assignRoles(items, options.seed)
+  const classes = classesOf(items, roles, options.positive)
+  if (!backbone.weights && !offline) {
+    const size = backbone.pullBytes === undefined ? '' : `, ${formatBytes(backbone.pullBytes)}`
+    progress.say(`Fetching ${backbone.card.title}${size}; licence: ${backbone.card.licence ?? 'not stated'}.`)
+  }
+  const weights =
+    backbone.weights ??
+    (await pullBackbone(backbone.card, { cacheFolder, offline, progress, ...(signal ? { signal } : {}) }))
+  const model = await readModel(weights.path)
+  const headed = buildHeaded(model, {
+    recipe: backbone.recipe.recipe,
+    card: backbone.card,
+    outputs: options.positive === undefined ? classes.length : 1,
+    random: createRandom(options.seed),
+  })
+  const network = options.strategy === 'scratch' ? reinitialised(headed, options.seed) : headed
+  const plan = planFinetune({
+    network,
+    card: backbone.card,
+    backbone: { id: backbone.id, sha256: weights.sha256, recipe: backbone.recipe.name },
+    dataset: { name: basename(resolve(request.source)), fingerprint: scan.end().fingerprint },
+    classes,
+    roles,
+    options,
+    memoryBytes: machineFacts().memoryBytes,
+  })
+  const identity = { plan, orient: request.orient ?? false, recipe: backbone.recipe.recipe }
+  return { plan, planHash: sha256(JSON.stringify(identity)), items, roles, classes, backbone, model, network, options }
+}
