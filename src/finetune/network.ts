@@ -234,7 +234,7 @@ export function chooseBoundary(network: HeadedNetwork, wanted: string): Boundary
   const layer = network.layers.find(({ aliases, tensor: t }) => aliases.includes(wanted) || t === wanted)
   if (!layer) {
     const named = network.layers.flatMap(({ aliases }) => aliases)
-    const known = named.length > 0 ? named : network.boundaries.slice(-8).map(({ name }) => name)
+    const known = named.length > 0 ? named : [...new Set(network.boundaries.slice(-8).map(({ name }) => name))]
     throw new Fc7Error('FINETUNE_LAYER', `The model has no layer "${wanted}" to freeze until.`, {
       hint: `Among its layers are ${known.join(', ')}; \`fc7 models layers\` lists all.`,
     })

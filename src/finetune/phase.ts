@@ -117,7 +117,11 @@ function diverged(run: PhaseRun, results: StepResults, firstLoss: number | null)
 export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   const { plan, phase, thread, folder, batch, task, signal } = run
   const { options } = plan
-  const perRun = Math.max(1, Math.min(phase.stepsPerEpoch, Math.floor(maxRunBytes / (batch * run.rowBytes)), 64))
+  const between = run.checkpointSteps > 0 ? run.checkpointSteps : phase.stepsPerEpoch
+  const perRun = Math.max(
+    1,
+    Math.min(phase.stepsPerEpoch, between, Math.floor(maxRunBytes / (batch * run.rowBytes)), 64),
+  )
   let state: State
   let bestWeights: Weights
   const snapshot = () => thread.ask('snapshot', null)
@@ -172,7 +176,13 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       const weights = rows.ok.map((ok, i) => (from * batch + i < order.length ? ok : 0))
       return { from, steps, rows, pictures, weights }
     }
-    let next = state.step < phase.stepsPerEpoch ? load(state.step) : undefined
+    // Nobody may come for it any more: its failure must not go unheard.
+    const begin = (from: number): Promise<Chunk> | undefined => {
+      const chunk = from < phase.stepsPerEpoch ? load(from) : undefined
+      chunk?.catch(() => {})
+      return chunk
+    }
+    let next = begin(state.step)
     let sinceCheckpoint = 0
     while (next) {
       throwIfAborted(signal, 'Fine-tuning')
@@ -180,8 +190,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       const { from, steps, rows, pictures, weights } = chunk
       const after: number = from + steps
       // The next pictures are decoded while these train.
-      next = after < phase.stepsPerEpoch ? load(after) : undefined
-      next?.catch(() => {})
+      next = begin(after)
       const done = epoch * phase.stepsPerEpoch + from
       const rates = Array.from({ length: steps }, (_, k) => rateAt(phase, options, done + k))
       const results: StepResults = await thread.ask(

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { silentProgress } from '../../src/base/progress.js'
+import { readTrainedOn } from '../../src/evaluation/trained-on.js'
+import { exportTraining } from '../../src/finetune/export.js'
+import { prepareFinetune } from '../../src/finetune/prepare.js'
+import { previewAugmentation } from '../../src/finetune/preview.js'
+import { runFinetune } from '../../src/finetune/run.js'
+import { loadClassifier } from '../../src/trainers/load-classifier.js'
+import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+
+let root: string
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'fc7-finetune-'))
+  await writeFile(join(root, 'tiny.onnx'), tinyModel())
+  await writeTinyPictures(join(root, 'photos'), { train: 12, test: 5 })
+  await writeFile(join(root, 'photos', 'train', 'red', 'broken.png'), 'no picture')
+})
+afterAll(async () => {
+  await rm(root, { recursive: true, force: true })
+})
+
+const request = (options: Record<string, unknown>) => ({
+  source: join(root, 'photos'),
+  model: join(root, 'tiny.onnx'),
+  recipe: 'torchvision',
+  cacheFolder: join(root, 'cache'),
+  options: { batch: 8, ...options },
+})
+
+async function tune(
+  out: string,
+  options: Record<string, unknown>,
+  more: { signal?: AbortSignal; progress?: typeof silentProgress } = {},
+) {
+  const asked = { ...request(options), ...more }
+  return runFinetune(await prepareFinetune(asked), asked, {
+    out: join(root, out),
+    threads: 1,
+    checkpointSteps: 2,
+    versions: {},
+  })
+}
+const hash = async (...path: string[]): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(join(root, ...path)))
+    .digest('hex')
+
+describe('fine-tuning a tiny network', () => {
+  it('learns, leaves a backbone with its card and lists what it was trained on', async () => {
+    const summary = await tune('last', { strategy: 'last', epochs: 6 })
+    expect(summary).toMatchObject({ reported: 15, failures: 1 })
+    expect(summary.accuracy).toBeGreaterThan(0.6)
+    const losses = summary.history.map(({ trainLoss }) => trainLoss)
+    expect(losses.at(-1)).toBeLessThan(losses[0]!)
+    const list = await readTrainedOn(join(root, 'last'))
+    expect(list!.backbone).toBe(await hash('last', 'model.onnx'))
+    expect(list!.ids).toHaveLength(37)
+    expect(list!.pictures).toHaveLength(36)
+    const log = (await readFile(join(root, 'last', 'log.jsonl'), 'utf8')).trim().split('\n')
+    expect(log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)).toHaveLength(6)
+    const classifier = await loadClassifier(join(root, 'last', 'classifier'))
+    expect(classifier.classes).toEqual(['blue', 'green', 'red'])
+    await expect(stat(join(root, 'last', 'work'))).rejects.toThrow()
+    await expect(tune('last', { strategy: 'last', epochs: 6 })).rejects.toMatchObject({ code: 'FINETUNE_DONE' })
+  })
+
+  it.each(['all', 'last'])('stopped in the middle of an epoch and resumed, %s: the same file', async (strategy) => {
+    const options = {
+      strategy,
+      epochs: 3,
+      patience: 50,
+      ...(strategy === 'last' ? { optimiser: 'adamw', accumulate: 2 } : {}),
+    }
+    await tune(`whole-${strategy}`, options)
+    const controller = new AbortController()
+    const progress = {
+      ...silentProgress,
+      task: ({ label }: { label: string }) => ({
+        update(done: number) {
+          if (label.startsWith('Training') && done >= 7) controller.abort()
+        },
+        end() {},
+      }),
+    }
+    await expect(tune(`cut-${strategy}`, options, { signal: controller.signal, progress })).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+    })
+    await expect(tune(`cut-${strategy}`, { ...options, epochs: 4 })).rejects.toMatchObject({ code: 'FINETUNE_OTHER' })
+    await tune(`cut-${strategy}`, options)
+    expect(await hash(`cut-${strategy}`, 'model.onnx')).toBe(await hash(`whole-${strategy}`, 'model.onnx'))
+  })
+
+  it('says that it diverged, and what to do', async () => {
+    await expect(tune('wild', { strategy: 'all', rate: 90, epochs: 3 })).rejects.toMatchObject({
+      code: 'FINETUNE_DIVERGED',
+      hint: expect.stringContaining('--rate'),
+    })
+  })
+
+  it('exports graphs with a manifest, and a sheet of augmented pictures', async () => {
+    const prepared = await prepareFinetune(request({ strategy: 'all' }))
+    const files = await exportTraining(prepared, join(root, 'export'))
+    expect(files).toEqual([
+      'training.onnx',
+      'evaluation.onnx',
+      'inference.onnx',
+      'initial.safetensors',
+      'manifest.json',
+    ])
+    const manifest = JSON.parse(await readFile(join(root, 'export', 'manifest.json'), 'utf8'))
+    expect(manifest).toMatchObject({
+      format: 1,
+      kind: 'fc7-training-graph',
+      batch: 8,
+      data: { row: [32, 32, 3], type: 'uint8' },
+    })
+    expect(await previewAugmentation(prepared, join(root, 'sheet.html'))).toBe(12)
+    const page = await readFile(join(root, 'sheet.html'), 'utf8')
+    expect(page.match(/data:image\/webp/g)!.length).toBeGreaterThan(70)
+  })
+})
