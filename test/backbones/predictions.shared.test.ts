@@ -35,7 +35,7 @@ describe.each(recorded.networks)('$file on the written list', ({ file, recipe, o
     const extracted = await fc7([...args, '--layer', output, '--pool', 'none', '--out', out, '--json'], {
       env: { FC7_CACHE: join(folder, 'cache') },
     })
-    expect([extracted.code, extracted.stderr]).toEqual([0, expect.any(String)])
+    expect(extracted.code === 0 ? '' : extracted.stderr).toBe('')
     const table = await readTable(await openStore(out))
     expect(table.rows).toBe(rows.length)
     let worst = 0
