@@ -103,8 +103,15 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
       const square = inner(direction, direction, b) - biasPart(direction, direction, b)
       return [0.5 * (inner(w, w, b) - biasPart(w, w, b)), linear, square]
     })
-    for (let _i = 0, at = 0; at < z.length; _i++) {
-      for (let k = 0; k < columns; k++, at++) z[at]! += step[blocks === 1 ? 0 : k]! * dz[at]!
+    if (loss.order === 'columns') {
+      const rows = z.length / columns
+      for (let k = 0, at = 0; k < columns; k++) {
+        const t = step[blocks === 1 ? 0 : k]!
+        for (let i = 0; i < rows; i++, at++) z[at]! += t * dz[at]!
+      }
+    } else {
+      for (let at = 0; at < z.length; )
+        for (let k = 0; k < columns; k++, at++) z[at]! += step[blocks === 1 ? 0 : k]! * dz[at]!
     }
     const moved = new Float64Array(w.length)
     for (let b = 0; b < blocks; b++) {
@@ -180,13 +187,13 @@ function search(s: Search, penalty: (b: number) => [number, number, number]): Fl
   const low = new Float64Array(blocks)
   const high = new Float64Array(blocks).fill(Number.POSITIVE_INFINITY)
   const settled = Uint8Array.from(done)
-  if (s.first) loss.along(s.z, s.dz, t, along, s.derivative)
+  if (s.first) loss.along(s.z, s.dz, t, along, s.derivative, settled)
   for (let b = 0; b < blocks; b++) {
     if (done[b]) continue
     t[b] = s.first ? -slope0[b]! / Math.max(Number.MIN_VALUE, along.curvature[b]! + quadratic[b]![2]) : 1
   }
   for (let evaluation = 0; evaluation < 20; evaluation++) {
-    loss.along(s.z, s.dz, t, along, s.derivative)
+    loss.along(s.z, s.dz, t, along, s.derivative, settled)
     let open = false
     for (let b = 0; b < blocks; b++) {
       if (settled[b]) continue
@@ -210,9 +217,9 @@ function search(s: Search, penalty: (b: number) => [number, number, number]): Fl
     if (!open) return t
   }
   // The last evaluation was before the last move of the blocks still open.
-  loss.along(s.z, s.dz, t, along, s.derivative)
+  loss.along(s.z, s.dz, t, along, s.derivative, settled)
   for (let b = 0; b < blocks; b++) {
-    if (done[b]) continue
+    if (settled[b]) continue
     const [p0, p1, p2] = quadratic[b]!
     objective[b] = along.value[b]! + p0 + t[b]! * p1 + 0.5 * t[b]! * t[b]! * p2
   }

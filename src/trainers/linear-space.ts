@@ -1,5 +1,6 @@
 import type { Matrix } from './contract.js'
 import { gemm } from './gemm.js'
+import type { MarginOrder } from './margin-losses.js'
 
 /**
  * Where the weights of a linear model live while they are fitted. A vector is a Float64Array of `columns` slices of `size`
@@ -9,7 +10,7 @@ export interface LinearSpace {
   readonly size: number
   /** Inner product of one column of two vectors, bias included. */
   inner(u: Float64Array, v: Float64Array, column: number): number
-  /** `[rows, columns]` margins of a vector, bias included. */
+  /** Margins of a vector, bias included, laid out as asked. */
   margins(u: Float64Array): Promise<Float32Array>
   /** Gradient of ½‖w‖² + loss, given the loss's derivative by margin; the bias is penalised or not. */
   gradient(w: Float64Array, derivative: Float32Array): Promise<Float64Array>
@@ -22,20 +23,27 @@ interface SpaceOptions {
   /** liblinear penalises the bias as one more weight; logistic regression leaves it free. */
   readonly penaliseBias: boolean
   readonly threads: number
+  readonly order: MarginOrder
 }
 
-/** Sums of the columns of `[rows, columns]`. */
-function columnSums(g: Float32Array, columns: number): Float64Array {
+/** Sums over the rows. */
+function columnSums(g: Float32Array, columns: number, order: MarginOrder): Float64Array {
   const sums = new Float64Array(columns)
-  for (let i = 0; i < g.length; i += columns) for (let k = 0; k < columns; k++) sums[k]! += g[i + k]!
+  if (order === 'columns') {
+    const rows = g.length / columns
+    for (let k = 0, at = 0; k < columns; k++) for (let i = 0; i < rows; i++, at++) sums[k]! += g[at]!
+  } else for (let i = 0; i < g.length; i += columns) for (let k = 0; k < columns; k++) sums[k]! += g[i + k]!
   return sums
 }
+
+const asMatrix = (data: Float32Array, rows: number, columns: number, order: MarginOrder): Matrix =>
+  order === 'rows' ? { data, rows, cols: columns } : { data, rows: columns, cols: rows }
 
 /**
  * The weights themselves, both products with the rows by onnxruntime. With a free bias the columns are centred on the fly:
  * the same model with a shifted bias, far better conditioned on embeddings that are nowhere negative.
  */
-export function primalSpace(x: Matrix, { columns, penaliseBias, threads }: SpaceOptions): LinearSpace {
+export function primalSpace(x: Matrix, { columns, penaliseBias, threads, order }: SpaceOptions): LinearSpace {
   const { rows, cols } = x
   const size = cols + 1
   const mean = new Float64Array(cols)
@@ -59,14 +67,18 @@ export function primalSpace(x: Matrix, { columns, penaliseBias, threads }: Space
     },
     async margins(u) {
       for (let k = 0; k < columns; k++) compact.set(u.subarray(k * size, k * size + cols), k * cols)
-      const { data } = await gemm(x, { data: compact, rows: columns, cols }, { transB: true, threads })
+      const flat = { data: compact, rows: columns, cols }
+      const [left, right] = order === 'rows' ? [x, flat] : [flat, x]
+      const { data } = await gemm(left, right, { transB: true, threads })
       const add = Float64Array.from({ length: columns }, (_, k) => u[k * size + cols]! - shiftOf(u, k))
-      for (let i = 0; i < data.length; i += columns) for (let k = 0; k < columns; k++) data[i + k]! += add[k]!
+      if (order === 'columns') {
+        for (let k = 0, at = 0; k < columns; k++) for (let i = 0; i < rows; i++, at++) data[at]! += add[k]!
+      } else for (let i = 0; i < data.length; i += columns) for (let k = 0; k < columns; k++) data[i + k]! += add[k]!
       return data
     },
     async gradient(w, derivative) {
-      const { data } = await gemm({ data: derivative, rows, cols: columns }, x, { transA: true, threads })
-      const sums = columnSums(derivative, columns)
+      const { data } = await gemm(asMatrix(derivative, rows, columns, order), x, { transA: order === 'rows', threads })
+      const sums = columnSums(derivative, columns, order)
       const g = new Float64Array(columns * size)
       for (let k = 0; k < columns; k++) {
         const from = k * size
@@ -91,10 +103,14 @@ export function primalSpace(x: Matrix, { columns, penaliseBias, threads }: Space
  * Weights as combinations of the rows, w = Xᵀβ: for few rows of many columns. A column's slice holds β, then its margins Kβ
  * (which makes inner products cheap), then its bias; every product is with the Gram matrix K.
  */
-export async function gramSpace(x: Matrix, { columns, penaliseBias, threads }: SpaceOptions): Promise<LinearSpace> {
+export async function gramSpace(
+  x: Matrix,
+  { columns, penaliseBias, threads, order }: SpaceOptions,
+): Promise<LinearSpace> {
   const { rows } = x
   const size = 2 * rows + 1
   const gram = await gemm(x, x, { transB: true, threads })
+  const at = (i: number, k: number): number => (order === 'rows' ? i * columns + k : k * rows + i)
   return {
     size,
     inner(u, v, column) {
@@ -107,18 +123,21 @@ export async function gramSpace(x: Matrix, { columns, penaliseBias, threads }: S
       const z = new Float32Array(rows * columns)
       for (let k = 0; k < columns; k++) {
         const bias = u[k * size + 2 * rows]!
-        for (let i = 0; i < rows; i++) z[i * columns + k] = u[k * size + rows + i]! + bias
+        for (let i = 0; i < rows; i++) z[at(i, k)] = u[k * size + rows + i]! + bias
       }
       return z
     },
     async gradient(w, derivative) {
-      const { data } = await gemm({ data: derivative, rows, cols: columns }, gram, { transA: true, threads })
-      const sums = columnSums(derivative, columns)
+      const { data } = await gemm(asMatrix(derivative, rows, columns, order), gram, {
+        transA: order === 'rows',
+        threads,
+      })
+      const sums = columnSums(derivative, columns, order)
       const g = new Float64Array(columns * size)
       for (let k = 0; k < columns; k++) {
         const from = k * size
         for (let i = 0; i < rows; i++) {
-          g[from + i] = w[from + i]! + derivative[i * columns + k]!
+          g[from + i] = w[from + i]! + derivative[at(i, k)]!
           g[from + rows + i] = w[from + rows + i]! + data[k * rows + i]!
         }
         g[from + 2 * rows] = sums[k]! + (penaliseBias ? w[from + 2 * rows]! : 0)

@@ -27,10 +27,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     found = result
     facts = { solver: 'dual coordinate descent', iterations: result.iterations, objective: result.objective }
   } else {
-    const spaceOptions = { columns, penaliseBias: true, threads }
+    const loss = squaredHinge(set.y, columns, cost)
+    const spaceOptions = { columns, penaliseBias: true, threads, order: loss.order }
     const gram = prefersGram(x.rows, x.cols, columns)
     const space = gram ? await gramSpace(x, spaceOptions) : primalSpace(x, spaceOptions)
-    const solution = await solveLinear(space, squaredHinge(set.y, columns, cost), { ...common, penaliseBias: true })
+    const solution = await solveLinear(space, loss, { ...common, penaliseBias: true })
     found = await space.weights(solution.w)
     facts = {
       solver: gram ? 'L-BFGS on the Gram matrix' : 'L-BFGS',

@@ -13,7 +13,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const cost = Float64Array.from({ length: set.x.rows }, (_, i) => c * (set.weights?.[i] ?? 1))
   const loss = classes === 2 ? binaryLogistic(set.y, cost) : softmaxLoss(set.y, classes, cost)
   const x = ordinary(set.x)
-  const spaceOptions = { columns: loss.columns, penaliseBias: false, threads }
+  const spaceOptions = { columns: loss.columns, penaliseBias: false, threads, order: loss.order }
   const space = prefersGram(x.rows, x.cols, loss.columns)
     ? await gramSpace(x, spaceOptions)
     : primalSpace(x, spaceOptions)

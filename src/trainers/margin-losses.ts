@@ -5,17 +5,31 @@ export interface LossAlong {
   readonly curvature: Float64Array
 }
 
+/** How margins lie in memory: `[rows, columns]`, or `[columns, rows]` where every column is worked on alone. */
+export type MarginOrder = 'rows' | 'columns'
+
 /**
- * A convex loss of margins `z = x·w + b`, `[rows, columns]`. Columns of one block share a step length: one block for all
- * columns (softmax), or one per column (one-vs-rest).
+ * A convex loss of margins `z = x·w + b`. Columns of one block share a step length: one block for all columns (softmax), or
+ * one per column (one-vs-rest).
  */
 export interface MarginLoss {
   readonly columns: number
   readonly blocks: number
+  readonly order: MarginOrder
   /** How far a line search should reduce the slope: cheap losses search longer. */
   readonly searchTo: number
-  /** Value, slope and curvature at `z + step[block] · d`; writes the derivative by margin to `derivative` `[rows, columns]`. */
-  along(z: Float32Array, d: Float32Array, step: Float64Array, out: LossAlong, derivative: Float32Array): void
+  /**
+   * Value, slope and curvature at `z + step[block] · d`; writes the derivative by margin to `derivative`, laid out as `z`. Blocks
+   * with a 1 in `skip` are left as they are.
+   */
+  along(
+    z: Float32Array,
+    d: Float32Array,
+    step: Float64Array,
+    out: LossAlong,
+    derivative: Float32Array,
+    skip?: Uint8Array,
+  ): void
 }
 
 /** C · Σ weight · max(0, 1 − y z)², one column against the rest each; with one column, class 1 is positive. */
@@ -24,26 +38,33 @@ export function squaredHinge(y: Int32Array, columns: number, cost: Float64Array)
   return {
     columns,
     blocks: columns,
+    order: 'columns',
     searchTo: 0.1,
-    along(z, d, step, { value, slope, curvature }, derivative) {
-      value.fill(0)
-      slope.fill(0)
-      curvature.fill(0)
-      for (let i = 0, at = 0; i < y.length; i++) {
-        const c = cost[i]!
-        const label = y[i]! - first
-        for (let k = 0; k < columns; k++, at++) {
-          const sign = label === k ? 1 : -1
+    along(z, d, step, { value, slope, curvature }, derivative, skip) {
+      const rows = y.length
+      for (let k = 0; k < columns; k++) {
+        if (skip?.[k]) continue
+        const label = k + first
+        const t = step[k]!
+        let v = 0
+        let s = 0
+        let h = 0
+        for (let i = 0, at = k * rows; i < rows; i++, at++) {
+          const sign = y[i] === label ? 1 : -1
           const dk = d[at]!
-          const room = 1 - sign * (z[at]! + step[k]! * dk)
+          const room = 1 - sign * (z[at]! + t * dk)
           if (room > 0) {
+            const c = cost[i]!
             const g = -2 * c * sign * room
-            value[k]! += c * room * room
-            slope[k]! += g * dk
-            curvature[k]! += 2 * c * dk * dk
+            v += c * room * room
+            s += g * dk
+            h += 2 * c * dk * dk
             derivative[at] = g
           } else derivative[at] = 0
         }
+        value[k] = v
+        slope[k] = s
+        curvature[k] = h
       }
     },
   }
@@ -55,6 +76,7 @@ export function softmaxLoss(y: Int32Array, columns: number, cost: Float64Array):
   return {
     columns,
     blocks: 1,
+    order: 'rows',
     searchTo: 0.5,
     along(z, d, steps, { value, slope, curvature }, derivative) {
       const step = steps[0]!
@@ -104,6 +126,7 @@ export function binaryLogistic(y: Int32Array, cost: Float64Array): MarginLoss {
   return {
     columns: 1,
     blocks: 1,
+    order: 'rows',
     searchTo: 0.5,
     along(z, d, steps, { value, slope, curvature }, derivative) {
       const step = steps[0]!
