@@ -77,10 +77,10 @@ export const linearSvm: Trainer = {
     {
       name: 'tolerance',
       type: 'number',
-      default: 1e-4,
+      default: 1e-5,
       min: 1e-10,
       max: 1,
-      help: 'relative distance from the best objective at which to stop',
+      help: 'relative distance from the best objective, about, at which to stop',
     },
     { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most passes of the solver' },
   ],

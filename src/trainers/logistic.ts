@@ -59,7 +59,7 @@ export const logistic: Trainer = {
       default: 1e-5,
       min: 1e-10,
       max: 1,
-      help: 'relative distance from the best objective at which to stop',
+      help: 'relative distance from the best objective, about, at which to stop',
     },
     { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most steps of L-BFGS' },
   ],
