@@ -6,6 +6,7 @@ import { prepareNetwork } from '../training/network.js'
 import { TrainingRunner } from '../training/runner.js'
 import type { FitContext, Matrix, Model, ModelState, NamedTensor, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
+import { innerSplit } from './inner-split.js'
 import { MlpScorer, type MlpWeights, trainingNetwork } from './mlp-network.js'
 import { perceptronOnnx } from './onnx/linear.js'
 import type { OnnxWriter } from './onnx/writer.js'
@@ -13,9 +14,10 @@ import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 /** Dropout masks of one run stay below this. */
 const maxMaskBytes = 64 << 20
-/** With fewer rows than this the held part would be too small to judge by: all rows train. */
-const minRowsToSplit = 200
-/** What `epochs` 0 stands for: about this many optimiser steps, within these bounds (scikit-learn's `max_iter` of 200 epochs makes as many of 2,000 rows). */
+/**
+ * What `epochs` 0 stands for: about this many optimiser steps, within these bounds. scikit-learn's `max_iter` of 200 epochs makes as
+ * many of 2,000 rows.
+ */
 const usualSteps = 2000
 const usualEpochs = { least: 20, most: 300 } as const
 /** Where no rows are held back: a mean training loss below this has nothing more to teach. */
@@ -60,40 +62,6 @@ class MlpModel implements Model {
     const weights = layers.map((n, i) => readTensor(state, `weight${i}`, 'float32', [sizes[i]!, n]))
     const biases = layers.map((n, i) => readTensor(state, `bias${i}`, 'float32', [n]))
     return new MlpModel({ sizes, weights, biases }, facts)
-  }
-}
-
-/** Holds back about `share` of every class, groups whole; nothing where there are too few rows. */
-function innerSplit(set: TrainingSet, share: number, seed: number): { train: Int32Array; held: Int32Array } {
-  const { y, groups } = set
-  const rows = Array.from(y, (_, i) => i)
-  if (share === 0 || rows.length < minRowsToSplit) return { train: Int32Array.from(rows), held: new Int32Array() }
-  const units = new Map<string, number[]>()
-  for (const row of rows) {
-    const key = groups?.[row] == null ? `row ${row}` : `group ${groups[row]}`
-    const unit = units.get(key)
-    if (unit) unit.push(row)
-    else units.set(key, [row])
-  }
-  const wanted = new Float64Array(set.classes.length)
-  const left = new Float64Array(set.classes.length)
-  for (const row of rows) left[y[row]!]!++
-  left.forEach((n, c) => {
-    wanted[c] = Math.floor(n * share)
-  })
-  const held: number[] = []
-  for (const unit of createRandom(seed)
-    .fork('early stopping')
-    .shuffled([...units.values()])) {
-    const c = y[unit[0]!]!
-    if (unit.length > wanted[c]! || unit.some((row) => y[row] !== c)) continue
-    wanted[c]! -= unit.length
-    held.push(...unit)
-  }
-  const out = new Set(held)
-  return {
-    train: Int32Array.from(rows.filter((row) => !out.has(row))),
-    held: Int32Array.from(held.sort((a, b) => a - b)),
   }
 }
 
