@@ -100,6 +100,8 @@ export interface Model {
    * from are in onnx/.
    */
   toOnnx?(graph: OnnxWriter, x: string): string
+  /** Texts for a person, by file name, which `save` puts into the classifier's folder; nothing reads them back. */
+  files?(classes: readonly string[]): ReadonlyMap<string, string>
   /** Facts worth printing (iterations, support vectors, out-of-bag score …). */
   readonly facts: Readonly<Record<string, number | string>>
 }

@@ -1,5 +1,7 @@
 import { Fc7Error } from '../base/errors.js'
 import type { Trainer } from './contract.js'
+import { decisionTree } from './decision-tree.js'
+import { gradientBoosting } from './gradient-boosting.js'
 import { kernelSvm } from './kernel-svm.js'
 import { knn } from './knn.js'
 import { lda } from './lda.js'
@@ -18,6 +20,8 @@ export const trainers: readonly Trainer[] = [
   logistic,
   randomForest,
   extraTrees,
+  gradientBoosting,
+  decisionTree,
   mlp,
   knn,
   nearestMean,

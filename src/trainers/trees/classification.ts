@@ -37,6 +37,9 @@ export interface GrownTree extends TreeNodes {
   readonly counts?: Float64Array
 }
 
+/** A side lighter than this share of a mean row is none: rows that weigh next to nothing are not learned by heart. */
+const leastWeight = 1e-3
+
 /**
  * Grows one classification tree (Breiman 1984; with `randomCuts` Geurts 2006). As in scikit-learn: `tried` columns are drawn at a
  * node, those that are constant there among them; only if all were constant it draws on. A node is split as long as it is not pure,
@@ -60,8 +63,11 @@ export function growClassificationTree(
   const kept: number[] = []
   const list = { codes: new Int32Array(rows.length), places: new Int32Array(rows.length) }
   const own = { y: new Int32Array(rows.length), w: new Float64Array(rows.length) }
-  const sweeper = new Sweeper(classes, rows.length, criterion, minRows)
-  const drawer = new CutDrawer(data, criterion, minRows, random)
+  let weight = 0
+  for (const row of rows) weight += weights[row]!
+  const minWeight = (leastWeight * weight) / rows.length
+  const sweeper = new Sweeper(classes, rows.length, criterion, minRows, minWeight)
+  const drawer = new CutDrawer(data, criterion, minRows, minWeight, random)
   const wide = codes.BYTES_PER_ELEMENT === 2
   const [shift, fill] = wide ? [16, 65535] : [8, 255]
 
@@ -170,6 +176,7 @@ class CutDrawer {
     private readonly data: TreeData,
     private readonly criterion: Criterion,
     private readonly minRows: number,
+    private readonly minWeight: number,
     private readonly random: Random,
   ) {
     this.low = new Float64Array(data.classes)
@@ -209,6 +216,7 @@ class CutDrawer {
       aboveWeight += w[k]!
     }
     if (above < this.minRows || n - above < this.minRows) return true
+    if (aboveWeight < this.minWeight || total - aboveWeight < this.minWeight) return true
     for (let c = 0; c < counts.length; c++) this.low[c] = Math.max(0, counts[c]! - this.high[c]!)
     const gain = worth(this.low, total - aboveWeight, this.criterion) + worth(this.high, aboveWeight, this.criterion)
     if (gain > best.gain) {

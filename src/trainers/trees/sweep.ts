@@ -39,6 +39,8 @@ export class Sweeper {
     private readonly criterion: Criterion,
     /** Fewest rows of a side. */
     private readonly minRows: number,
+    /** Least weight of a side. */
+    private readonly minWeight: number,
   ) {
     this.high = new Float64Array(classes)
     this.order = new Int32Array(rows)
@@ -130,7 +132,7 @@ export class Sweeper {
     feature: number,
     best: Cut,
   ): void {
-    const { high, order, sortedCodes, minRows } = this
+    const { high, order, sortedCodes, minRows, minWeight } = this
     high.fill(0)
     let highSquares = 0
     let lowSquares = 0
@@ -149,9 +151,10 @@ export class Sweeper {
       const next = k + 1 < m ? sortedCodes[k + 1]! : 0
       if (next === sortedCodes[k] || k + 1 === n || k + 1 < minRows || n - k - 1 < minRows) continue
       const lowWeight = total - highWeight
+      if (highWeight < minWeight || lowWeight < minWeight) continue
       const product = highWeight * lowWeight
       const gain = highSquares * lowWeight + lowSquares * highWeight
-      if (gain > best.gain * product && product > 0) {
+      if (gain > best.gain * product) {
         best.gain = gain / product
         best.feature = feature
         best.code = next
@@ -170,7 +173,7 @@ export class Sweeper {
     feature: number,
     best: Cut,
   ): void {
-    const { high, order, sortedCodes, minRows } = this
+    const { high, order, sortedCodes, minRows, minWeight } = this
     high.fill(0)
     let sum = 0
     let highWeight = 0
@@ -186,7 +189,9 @@ export class Sweeper {
       highWeight += weight
       const next = k + 1 < m ? sortedCodes[k + 1]! : 0
       if (next === sortedCodes[k] || k + 1 === n || k + 1 < minRows || n - k - 1 < minRows) continue
-      const gain = sum - xlogx(highWeight) - xlogx(total - highWeight)
+      const lowWeight = total - highWeight
+      if (highWeight < minWeight || lowWeight < minWeight) continue
+      const gain = sum - xlogx(highWeight) - xlogx(lowWeight)
       if (gain > best.gain) {
         best.gain = gain
         best.feature = feature
