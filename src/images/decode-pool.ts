@@ -38,6 +38,9 @@ interface Thread {
   timer?: NodeJS.Timeout
 }
 
+/** A thread's short-lived objects are few; left to itself, V8 would let them take some 50 MB in each thread before it looks. */
+const maxYoungGenerationSizeMb = 6
+
 /** Jobs handed to a thread at once, so that it never waits for its next one. */
 const jobsPerThread = 2
 
@@ -125,7 +128,10 @@ export class DecodePool {
   }
 
   #start(): void {
-    const worker = new Worker(new URL(this.#url), { workerData: this.#settings })
+    const worker = new Worker(new URL(this.#url), {
+      workerData: this.#settings,
+      resourceLimits: { maxYoungGenerationSizeMb },
+    })
     const thread: Thread = { worker, jobs: [], ready: false }
     this.#running.push(thread)
     worker.unref()

@@ -27,7 +27,10 @@ export class InferenceWorker {
    * @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING
    */
   static async open(model: string, options: InferenceOptions = {}): Promise<InferenceWorker> {
-    const worker = new Worker(new URL(import.meta.resolve('#workers/runtime/inference-worker.js')))
+    const worker = new Worker(new URL(import.meta.resolve('#workers/runtime/inference-worker.js')), {
+      // It makes a few objects a run; left to itself, V8 would let them pile up to tens of megabytes in each thread.
+      resourceLimits: { maxYoungGenerationSizeMb: 6 },
+    })
     const self = new InferenceWorker(worker)
     await new Promise<void>((resolve, reject) => {
       const stop = (error: Error): void => {
