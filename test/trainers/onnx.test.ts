@@ -47,6 +47,27 @@ describe('a classifier written as ONNX gives the same scores', () => {
     }
   })
 
+  it.each(['random-forest', 'extra-trees'])(
+    '%s: values at a threshold and beside it take the same way',
+    async (trainer) => {
+      const classifier = await fit(trainer, { params: { trees: 5 }, preprocess: 'none' })
+      const { tensors } = classifier.model.save()
+      const [feature, threshold] = ['feature', 'threshold'].map((name) => tensors.get(name)!.values as Float32Array)
+      const splits = [...feature!.keys()].filter((node) => feature![node]! >= 0)
+      const data = new Float32Array(splits.length * 3 * 12)
+      const bits = new Int32Array(data.buffer)
+      for (const [i, node] of splits.entries())
+        for (const step of [-1, 0, 1]) {
+          const row = 3 * i + 1 + step
+          data.set(set.x.data.subarray((i % 90) * 12, (i % 90) * 12 + 12), row * 12)
+          // The float32 neighbours of a number are its bits plus and minus one.
+          data[row * 12 + feature![node]!] = threshold![node]!
+          bits[row * 12 + feature![node]!]! += threshold![node] === 0 ? 0 : step
+        }
+      expect(await onnxDifference(classifier, { data, rows: splits.length * 3, cols: 12 })).toEqual(same)
+    },
+  )
+
   it('neighbours that vote by distance, and rows that are training rows', async () => {
     const classifier = await fit('knn', { params: { vote: 'distance', k: 7 } })
     expect(await onnxDifference(classifier, set.x)).toEqual(same)
