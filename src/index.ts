@@ -20,6 +20,9 @@ export { verifyStore } from './embeddings/verify.js'
 export { loadEvaluation } from './evaluation/load.js'
 export { planComparison } from './evaluation/plan.js'
 export { runComparison } from './evaluation/run.js'
+export { planFinetune } from './finetune/plan.js'
+export { prepareFinetune } from './finetune/prepare.js'
+export { runFinetune } from './finetune/run.js'
 export { applyAugmentation } from './images/augment.js'
 export {
   type AugmentationPlan,

@@ -29,14 +29,7 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
   await mkdir(out, { recursive: true })
   await writeModel(training.model, join(out, 'training.onnx'))
   await writeModel(evaluation, join(out, 'evaluation.onnx'))
-  const start = new Map(
-    network.parameters.flatMap(({ name }) => {
-      const values = training.initial.get(name)
-      return values ? [[name, values] as const] : []
-    }),
-  )
-  const all = new Map([...initialHead(prepared), ...start])
-  await writeModel(tunedModel(model, network, all, backbone.card.input), join(out, 'inference.onnx'))
+  await writeModel(tunedModel(model, network, training.initial, backbone.card.input), join(out, 'inference.onnx'))
   const tensors = new Map(
     training.carried.map(({ name, dims }) => [name, { dims: [...dims], values: training.initial.get(name)! }]),
   )
@@ -60,14 +53,4 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
     files: await Promise.all(files.map(async (file) => ({ file, sha256: await sha256File(join(out, file)) }))),
   })
   return [...files, 'manifest.json']
-}
-
-const initialHead = ({ network, plan }: PreparedFinetune): Map<string, Float32Array> => {
-  const graphs = buildPhaseGraphs(
-    network,
-    plan,
-    plan.phases[0]!,
-    plan.classes.map(() => 1),
-  )
-  return new Map(graphs.training.initial)
 }

@@ -1,0 +1,147 @@
+import { describe, expect, it } from '@jest/globals'
+import { createRandom } from '../../src/base/random.js'
+import {
+  buildHeaded,
+  chooseBoundary,
+  lowerModel,
+  trainedParameters,
+  upperModel,
+  wholeModel,
+} from '../../src/finetune/network.js'
+import { namedRecipe } from '../../src/images/recipe.js'
+import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
+import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'
+import { decodeModel } from '../../src/onnx/read.js'
+import { graphOf } from '../../src/onnx/walk.js'
+import { loadOrt } from '../../src/runtime/ort.js'
+import { closeSession, openSession } from '../../src/runtime/session.js'
+import { buildTrainingGraph } from '../../src/training/graph.js'
+import { modernise } from '../../src/training/modernise.js'
+import { prepareNetwork } from '../../src/training/network.js'
+import { TrainingRunner } from '../../src/training/runner.js'
+import { tinyModel, tinySide } from '../support/tiny.js'
+
+const recipe = namedRecipe('torchvision', { width: tinySide, height: tinySide })
+const build = (model: ModelProto) => buildHeaded(model, { recipe, outputs: 3, random: createRandom(0) })
+const network = build(decodeModel(tinyModel()))
+const random = createRandom('pictures')
+const rows = 8
+const pixels = Uint8Array.from({ length: rows * tinySide * tinySide * 3 }, () => random.int(256))
+const labels = [0, 1, 2, 0, 1, 2, 0, 1]
+
+/** A network as an old exporter writes it: operator set 9, a branch, an op that only some versions of the test can train. */
+function branched(op: string): ModelProto {
+  const g = new GraphBuilder('branched')
+  const weights = (count: number) => Float32Array.from({ length: count }, () => random.normal() * 0.2)
+  g.input('data', 'float32', [1, 3, tinySide, tinySide])
+  g.initializer('a.w', 'float32', [4, 3, 3, 3], weights(108))
+  g.initializer('b.w', 'float32', [4, 4, 1, 1], weights(16))
+  g.initializer('scale', 'float32', [4], weights(4))
+  g.initializer('fc.w', 'float32', [3, 4], weights(12))
+  g.add('Conv', ['data', 'a.w'], { strides: [2, 2] }, { outputs: ['a'] })
+  g.add('Clip', ['a'], { min: { float: 0 }, max: { float: 6 } }, { outputs: ['a6'] })
+  g.add('Conv', ['a6', 'b.w'], {}, { outputs: ['b'] })
+  g.add(op, ['b'], {}, { outputs: ['side'] })
+  g.add('Unsqueeze', ['scale'], { axes: [1, 2] }, { outputs: ['scale3'] })
+  g.add('Mul', ['side', 'scale3'], {}, { outputs: ['scaled'] })
+  g.add('Add', ['a6', 'scaled'], {}, { outputs: ['joined'] })
+  g.add('GlobalAveragePool', ['joined'], {}, { outputs: ['pooled'] })
+  g.add('Flatten', ['pooled'], {}, { outputs: ['flat'] })
+  g.add('Gemm', ['flat', 'fc.w'], { transB: 1 }, { outputs: ['out'] })
+  g.output('out', 'float32', [1, 3])
+  return decodeModel(encodeModel(g.model(9)))
+}
+
+async function logits(
+  model: ModelProto,
+  feed: Float32Array | Uint8Array,
+  row: readonly number[],
+): Promise<Float32Array> {
+  const session = await openSession(encodeModel(model))
+  const { Tensor } = loadOrt()
+  const dims = [rows, ...row]
+  const input = feed instanceof Uint8Array ? new Tensor('uint8', feed, dims) : new Tensor('float32', feed, dims)
+  const result = await session.run({ [session.inputNames[0]!]: input })
+  await closeSession(session)
+  return result[session.outputNames[0]!]!.data as Float32Array
+}
+
+const graphOfBatch = (batch: number, accumulate: number) =>
+  buildTrainingGraph({
+    network: prepareNetwork(network.model, batch),
+    logits: 'logits',
+    trainable: network.parameters.map(({ name }) => name),
+    loss: { kind: 'softmax' },
+    optimiser: { kind: 'sgd' },
+    accumulate,
+    parts: { names: ['body', 'head'], of: (name) => (name.startsWith('fc7/head') ? 'head' : 'body') },
+  })
+
+describe('a backbone with a new head', () => {
+  it('computes the same whether cut at a boundary or whole', async () => {
+    const boundary = chooseBoundary(network, 'relu2')
+    const whole = await logits(wholeModel(network, boundary), pixels, [tinySide, tinySide, 3])
+    const lower = await logits(lowerModel(network, boundary), pixels, [tinySide, tinySide, 3])
+    expect(await logits(upperModel(network, boundary), lower, boundary.row)).toEqual(whole)
+    expect(await logits(network.model, pixels, [tinySide, tinySide, 3])).toEqual(whole)
+  })
+
+  it('old operator sets train; a weight behind Unsqueeze is found; a layer in a branch is no boundary', () => {
+    const net = build(branched('Relu'))
+    expect(net.parameters.map(({ name }) => name)).toEqual(['a.w', 'b.w', 'scale', 'fc7/head/weight', 'fc7/head/bias'])
+    const graph = buildTrainingGraph({
+      network: prepareNetwork(net.model, 2),
+      logits: 'logits',
+      trainable: trainedParameters(net, net.boundaries[0]!).map(({ name }) => name),
+      loss: { kind: 'softmax' },
+      optimiser: { kind: 'sgd' },
+    })
+    expect(graph.carried.filter(({ kind }) => kind === 'parameter')).toHaveLength(5)
+    expect(() => chooseBoundary(net, 'side')).toThrow(/lies in a branch/)
+    const clip = graphOf(modernise(branched('Relu'))).node.find(({ opType }) => opType === 'Clip')
+    expect(clip!.input).toEqual(['a', 'a6/min', 'a6/max'])
+  })
+
+  it('an op without a gradient is named with its layer before anything runs, and may stay in the frozen part', () => {
+    const net = build(branched('Erf'))
+    const train = (boundary: string) =>
+      buildTrainingGraph({
+        network: prepareNetwork(net.model, 2),
+        logits: 'logits',
+        trainable: trainedParameters(net, chooseBoundary(net, boundary)).map(({ name }) => name),
+        loss: { kind: 'softmax' },
+        optimiser: { kind: 'sgd' },
+      })
+    expect(() => train('a')).toThrow(/no gradient for the op Erf \(layer side\)/)
+    expect(train('joined').carried.length).toBeGreaterThan(0)
+  })
+})
+
+describe('the training graph', () => {
+  it('two halves of a batch accumulated move the weights as the batch does', async () => {
+    const weights = async (batch: number, accumulate: number): Promise<Map<string, Float32Array>> => {
+      const runner = await TrainingRunner.open(graphOfBatch(batch, accumulate))
+      runner.setRows({ data: pixels, labels })
+      const steps = (rows / batch) * 2
+      const index = Array.from({ length: steps * batch }, (_, i) => i % rows)
+      await runner.run({ index, rates: new Array(steps).fill(0.01), seed: 0, epoch: 0 })
+      const result = runner.snapshot()
+      await runner.close()
+      return result
+    }
+    const [whole, halves] = [await weights(8, 1), await weights(4, 2)]
+    for (const { name } of network.parameters) {
+      const worst = whole.get(name)!.reduce((max, v, i) => Math.max(max, Math.abs(v - halves.get(name)![i]!)), 0)
+      expect(worst).toBeLessThan(1e-6)
+    }
+  })
+
+  it('tells the gradient’s norm by parts, which add up to the whole', async () => {
+    const runner = await TrainingRunner.open(graphOfBatch(8, 1))
+    runner.setRows({ data: pixels, labels })
+    const { norm, norms } = await runner.run({ index: labels.map((_, i) => i), rates: [0], seed: 0, epoch: 0 })
+    await runner.close()
+    expect(norms).toHaveLength(2)
+    expect(Math.hypot(...norms)).toBeCloseTo(norm[0]!, 4)
+  })
+})
