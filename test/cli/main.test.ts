@@ -86,6 +86,8 @@ describe('the command line', () => {
     const unknown = await fc7(['datasets', 'show', 'cifar1000'])
     expect(unknown.code).toBe(1)
     expect(unknown.stderr).toContain('cifar10')
+    const nameless = await fc7(['datasets', 'show'])
+    expect([nameless.code, nameless.stderr]).toEqual([2, expect.stringContaining('needs the id')])
   })
 })
 

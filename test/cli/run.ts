@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { undocumented } from './documented.js'
 
 const bin = fileURLToPath(new URL('../../bin/fc7.js', import.meta.url))
 
@@ -44,7 +45,11 @@ export function node(args: readonly string[], options: RunOptions = {}): Promise
     })
     options.interruptOn?.then(() => child.kill('SIGINT'))
     child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
+    child.on('close', (code) => {
+      const fields = code === 0 && args.includes('--json') ? undocumented(args, stdout) : []
+      if (fields.length > 0) reject(new Error(`docs/json.md does not tell of ${fields.join(', ')}`))
+      else resolve({ code, stdout, stderr })
+    })
   })
 }
 

@@ -1,3 +1,4 @@
+import { Fc7Error } from '../../base/errors.js'
 import { formatBytes } from '../../base/text.js'
 import { listDatasetIds, loadDatasetCard } from '../../datasets/card.js'
 import { pullDataset } from '../../datasets/pull.js'
@@ -40,7 +41,10 @@ export const datasets = defineCommand({
       .option('train-per-class', { type: 'number', describe: 'Train images a class to write' })
       .option('test-per-class', { type: 'number', describe: 'Test images a class to write' })
       .check(({ action, id }) => {
-        if (action !== 'list' && id === undefined) throw new Error(`datasets ${action} needs the id of a data set`)
+        if (action !== 'list' && id === undefined)
+          throw new Fc7Error('USAGE_DATASET', `\`datasets ${action}\` needs the id of a data set.`, {
+            hint: '`fc7 datasets list` shows them.',
+          })
         return true
       }),
   async run({ action, id, trainPerClass, testPerClass }, context) {
