@@ -6,11 +6,11 @@ import { shareAbove } from '../advisor/cost.js'
 import { planSweep, type SweepPlan } from '../advisor/depth.js'
 import { sourceStatistics } from '../advisor/source-statistics.js'
 import { classNames } from '../backbones/library.js'
-import { pullBackbone } from '../backbones/pull.js'
 import { resolveBackbone } from '../backbones/resolve.js'
 import { prepareTrunk, type Trunk } from '../backbones/trunk.js'
 import { Fc7Error } from '../base/errors.js'
-import { formatBytes, formatSeconds } from '../base/text.js'
+import { formatSeconds } from '../base/text.js'
+import { weightsOf } from '../embeddings/prepare.js'
 import { secondsPerPicture } from '../embeddings/runs.js'
 import { isStore, openStore, readTable, readThumbs, type Store } from '../embeddings/store.js'
 import { recipeSize } from '../images/recipe.js'
@@ -40,11 +40,7 @@ async function networkOf(
   const resolved = await resolveBackbone(model, { cacheFolder, recipeName: recipe, offline: offline || !fetch })
   if (!resolved.weights && !fetch)
     throw new Fc7Error('MODEL_MISSING', `The weights of ${model} are not here.`, { hint: '' })
-  if (!resolved.weights)
-    progress.say(
-      `Fetching ${resolved.card.title}${resolved.pullBytes === undefined ? '' : `, ${formatBytes(resolved.pullBytes)}`}; licence: ${resolved.card.licence ?? 'not stated'}.`,
-    )
-  const weights = resolved.weights ?? (await pullBackbone(resolved.card, { cacheFolder, offline, progress, signal }))
+  const weights = await weightsOf(resolved, { cacheFolder, offline, progress, signal })
   const trunk = prepareTrunk(await readModel(weights.path), {
     ...resolved.card.input,
     ...recipeSize(resolved.recipe.recipe),

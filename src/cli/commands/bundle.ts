@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { pullBackbone } from '../../backbones/pull.js'
 import { resolveBackbone } from '../../backbones/resolve.js'
 import { Fc7Error } from '../../base/errors.js'
 import { formatBytes } from '../../base/text.js'
+import { weightsOf } from '../../embeddings/prepare.js'
 import type { Recipe } from '../../images/recipe.js'
 import { readModel } from '../../onnx/read.js'
 import { buildBundle, extractionOf, writeBundle } from '../../trainers/bundle.js'
@@ -52,17 +52,8 @@ export const bundle = defineCommand({
         },
       )
     })
-    const size = resolved.pullBytes === undefined ? '' : `, ${formatBytes(resolved.pullBytes)}`
-    if (!resolved.weights && !context.offline)
-      context.progress.say(`Fetching ${resolved.card.title}${size}; licence: ${resolved.card.licence ?? 'not stated'}.`)
-    const weights =
-      resolved.weights ??
-      (await pullBackbone(resolved.card, {
-        cacheFolder: context.cacheFolder,
-        offline: context.offline,
-        progress: context.progress,
-        signal: context.signal,
-      }))
+    const { cacheFolder, offline, progress, signal } = context
+    const weights = await weightsOf(resolved, { cacheFolder, offline, progress, signal })
     checkProvenance(classifier.info, { ...provenance, backbone: resolved.id, backboneSha256: weights.sha256, dim })
     const built = buildBundle(classifier, await readModel(weights.path), resolved.card)
     context.progress.say('Running the bundle beside network and classifier ...')
