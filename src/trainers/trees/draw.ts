@@ -92,7 +92,7 @@ export function treeSvg(tree: CountedTree, names: TreeNames): string {
         const middle = (at.y + box.height + end.y) / 2
         lines.push(
           `<path d="M${at.x} ${at.y + box.height}C${at.x} ${middle} ${end.x} ${middle} ${end.x} ${end.y}"/>`,
-          `<text class="w" x="${end.x}" y="${end.y - 6}">${word}</text>`,
+          `<text class="w" x="${end.x + (word === 'yes' ? -14 : 14)}" y="${end.y - 6}">${word}</text>`,
         )
       }
     }
