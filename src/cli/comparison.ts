@@ -19,8 +19,16 @@ export async function comparisonTables(store: Store, layers?: readonly string[])
     names.map(async (name) => {
       const table = await readTable(store, name)
       const { recipe } = provenanceOf(store, table.layer)
+      const { plan } = store
+      const words = [
+        plan.backbone.id,
+        table.layer,
+        ...(plan.recipe ? [plan.recipe.name] : []),
+        ...(plan.views > 1 ? [`${plan.views} views`] : []),
+        ...(plan.testViews ? [plan.testViews] : []),
+      ]
       return {
-        name: `${store.plan.backbone.id} · ${table.layer}${recipe === 'none' ? '' : ` · ${store.plan.recipe?.name}`}`,
+        name: words.join(' · '),
         dataset: store.plan.dataset.name,
         table,
         store: { path: store.path, backbone: store.plan.backbone.id, planHash: store.planHash, recipe },
