@@ -140,15 +140,16 @@ describe('a CSV list', () => {
     const before = process.memoryUsage()
     let peak = 0
     let count = 0
+    let right = 0
     for await (const item of (await openDataset(large)).items()) {
       if (++count % 20_000 === 0) {
         collectGarbage()
         const now = process.memoryUsage()
         peak = Math.max(peak, now.heapUsed + now.arrayBuffers - before.heapUsed - before.arrayBuffers)
       }
-      expect(item.size).toBe(5)
+      if (item.size === 5) right++
     }
-    expect(count).toBe(200_000)
+    expect([count, right]).toEqual([200_000, 200_000])
     // Holding the items would take more than 60 MB; the hashes of the ids take 4 MB.
     expect(peak).toBeLessThan(16 << 20)
   })
