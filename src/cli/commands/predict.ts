@@ -5,39 +5,13 @@ import { writeFileAtomic } from '../../base/files.js'
 import { readTable } from '../../embeddings/store.js'
 import { checkProvenance } from '../../trainers/classifier.js'
 import { loadClassifier } from '../../trainers/load-classifier.js'
-import { type Prediction, predictTable } from '../../trainers/predict.js'
+import { predictTable } from '../../trainers/predict.js'
+import { predictionsCsv } from '../../trainers/predictions-csv.js'
 import { defineCommand } from '../command.js'
 import { sourceOptions } from '../extraction-options.js'
 import { provenanceOf } from '../provenance.js'
 import { storeFor } from '../stores.js'
 import { formatTable } from '../terminal.js'
-
-/** A cell that no spreadsheet takes for a formula. */
-function cell(value: string | number): string {
-  const text = String(value)
-  const guarded = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded
-}
-
-function toCsv(predictions: readonly Prediction[], top: number): string {
-  const header = [
-    'id',
-    'path',
-    'label',
-    'predicted',
-    'trained_on',
-    ...Array.from({ length: top }, (_, i) => [`class_${i + 1}`, `score_${i + 1}`]).flat(),
-  ]
-  const lines = predictions.map((row) => [
-    row.id,
-    row.path,
-    row.label ?? '',
-    row.predicted,
-    row.trainedOn ? 'yes' : 'no',
-    ...row.top.flatMap(({ label, score }) => [label, score]),
-  ])
-  return [header, ...lines].map((line) => `${line.map(cell).join(',')}\n`).join('')
-}
 
 export const predict = defineCommand({
   example: ['$0 predict photos.svm new-photos/ --top 3 --out predictions.csv', 'embed and classify a folder'],
@@ -86,7 +60,7 @@ export const predict = defineCommand({
       await writeFileAtomic(
         options.out,
         format === '.csv'
-          ? toCsv(predictions, Math.min(options.top, classifier.classes.length))
+          ? predictionsCsv(predictions, Math.min(options.top, classifier.classes.length))
           : predictions.map((row) => `${JSON.stringify(row)}\n`).join(''),
       )
     }
