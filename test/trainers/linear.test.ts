@@ -19,7 +19,12 @@ describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-le
     ['hinge', 2e-2],
   ])('LinearSVC, %s', async (loss, tolerance) => {
     const known = reference[name][`linear-svm:${loss}`]
-    const model = await fitted(linearSvm, train, { loss, tolerance: loss === 'hinge' ? '1e-6' : '1e-7', c: '1', iterations: '20000' })
+    const model = await fitted(linearSvm, train, {
+      loss,
+      tolerance: loss === 'hinge' ? '1e-6' : '1e-7',
+      c: '1',
+      iterations: '20000',
+    })
     expect(model.facts.objective as number).toBeCloseTo(known.objective, 2)
     expect(largestDifference(model.parts.weights, known.coef.flat())).toBeLessThan(tolerance)
     expect(largestDifference(model.parts.bias, known.intercept)).toBeLessThan(tolerance)
