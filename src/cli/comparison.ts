@@ -38,6 +38,23 @@ export async function comparisonTables(store: Store, layers?: readonly string[])
   )
 }
 
+/**
+ * The tables with the shortest names that tell them apart: the backbone's id, with its layer where one backbone gives several, in
+ * full where even that is not enough. Layer and recipe stay on record with each table.
+ */
+export function shortlyNamed(tables: readonly ComparisonTable[]): ComparisonTable[] {
+  const names = (of: (table: ComparisonTable) => string): string[] => tables.map(of)
+  // The same backbone may stand once in each of several data sets.
+  const apart = (found: readonly string[]): boolean =>
+    new Set(found.map((name, i) => `${tables[i]!.dataset}/${name}`)).size === tables.length
+  const choices = [
+    names((table) => table.store?.backbone ?? table.name),
+    names((table) => `${table.store?.backbone ?? table.name} ${table.table.layer}`),
+  ]
+  const chosen = choices.find(apart)
+  return chosen ? tables.map((table, i) => ({ ...table, name: chosen[i]! })) : [...tables]
+}
+
 /** What an evaluation records for whoever wants to repeat it. */
 export function comparisonProvenance(command: string, experiment: string | null): Evaluation['provenance'] {
   const machine = machineFacts()

@@ -12,7 +12,7 @@ import {
 import { parseOperatingRule } from '../evaluation/operating.js'
 import type { ComparisonTable } from '../evaluation/plan.js'
 import { readTrainedOn, type TrainedOn, trainedOnIds } from '../evaluation/trained-on.js'
-import { comparisonTables } from './comparison.js'
+import { comparisonTables, shortlyNamed } from './comparison.js'
 import type { CommandContext } from './context.js'
 import type { SourceChoices } from './extraction-options.js'
 import { storeFor } from './stores.js'
@@ -172,7 +172,7 @@ export async function experimentTables(
     for (const table of await comparisonTables(store, layers))
       tables.push(ids.size > 0 ? { ...table, trainedOn: ids } : table)
   }
-  return tables
+  return shortlyNamed(tables)
 }
 
 /** The experiment file to keep with an evaluation in `out`: stores by identity, paths from there. */

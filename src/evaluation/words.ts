@@ -13,6 +13,13 @@ function list(names: readonly string[]): string {
   return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
+const mostNamed = 4
+/** A list that names the first few and counts the rest. */
+function shortList(names: readonly string[]): string {
+  if (names.length <= mostNamed + 1) return list(names)
+  return `${names.slice(0, mostNamed).join(', ')} and ${names.length - mostNamed} others`
+}
+
 const testNames: Record<Difference['test'], string> = {
   'mcnemar-mid-p': "McNemar's test (mid-p)",
   'corrected-resampled-t': 'the corrected resampled t-test',
@@ -52,7 +59,7 @@ function datasetInWords(
   const sentences =
     level.length > 1
       ? [
-          `${list(level.map((result) => result.title))} share the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}.`,
+          `${shortList(level.map((result) => result.title))} share the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}.`,
         ]
       : [`${best.title} has the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}${range}.`]
   const of = (side: Difference['better']): Result =>
@@ -67,8 +74,8 @@ function datasetInWords(
     const test = testNames[against[0]!.test]
     const lead = level.length > 1 ? `The lead of ${best.title}` : 'Its lead'
     const apart = open.filter((one) => one.difference > 0)
-    if (beaten.length > 0) sentences.push(`${lead} holds over ${list(beaten.map(say))}.`)
-    if (apart.length > 0) sentences.push(`${lead} does not hold over ${list(apart.map(say))}.`)
+    if (beaten.length > 0) sentences.push(`${lead} holds over ${shortList(beaten.map(say))}.`)
+    if (apart.length > 0) sentences.push(`${lead} does not hold over ${shortList(apart.map(say))}.`)
     sentences.push(
       open.length === 0
         ? 'So it is the winner of this comparison.'

@@ -27,6 +27,30 @@ export const palette = [
 
 const font = 'var(--sans)'
 
+/** Width of a text in a usual sans-serif. Vega's own guess without a canvas is 0.8 em a character, half as much again. */
+function textWidth(text: string, fontSize: number): number {
+  let ems = 0
+  for (const character of text) {
+    if (/[ijltfrI.,:;'|!() [\]]/.test(character)) ems += 0.36
+    else if (/[mwMW@%]/.test(character)) ems += 0.92
+    else if (/[A-Z]/.test(character)) ems += 0.68
+    else ems += character > '\u2e80' ? 1 : 0.6
+  }
+  return ems * fontSize
+}
+const metrics = (vega as unknown as { textMetrics: { width: (item: MeasuredText, text?: string) => number } })
+  .textMetrics
+interface MeasuredText {
+  readonly fontSize?: number
+  readonly limit?: number
+  readonly text?: string
+}
+metrics.width = (item, text) => {
+  const width = textWidth(String(text ?? item.text ?? ''), item.fontSize ?? 11)
+  // What is cut takes its limit; Vega asks without the cut when it lays out.
+  return Math.round(item.limit !== undefined && item.limit > 0 ? Math.min(width, item.limit) : width)
+}
+
 const config = {
   font,
   background: 'transparent',
@@ -101,7 +125,8 @@ function slim(svg: string, label: string): string {
     .replace(/ opacity="1"/g, '')
     .replace(/<(text|line)[^>]* opacity="0"[^>]*?(?:\/>|>[^<]*<\/text>)/g, '')
     .replace(/<g><\/g>/g, '')
-    .replace(/(\d+\.\d{2})\d+/g, '$1')
+    // Coordinates only: a text's digits are the reader's.
+    .replace(/<[^>]*>/g, (tag) => tag.replace(/(\d+\.\d{2})\d+/g, '$1'))
   const [, width = '300', height = '200', box = `0 0 ${width} ${height}`] = head ?? []
   return (
     `<svg class="chart" role="img" aria-label="${escapeAttribute(label)}" width="${width}" height="${height}" ` +

@@ -43,7 +43,10 @@ export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<Re
     datasets,
     candidates: [
       ...evaluation.results.map((result, at) => candidateOf(loaded, result, loaded.predictions[at]!)),
-      ...evaluation.datasets.map(majorityOf),
+      ...evaluation.datasets.flatMap((dataset, at) => [
+        majorityOf(dataset, at),
+        ...shuffledOf(evaluation, dataset, at),
+      ]),
     ],
     primaryMetric: evaluation.metric,
     metrics: metricSpecs
@@ -223,7 +226,7 @@ function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
     const counts = new Map<string, number>()
     for (const { params } of tuned) counts.set(paramText(params), (counts.get(paramText(params)) ?? 0) + 1)
     const said = [...counts].sort((a, b) => b[1] - a[1]).map(([text, n]) => `${text} (${n} of ${tuned.length})`)
-    facts.push({ name: 'chosen', value: said.join('; ') })
+    facts.push({ name: 'chosen', value: said.join('; ') }, { name: 'inner results', value: innerResults(tuned) })
   }
   if (result.limited) facts.push({ name: 'limited', value: `trained on at most ${trainer?.maxTrainItems} pictures` })
   const { permutation, operating } = result
@@ -238,17 +241,41 @@ function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
       name,
       value: `${formatValue(one.value ?? Number.NaN, 'percent')} (${one.hits} of ${one.rows}; ${formatValue(one.wilson.low, 'percent', false)}–${formatValue(one.wilson.high, 'percent')})`,
     })
-    facts.push({ name: 'threshold', value: operating.threshold.toFixed(4) })
+    facts.push({ name: 'operating point', value: `${operating.rule}: ${operating.threshold.toFixed(4)}` })
     facts.push(share('sensitivity', operating.sensitivity), share('specificity', operating.specificity))
     facts.push(share('positive predictive value', operating.positivePredictive))
     facts.push(share('negative predictive value', operating.negativePredictive))
   }
-  if (result.timing.tuneMs > 0) facts.push({ name: 'search time', value: formatSeconds(result.timing.tuneMs / 1000) })
+  if (tuned.length > 0) facts.push({ name: 'search time', value: formatSeconds(result.timing.tuneMs / 1000) })
   const [only] = result.fits
   if (result.fits.length === 1 && only) {
-    for (const [name, value] of only.facts) facts.push({ name, value: String(value) })
+    for (const [name, value] of only.facts)
+      facts.push({ name, value: typeof value === 'number' ? String(Number(value.toPrecision(6))) : value })
   }
   return facts
+}
+
+const innerShown = 6
+
+/** What the inner folds said of each candidate, the mean over the outer fits; of many candidates the first. */
+function innerResults(fits: Result['fits']): string {
+  const means = new Map<string, number[]>()
+  for (const { trials } of fits) {
+    for (const { params, mean } of trials) {
+      if (mean === null) continue
+      const varied = params.filter(([name, value]) =>
+        trials.some((other) => other.params.some(([one, own]) => one === name && own !== value)),
+      )
+      const text = paramText(varied.length > 0 ? varied : params)
+      means.set(text, [...(means.get(text) ?? []), mean])
+    }
+  }
+  const all = [...means].map(([text, values]): [string, number] => [
+    text,
+    values.reduce((sum, value) => sum + value, 0) / values.length,
+  ])
+  const said = all.slice(0, innerShown).map(([text, value]) => `${text}: ${value.toFixed(3)}`)
+  return `${said.join('; ')}${all.length > innerShown ? `; ${all.length - innerShown} more in evaluation.json` : ''}`
 }
 
 function paramText(params: readonly (readonly [string, unknown])[]): string {
@@ -267,6 +294,27 @@ function majorityOf({ key, majority }: Evaluation['datasets'][number], dataset: 
     ],
     facts: [],
   }
+}
+
+/** The best candidate's own predictions against shuffled labels: what its metric would say had nothing been learned. */
+function shuffledOf(
+  { results, metric }: Evaluation,
+  { key }: Evaluation['datasets'][number],
+  dataset: number,
+): ReportCandidate[] {
+  const best = results.find((result) => result.dataset === key)
+  const mean = best?.permutation.mean
+  if (mean === null || mean === undefined) return []
+  return [
+    {
+      id: JSON.stringify(['shuffled', key]),
+      title: 'shuffled labels',
+      dataset,
+      baseline: true,
+      metrics: [{ metric, value: mean }],
+      facts: [],
+    },
+  ]
 }
 
 function guardsOf({
@@ -325,9 +373,10 @@ function onePerPicture<T extends { dataset: number; row: number; score: number }
 }
 
 function provenanceOf(evaluation: Evaluation): ReportInput['provenance'] {
-  const { command, versions, machine } = evaluation.provenance
+  const { command, experiment, versions, machine } = evaluation.provenance
   return {
     ...(command === null ? {} : { command }),
+    ...(experiment === null ? {} : { experiment }),
     seed: String(evaluation.seed),
     versions: versions.map(([name, value]) => ({ name, value })),
     hashes: [

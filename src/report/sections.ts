@@ -41,10 +41,12 @@ function interval(entry: RankedRecord, metric: ReportMetric): string {
   return `${html(formatValue(found.value, metric.format, false))}${range}`
 }
 
-export async function rankingSection(record: ReportRecord, primary: ReportMetric): Promise<string> {
-  const metrics = [primary, ...record.metrics.filter(({ id }) => id !== primary.id)].filter(({ id }) =>
-    record.ranking.some(({ values }) => values.some(({ metric }) => metric === id)),
-  )
+/** Metrics in the first table; the others stand in a second one, folded. */
+const firstMetrics = 5
+/** Pairwise tests shown before the rest is folded. */
+const firstTests = 12
+
+function rankingTable(record: ReportRecord, metrics: readonly ReportMetric[], primary: ReportMetric): string {
   const several = record.datasets.length > 1
   const head = metrics.map(
     (metric) => `<th scope="col">${html(metric.title)}${metric.format === 'percent' ? ', %' : ''}</th>`,
@@ -56,41 +58,91 @@ export async function rankingSection(record: ReportRecord, primary: ReportMetric
     const place = record.details.findIndex(({ id }) => id === entry.id)
     const name = place < 0 ? html(entry.title) : `<a href="#trainer-${place + 1}">${html(entry.title)}</a>`
     return (
-      `<tr class="${entry.baseline ? 'base' : entry.rank === 1 ? 'best' : ''}"><td>${entry.rank ?? ''}</td><td class="name">${name}` +
-      `${entry.baseline ? ' (baseline)' : ''}</td>${several ? `<td class="l">${html(record.datasets[entry.dataset]!.name)}</td>` : ''}${cells.join('')}</tr>`
+      `<tr class="${entry.baseline ? 'base' : entry.rank === 1 ? 'best' : ''}"><td>${entry.rank ?? ''}</td><th scope="row" class="name">${name}` +
+      `${entry.baseline ? ' (baseline)' : ''}</th>${several ? `<td class="l">${html(record.datasets[entry.dataset]!.name)}</td>` : ''}${cells.join('')}</tr>`
     )
   })
-  const spec = intervalSpec(record.ranking, primary)
+  return `<div class="scroll" tabindex="0" role="region" aria-label="Ranking: ${html(metrics.map(({ title }) => title).join(', '))}"><table class="plain"><thead><tr><th scope="col">#</th>
+<th class="name" scope="col">candidate</th>${several ? '<th class="l" scope="col">data set</th>' : ''}${head.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+}
+
+/** What baselines reach, for the chart that leaves them out. */
+function baselineCaption(record: ReportRecord, primary: ReportMetric): string {
+  const said = record.ranking.flatMap((entry) => {
+    const found = entry.values.find(({ metric }) => metric === primary.id)
+    const where = record.datasets.length > 1 ? ` on ${record.datasets[entry.dataset]!.name}` : ''
+    return entry.baseline && found ? [`${entry.title} ${formatValue(found.value, primary.format)}${where}`] : []
+  })
+  return said.length === 0 ? '' : `Baselines, not drawn: ${said.join('; ')}.`
+}
+
+export async function rankingSection(record: ReportRecord, primary: ReportMetric): Promise<string> {
+  const metrics = [primary, ...record.metrics.filter(({ id }) => id !== primary.id)].filter(({ id }) =>
+    record.ranking.some(({ values }) => values.some(({ metric }) => metric === id)),
+  )
+  const charts: string[] = []
+  for (const [at, dataset] of record.datasets.entries()) {
+    const ranking = record.ranking.filter((entry) => entry.dataset === at)
+    const spec = intervalSpec(ranking, primary)
+    if (spec === undefined) continue
+    const heading = record.datasets.length > 1 ? `<h4>${html(dataset.name)}</h4>` : ''
+    charts.push(`<figure>${heading}${await renderChart(spec, intervalLabel(ranking, primary))}</figure>`)
+  }
   const chart =
-    spec === undefined
+    charts.length === 0
       ? ''
-      : `<div class="chartbox"><figure>${await renderChart(spec, intervalLabel(record.ranking, primary))}</figure></div>`
+      : `<div class="chartbox">${charts.join('')}<p class="note">${html(baselineCaption(record, primary))}</p></div>`
+  const rest = metrics.slice(firstMetrics)
+  const more =
+    rest.length === 0
+      ? ''
+      : `<details class="more"><summary>${rest.length === 1 ? 'One more metric' : `${rest.length} more metrics`}: ${html(joinWords(rest.map(({ title }) => title.toLowerCase())))}</summary>
+${rankingTable(record, rest, primary)}</details>`
   return `<section id="ranking"><h2>Ranking</h2><p class="about">By ${html(primary.title.toLowerCase())}. Below a value stands its
 interval; overlapping intervals do not by themselves mean that two candidates are equal, which is what the pairwise tests are for.</p>
 ${chart}
-<div class="scroll" tabindex="0" role="region" aria-label="Ranking table"><table class="plain"><thead><tr><th scope="col">#</th>
-<th class="name" scope="col">candidate</th>${several ? '<th class="l" scope="col">data set</th>' : ''}${head.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>
+${rankingTable(record, metrics.slice(0, firstMetrics), primary)}
+${more}
 ${comparisons(record)}</section>`
 }
 
-function comparisons(record: ReportRecord): string {
-  if (record.comparisons.length === 0) return ''
+function testTable(record: ReportRecord, entries: ReportRecord['comparisons']): string {
   const metrics = new Map(record.metrics.map((metric) => [metric.id, metric]))
-  const rows = record.comparisons.map((entry) => {
+  const rows = entries.map((entry) => {
     const metric = metrics.get(entry.metric)
     const format = metric?.format ?? 'number'
     const range =
       entry.low === undefined || entry.high === undefined
         ? ''
         : `<span class="iv">${html(formatDifference(entry.low, format))} to ${html(formatDifference(entry.high, format))}</span>`
-    return `<tr><td class="name">${html(entry.a)}</td><td class="name">${html(entry.b)}</td><td class="l">${html(metric?.title ?? entry.metric)}</td>
+    return `<tr class="${entry.holds ? 'holds' : ''}"><td class="name">${html(entry.a)}</td><td class="name">${html(entry.b)}</td>
 <td>${html(formatDifference(entry.difference, format))}${range}</td><td>${html(formatP(entry.p))}</td><td>${html(formatP(entry.pAdjusted))}</td>
-<td class="l">${entry.holds ? 'holds' : 'could be chance'}</td><td class="l">${html(entry.test)}</td></tr>`
+<td class="l">${entry.holds ? 'holds' : 'could be chance'}</td></tr>`
   })
+  return `<div class="scroll" tabindex="0" role="region" aria-label="Pairwise tests"><table class="plain tests"><thead><tr><th class="name" scope="col">first</th><th class="name" scope="col">second</th>
+<th scope="col">difference</th><th scope="col">p</th><th scope="col">p, adjusted</th><th class="l" scope="col">verdict</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+}
+
+function comparisons(record: ReportRecord): string {
+  if (record.comparisons.length === 0) return ''
+  const names = [...new Set(record.comparisons.map(({ test }) => test))]
+  const metrics = [...new Set(record.comparisons.map(({ metric }) => metric))].map(
+    (id) => record.metrics.find((metric) => metric.id === id)?.title ?? id,
+  )
+  // Those of the best first; with many candidates all other pairs are folded away.
+  const best = new Set(record.ranking.filter(({ rank }) => rank === 1).map(({ title }) => title))
+  const first = record.comparisons.filter(({ a, b }) => best.has(a) || best.has(b))
+  const many = record.comparisons.length > firstTests && first.length > 0
+  const shown = many ? first : record.comparisons
+  const rest = many ? record.comparisons.filter((entry) => !first.includes(entry)) : []
+  const more =
+    rest.length === 0
+      ? ''
+      : `<details class="more"><summary>${formatCount(rest.length)} more pairs, ${formatCount(rest.filter(({ holds }) => holds).length)} of them with a difference that holds</summary>${testTable(record, rest)}</details>`
   return `<h3>Which differences hold</h3><p class="about">${html(record.testName ?? 'Each pair of candidates, tested on the same rows')}.
-A difference is the first less the second, in points for percentages.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Pairwise tests"><table class="plain"><thead><tr><th class="name" scope="col">first</th><th class="name" scope="col">second</th>
-<th class="l" scope="col">metric</th><th scope="col">difference</th><th scope="col">p</th><th scope="col">p, adjusted</th><th class="l" scope="col">verdict</th><th class="l" scope="col">test</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+A difference is the first less the second in ${html(joinWords(metrics.map((title) => title.toLowerCase())))}, in points for percentages; the test is ${html(joinWords(names))}.</p>
+${testTable(record, shown)}
+${more}`
 }
 
 export function suspectsSection(record: ReportRecord): string {
@@ -152,7 +204,7 @@ export async function timeSection(record: ReportRecord, primary: ReportMetric): 
   const chart =
     spec === undefined
       ? ''
-      : `<div class="chartbox"><figure>${await renderChart(spec, `${primary.title} against seconds to fit`)}</figure></div>`
+      : `<div class="chartbox"><figure>${await renderChart(spec, `${primary.title} against seconds to fit`)}<figcaption>Named are the candidates that no other beats in both.</figcaption></figure></div>`
   return `<section id="time"><h2>Time and size</h2><p class="about">Means over the fits, on the machine named below.</p>${chart}
 <div class="scroll" tabindex="0" role="region" aria-label="Time and size"><table class="plain"><thead><tr><th class="name" scope="col">candidate</th><th scope="col">fit</th><th scope="col">predict</th>
 <th scope="col">model</th><th scope="col">peak memory</th></tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`

@@ -7,19 +7,19 @@ import type { ClassRecord, CurveRecord, DetailRecord, RankedRecord } from './rec
 const unit = { domain: [0, 1], nice: false }
 const square = { width: 210, height: 210 }
 
-/** Intervals of all candidates on one metric, best on top. */
+/** Intervals of all candidates on one metric, best on top; baselines would squeeze the scale and are left to the words. */
 export function intervalSpec(ranking: readonly RankedRecord[], metric: ReportMetric): object | undefined {
   const percent = metric.format === 'percent'
   const values = ranking.flatMap((entry) => {
     const found = entry.values.find((value) => value.metric === metric.id)
-    if (found === undefined || !Number.isFinite(found.value)) return []
+    if (entry.baseline || found === undefined || !Number.isFinite(found.value)) return []
     return [
       {
         name: entry.title,
         value: found.value,
         low: found.low ?? found.value,
         high: found.high ?? found.value,
-        baseline: entry.baseline ? 1 : 0,
+        first: entry.rank === 1 ? 1 : 0,
       },
     ]
   })
@@ -29,7 +29,7 @@ export function intervalSpec(ranking: readonly RankedRecord[], metric: ReportMet
     type: 'nominal',
     sort: null,
     title: null,
-    axis: { ticks: false, domain: false, labelLimit: 260, labelFontSize: 12, grid: false },
+    axis: { ticks: false, domain: false, labelLimit: 330, labelFontSize: 12, labelPadding: 10, grid: false },
   }
   const x = (field: string) => ({
     field,
@@ -38,10 +38,10 @@ export function intervalSpec(ranking: readonly RankedRecord[], metric: ReportMet
     scale: { zero: false, nice: true },
     axis: { format: percent ? '.0%' : '.2f' },
   })
-  const colour = { condition: { test: 'datum.baseline > 0', value: ink.muted }, value: ink.accent }
+  const colour = { condition: { test: 'datum.first > 0', value: ink.accent }, value: ink.muted }
   return {
-    width: 420,
-    height: { step: 26 },
+    width: 560,
+    height: { step: 24 },
     data: { values },
     layer: [
       {
@@ -55,7 +55,8 @@ export function intervalSpec(ranking: readonly RankedRecord[], metric: ReportMet
 
 /** ROC or precision-recall curves with the areas in the legend. */
 export function curveSpec(curves: readonly CurveRecord[], kind: 'roc' | 'pr'): object {
-  const names = curves.map((curve) => `${curve.name}  ${curve.area.toFixed(3)}`)
+  // The area first: a long name may be cut.
+  const names = curves.map((curve) => `${curve.area.toFixed(3)}  ${curve.name}`)
   const values = curves.flatMap((curve, c) => curve.points.map(([x, y], order) => ({ x, y, order, c: String(c) })))
   const mean = curves[0]?.name === 'mean of classes' && curves.length > 1
   const layers: object[] = [
@@ -84,7 +85,13 @@ export function curveSpec(curves: readonly CurveRecord[], kind: 'roc' | 'pr'): o
             domain: names,
             range: curves.map((_, c) => (mean && c === 0 ? ink.text : palette[(mean ? c - 1 : c) % palette.length])),
           },
-          legend: { orient: 'bottom', columns: names.length > 5 ? 2 : 1, symbolType: 'stroke', offset: 6 },
+          legend: {
+            orient: 'bottom',
+            columns: names.length > 5 ? 2 : 1,
+            symbolType: 'stroke',
+            offset: 6,
+            labelLimit: names.length > 5 ? 105 : 230,
+          },
         },
       },
     },
@@ -155,7 +162,7 @@ export function classSpec(classes: readonly ClassRecord[], limit: number): objec
     { name: `${entry.name}  (${entry.support})`, measure: 'recall', value: entry.recall },
   ])
   return {
-    width: 260,
+    width: 190,
     height: { step: 11 },
     data: { values },
     mark: { type: 'bar', height: 8, cornerRadiusEnd: 1 },
@@ -165,11 +172,11 @@ export function classSpec(classes: readonly ClassRecord[], limit: number): objec
         type: 'nominal',
         sort: null,
         title: null,
-        axis: { ticks: false, domain: false, labelLimit: 170 },
+        axis: { ticks: false, domain: false, labelLimit: 120 },
         scale: { paddingInner: 0.25 },
       },
       yOffset: { field: 'measure', type: 'nominal' },
-      x: { field: 'value', type: 'quantitative', scale: unit, title: null, axis: { format: '.0%' } },
+      x: { field: 'value', type: 'quantitative', scale: unit, title: null, axis: { format: '.0%', tickCount: 3 } },
       color: {
         field: 'measure',
         type: 'nominal',
@@ -215,6 +222,12 @@ export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric)
     return [{ name: entry.title, seconds: entry.fitSeconds, value: found.value }]
   })
   if (values.length < 2) return undefined
+  // Names of all would lie over each other: named are those that no other beats in both.
+  const sign = metric.higherIsBetter ? 1 : -1
+  const named = values.filter(
+    (one) =>
+      !values.some((other) => other !== one && other.seconds <= one.seconds && sign * other.value >= sign * one.value),
+  )
   const encoding = {
     x: {
       field: 'seconds',
@@ -236,9 +249,11 @@ export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric)
     height: 220,
     data: { values },
     layer: [
-      { mark: { type: 'circle', size: 70, fill: ink.accent, opacity: 1 }, encoding },
+      { mark: { type: 'circle', size: 60, fill: ink.muted, opacity: 0.7 }, encoding },
+      { data: { values: named }, mark: { type: 'circle', size: 80, fill: ink.accent, opacity: 1 }, encoding },
       {
-        mark: { type: 'text', align: 'left', dx: 8, fontSize: 11, fill: ink.text, limit: 180 },
+        data: { values: named },
+        mark: { type: 'text', align: 'left', dx: 8, fontSize: 11, fill: ink.text, limit: 240 },
         encoding: { ...encoding, text: { field: 'name', type: 'nominal' } },
       },
     ],
@@ -252,9 +267,11 @@ export function curveLabel(title: string, curves: readonly CurveRecord[]): strin
 
 /** What a screen reader says of the chart of intervals. */
 export function intervalLabel(ranking: readonly RankedRecord[], metric: ReportMetric): string {
-  const said = ranking.map((entry) => {
-    const found = entry.values.find((value) => value.metric === metric.id)
-    return `${entry.title} ${formatValue(found?.value, metric.format)}`
-  })
+  const said = ranking
+    .filter(({ baseline }) => !baseline)
+    .map((entry) => {
+      const found = entry.values.find((value) => value.metric === metric.id)
+      return `${entry.title} ${formatValue(found?.value, metric.format)}`
+    })
   return `${metric.title} with intervals: ${said.join('; ')}.`
 }

@@ -55,7 +55,7 @@ h4{font-size:.8rem;font-weight:600;letter-spacing:.02em;margin:0 0 .5rem;color:v
 ul.warn{list-style:none;padding:0;margin:1.5rem 0 0;max-width:48em}
 ul.warn li{padding:.5rem .9rem;margin:.4rem 0;background:var(--mark);border-left:3px solid var(--ink-3);font-size:.92rem;overflow-wrap:anywhere}
 ul.warn li.note{color:inherit;font-size:.92rem}ul.warn li.warning{border-color:var(--warm)}ul.warn b{font-weight:600}
-.scroll{overflow-x:auto;max-width:100%}
+.scroll{position:relative;overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.88rem}
 table.plain{width:100%}
 .plain th,.plain td{text-align:right;padding:.5rem .7rem;border-bottom:1px solid var(--line);vertical-align:baseline;white-space:nowrap}
@@ -63,7 +63,8 @@ table.plain{width:100%}
 .plain .l{text-align:left}.plain td.name,.plain th.name{text-align:left;font-weight:500;white-space:normal;overflow-wrap:anywhere;min-width:10rem}
 .plain tbody tr:first-child td{border-top:1px solid var(--ink-3)}
 .plain tr.base{color:var(--ink-3)}.plain .iv{color:var(--ink-3);font-size:.8rem;display:block}
-.plain tr.best td.name,.plain tr.best td.main{color:var(--accent);font-weight:650}
+.plain tr.best .name,.plain tr.best td.main{color:var(--accent);font-weight:650}.plain tr.best td.main .iv{font-weight:400}
+.plain tbody th{font-weight:500}.plain tbody a{text-decoration-color:color-mix(in srgb,var(--accent) 35%,transparent)}.plain tr.holds td:last-child{color:var(--good);font-weight:600}.tests td:last-child{color:var(--ink-3)}
 .chartbox{margin:1rem 0}.chart{max-width:100%;height:auto;display:block}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(19rem,100%),1fr));gap:2rem 2.2rem;margin:1.8rem 0}
 .grid figure,.chartbox figure{margin:0}figcaption{font-size:.8rem;color:var(--ink-3);margin-top:.4rem;max-width:34em}
@@ -76,8 +77,8 @@ summary .t{font-family:var(--serif);font-size:1.15rem;font-weight:600;overflow-w
 summary .v{margin-left:auto;color:var(--ink-2);white-space:nowrap}
 details.cand>div{padding:0 0 2.5rem}
 details.more{margin:1.2rem 0}details.more>summary{cursor:pointer;color:var(--ink-2);font-size:.9rem}
-dl.kv{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.15rem 1.2rem;font-size:.85rem;margin:.4rem 0 1.4rem}
-dl.kv dt{color:var(--ink-3)}dl.kv dd{margin:0;overflow-wrap:anywhere}
+dl.kv{display:grid;grid-template-columns:fit-content(40%) minmax(0,1fr);gap:.15rem 1.2rem;font-size:.85rem;margin:.4rem 0 1.4rem}
+dl.kv dt{color:var(--ink-3);overflow-wrap:anywhere}dl.kv dd{margin:0;overflow-wrap:anywhere}
 .confusion{display:grid;grid-template-columns:minmax(0,max-content) minmax(16rem,1fr);gap:1.2rem 2.2rem;align-items:start}
 @media (max-width:46rem){.confusion{grid-template-columns:minmax(0,1fr)}}
 table.matrix{border-spacing:2px;border-collapse:separate;font-size:.8rem}
