@@ -82,6 +82,13 @@ export function itemsOf(table: EmbeddingTable): Items {
       hint: 'A comparison needs at least two classes; check the folders, or --layout labels|splits.',
     })
   const index = new Map(classes.map((name, k) => [name, k]))
+  const members = new Map<string | null, number>()
+  for (const row of rows) members.set(table.groups[row]!, (members.get(table.groups[row]!) ?? 0) + 1)
+  // A store with views groups each picture with them under its own id: for pictures that is no group.
+  const groupOf = (row: number): string | null => {
+    const group = table.groups[row]!
+    return group === table.ids[row] && members.get(group) === 1 ? null : group
+  }
   return {
     ids: rows.map((row) => table.ids[row]!),
     paths: rows.map((row) => table.paths[row]!),

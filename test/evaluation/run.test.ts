@@ -255,13 +255,15 @@ describe('planted faults', () => {
   })
 
   it('views train with their picture, are never tested, and never train against it', async () => {
-    const table = cloudTable({ classes: ['a', 'b'], perClass: 12, views: 2 })
+    // As stores with views do it, every picture is grouped with its views under its own id.
+    const table = cloudTable({ classes: ['a', 'b'], perClass: 12, views: 2, group: (item) => `${item}.png` })
     const seen: Seen[] = []
     const trainer = spy(seen)
     const tables = [{ name: 'net', table }]
     const plan = planComparison({ tables, trainers: ['spy'], folds: 3, resamples: 5, findTrainer: () => trainer })
     await compare(plan, tables, join(folder, 'views'), trainer)
     const loaded = await loadEvaluation(join(folder, 'views'))
+    expect(plan.datasets[0]!.protocol).toEqual({ kind: 'kfold', folds: 3, repeats: 1, grouped: false })
     expect(loaded.items.get('d0')!.ids.length).toBe(24)
     expect(seen.map((one) => one.rows)).toEqual([48, 48, 48])
     seen.forEach((one) => {
