@@ -34,6 +34,8 @@ export interface KernelSvmParts {
 
 /** Rows scored by one product. */
 const blockRows = 512
+/** Pair decisions held at once. */
+const blockDecisions = 8 << 20
 
 /** libsvm keeps pair probabilities this far from 0 and 1. */
 const leastProbability = 1e-7
@@ -106,12 +108,14 @@ export class KernelSvmModel implements Model {
     const { counts, sigmoids } = this.parts
     const classes = counts.length
     const count = pairCount(classes)
-    const decisions = await this.decisions(x, options)
     const out = new Float32Array(x.rows * classes)
-    const r = new Float64Array(classes * classes)
+    const r = new Float64Array(sigmoids.length > 0 ? classes * classes : 0)
+    // A thousand classes make half a million decisions a row: some rows at a time.
+    const step = Math.max(1, Math.min(blockRows, Math.floor(blockDecisions / count)))
+    let decisions: Float64Array = new Float64Array(0)
     for (let i = 0; i < x.rows; i++) {
-      if (i % 1024 === 0) throwIfAborted(options.signal, 'Prediction')
-      const own = decisions.subarray(i * count, (i + 1) * count)
+      if (i % step === 0) decisions = await this.decisions(rowsOf(x, i, Math.min(x.rows, i + step)), options)
+      const own = decisions.subarray((i % step) * count, ((i % step) + 1) * count)
       if (sigmoids.length === 0) {
         if (classes === 2) out.set([own[0]!, -own[0]!], 2 * i)
         else voteScores(own, classes, out, i * classes)
