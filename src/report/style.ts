@@ -117,6 +117,7 @@ code{font:.9em var(--mono)}
 footer{margin:4rem 0 3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--ink-3);font-size:.8rem}
 .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 [hidden]{display:none!important}
+@media screen and (max-width:40rem){.chartbox figure{overflow-x:auto}.chartbox .chart{min-width:34rem;max-width:none}}
 @media (max-width:40rem){.wrap{padding:0 1rem}header{padding-top:2rem}section{padding-top:2.4rem}.tiles li{width:5.4rem}.tiles.big li{width:6.6rem}summary .v{font-size:.85rem}}
 @media print{
 :root,:root[data-theme],:root:not([data-theme=light]){${light}--paper:#fff}
