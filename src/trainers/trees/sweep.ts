@@ -32,6 +32,8 @@ export class Sweeper {
   private readonly order: Int32Array
   private readonly sortedCodes: Int32Array
   private starts = new Int32Array(1024)
+  private node: Float64Array | undefined
+  private squares = 0
 
   constructor(
     classes: number,
@@ -121,6 +123,16 @@ export class Sweeper {
     return true
   }
 
+  /** Σ counts², kept for the node's other columns. */
+  private squaresOf(counts: Float64Array): number {
+    if (this.node !== counts) {
+      this.node = counts
+      this.squares = 0
+      for (const count of counts) this.squares += count * count
+    }
+    return this.squares
+  }
+
   private sweepGini(
     places: Int32Array,
     m: number,
@@ -133,11 +145,9 @@ export class Sweeper {
     best: Cut,
   ): void {
     const { high, order, sortedCodes, minRows, minWeight } = this
-    high.fill(0)
     let highSquares = 0
-    let lowSquares = 0
+    let lowSquares = this.squaresOf(counts)
     let highWeight = 0
-    for (let c = 0; c < counts.length; c++) lowSquares += counts[c]! * counts[c]!
     for (let k = 0; k < m; k++) {
       const place = places[order[k]!]!
       const c = y[place]!
@@ -160,6 +170,8 @@ export class Sweeper {
         best.code = next
       }
     }
+    // Not the whole array: with many classes most nodes hold few of them.
+    for (let k = 0; k < m; k++) high[y[places[k]!]!] = 0
   }
 
   private sweepEntropy(
