@@ -14,7 +14,7 @@ import { prepareTrunk } from '../../dist/backbones/trunk.js'
 import { cacheFolder } from '../../dist/base/cache.js'
 import { openDataset } from '../../dist/datasets/open.js'
 import { runExtraction } from '../../dist/embeddings/extract-images.js'
-import { prepareExtraction } from '../../dist/embeddings/prepare.js'
+import { prepareExtraction, weightsOf } from '../../dist/embeddings/prepare.js'
 import { node, valueInfo } from '../../dist/onnx/build.js'
 import { cutGraph, renameTensors, withGraph, withModel } from '../../dist/onnx/edit.js'
 import { readModel } from '../../dist/onnx/read.js'
@@ -48,7 +48,7 @@ try {
   // The backbone up to its default layer, as one file for both.
   const first = await prepareExtraction({ ...base, model })
   const { width, height, layers } = first.extraction
-  const trunk = prepareTrunk(await readModel(first.backbone.weights.path), {
+  const trunk = prepareTrunk(await readModel((await weightsOf(first.backbone, base)).path), {
     ...first.backbone.card?.input,
     width,
     height,

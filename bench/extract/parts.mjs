@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import ort from 'onnxruntime-node'
 import { prepareTrunk } from '../../dist/backbones/trunk.js'
 import { runExtraction } from '../../dist/embeddings/extract-images.js'
-import { graphFile, prepareExtraction } from '../../dist/embeddings/prepare.js'
+import { graphFile, prepareExtraction, weightsOf } from '../../dist/embeddings/prepare.js'
 import { DecodePool } from '../../dist/images/decode-pool.js'
 import { readModel } from '../../dist/onnx/read.js'
 import { writeModel } from '../../dist/onnx/write.js'
@@ -38,8 +38,8 @@ async function fastest(ways) {
 }
 
 /** (a): the unchanged file, and where that has a fixed batch the same graph with an open one, at the best batch size. */
-export async function stockRuntime(prepared, threads, scratch) {
-  const { path } = prepared.backbone.weights
+export async function stockRuntime(prepared, request, threads, scratch) {
+  const { path } = await weightsOf(prepared.backbone, request)
   const { width, height } = prepared.extraction
   const trunk = prepareTrunk(await readModel(path), { ...prepared.backbone.card?.input, width, height })
   const open = join(scratch, 'open-batch.onnx')

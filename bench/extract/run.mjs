@@ -51,7 +51,7 @@ async function bench(model, recipe, scratch, cache, paths) {
   const prepared = await prepareExtraction(request)
   const withThumbs = { ...request, thumbs: true }
   const error = prepared.plan.rewrites.length > 0 ? await rewriteError(prepared, request, paths) : undefined
-  const stock = await stockRuntime(prepared, threads, scratch)
+  const stock = await stockRuntime(prepared, request, threads, scratch)
   const graph = await extractionGraph(prepared, threads)
   console.log(`\n${basename(model)}: a at ${stock.name}; a' at ${graph.name}`)
   const steps = prepared.plan.recipe.steps
