@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { Fc7Error, messageOf } from '../base/errors.js'
-import { maxPictureSeconds } from './decode.js'
+import { maxPictureSeconds, restrictLoaders } from './decode.js'
 import type { DecodeFailure, DecodeResult, DecodeSettings, DecodeTask, FromDecoder } from './decode-protocol.js'
 import { parseRecipe } from './recipe.js'
 
@@ -128,6 +128,7 @@ export class DecodePool {
   }
 
   #start(): void {
+    restrictLoaders()
     const worker = new Worker(new URL(this.#url), {
       workerData: this.#settings,
       resourceLimits: { maxYoungGenerationSizeMb },

@@ -1,3 +1,4 @@
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { gifOpen } from './gif.js'
@@ -28,14 +29,18 @@ export interface DecodeOptions {
 }
 
 const allowed = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff'].map((loader) => `VipsForeignLoad${loader}`)
-let restricted = false
+const restricted = 'fc7.loaders-restricted'
 
-/** Closes every loader of libvips but five, once a process: an SVG or PDF named x.jpg must not be rendered. */
+/**
+ * Closes every loader of libvips but five, once a process: an SVG or PDF named x.jpg must not be rendered. The list belongs to the
+ * process, not the thread, and for a moment everything is closed: a thread that began while another decoded would make it refuse good
+ * pictures. So whoever starts threads restricts first, and threads know from their parent that it is done.
+ */
 export function restrictLoaders(): void {
-  if (restricted) return
+  if (getEnvironmentData(restricted) === true) return
   sharp.block({ operation: ['VipsForeignLoad'] })
   sharp.unblock({ operation: allowed })
-  restricted = true
+  setEnvironmentData(restricted, true)
 }
 
 const named = (name: string | undefined): string => name ?? 'The picture'

@@ -157,6 +157,23 @@ describe('the decoding pool', () => {
     expect(() => pool.submit({ path: 'x' })).toThrow(/closed/)
   })
 
+  it('its threads leave the list of loaders alone: closing it anew would refuse what other threads decode', async () => {
+    const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="3" height="3"/>')
+    await runDecodeTask({ path: at('whole.jpg') }, { recipe })
+    await expect(sharp(svg).metadata()).rejects.toThrow()
+    // A loader opened by hand, here and for the process, tells whether a thread closed the others again.
+    sharp.unblock({ operation: ['VipsForeignLoadSvg'] })
+    try {
+      const pool = new DecodePool({ recipe, threads: 2 })
+      const results = Array.from({ length: 8 }, () => pool.submit({ path: at('whole.jpg') }))
+      expect((await Promise.all(results)).every(({ ok }) => ok)).toBe(true)
+      await pool.close()
+      expect((await sharp(svg).metadata()).width).toBe(3)
+    } finally {
+      sharp.block({ operation: ['VipsForeignLoadSvg'] })
+    }
+  })
+
   const strange = (body: string) =>
     `data:text/javascript,${encodeURIComponent(`
       import { parentPort as port } from 'node:worker_threads'
