@@ -1,18 +1,17 @@
-import { Fc7Error } from '../base/errors.js'
 import { type Progress, silentProgress } from '../base/progress.js'
-import { createRandom } from '../base/random.js'
 import type { EmbeddingTable } from '../embeddings/table.js'
 import { findDuplicates } from '../evaluation/duplicates.js'
 import { mean, quantile } from '../evaluation/intervals.js'
 import { type Items, itemsOf } from '../evaluation/items.js'
 import { correctedResampledT } from '../evaluation/significance.js'
-import type { Fold } from '../evaluation/splitters.js'
 import { pickRows } from '../trainers/gemm.js'
 import type { Advice } from './advice.js'
+import { type CommandWords, commandFor } from './command.js'
 import { type CostRow, foreseeCost } from './cost.js'
 import { frechetDistance, inSourceAxes, kernelDistance, meanEntropy, type SourceStatistics } from './distance.js'
 import { curveAt, fitLearningCurve } from './learning-curve.js'
-import { itemSample, type Probe, type ProbeContext, probe, probeCurve, probeFolds } from './probe.js'
+import { curveFractions, openItems, planAdvice } from './plan.js'
+import { itemSample, type Probe, type ProbeContext, probe, probeCurve } from './probe.js'
 import type { Facts, Strategy } from './rules.js'
 import { logMe, regularisedHScore } from './transferability.js'
 import { judge, strategyTitles } from './verdict.js'
@@ -37,12 +36,7 @@ export interface AdviceInput {
   readonly boundary?: { readonly name: string; readonly shareAbove: number }
   /** Measured seconds of one picture through the network on this machine; undefined where it is unknown. */
   readonly secondsPerPicture?: number
-  /** How commands name the pictures, the model (and the recipe, where one was chosen) and the store. */
-  readonly words: {
-    readonly pictures: string | null
-    readonly model: readonly string[] | null
-    readonly store: string
-  }
+  readonly words: CommandWords
 }
 
 export interface AdviceOptions {
@@ -54,78 +48,8 @@ export interface AdviceOptions {
   readonly epochs?: number
 }
 
-/** Measurements stay within about a minute on two cores. */
-const mostPictures = 3000
-const mostClasses = 100
+/** Rows that LogME and the H-score are computed on: both need an eigenproblem of that size. */
 const mostScored = 400
-const curveFractions = [0.1, 0.2, 0.4, 0.8] as const
-
-/** The split that results will be reported on, which advice must not see: test, else val beside train. */
-function reportedSplit({ splits }: Items): 'test' | 'val' | null {
-  if (splits.includes('test')) return 'test'
-  return splits.includes('val') && splits.includes('train') ? 'val' : null
-}
-
-const openItems = (items: Items): number[] => {
-  const reported = reportedSplit(items)
-  return [...items.ids.keys()].filter((item) => reported === null || items.splits[item] !== reported)
-}
-
-/**
- * What will be measured, before anything is: pictures and classes used, folds, number of fits.
- *
- * @throws Fc7Error ADVICE_TOO_FEW where there is too little to measure anything on, and what to do then; NO_LABELS, ONE_CLASS
- */
-export function planAdvice(
-  items: Items,
-  layers: number,
-  seed: number,
-): {
-  readonly sample: readonly number[]
-  readonly folds: readonly Fold[]
-  readonly fits: number
-  readonly notes: readonly string[]
-} {
-  const notes: string[] = []
-  const open = openItems(items)
-  if (open.length < items.ids.length)
-    notes.push(
-      `The ${items.ids.length - open.length} pictures of the split ${reportedSplit(items)} were not looked at.`,
-    )
-  const counts = new Map<number, number>()
-  for (const item of open) counts.set(items.y[item]!, (counts.get(items.y[item]!) ?? 0) + 1)
-  const usable = [...counts].filter(([, count]) => count >= 2).map(([k]) => k)
-  if (usable.length < 2 || open.length < 10) {
-    throw new Fc7Error(
-      'ADVICE_TOO_FEW',
-      `${open.length} labelled pictures, ${usable.length} classes with two or more: too few to measure anything on.`,
-      {
-        hint: 'Collect at least 10 pictures and 2 a class; until then frozen embeddings with `--trainer nearest-mean` are the safest choice.',
-      },
-    )
-  }
-  let kept = usable
-  if (usable.length > mostClasses) {
-    kept = createRandom(seed).fork('advice classes').shuffled(usable).slice(0, mostClasses)
-    notes.push(
-      `Measured on ${mostClasses} of ${usable.length} classes, drawn by seed; with all of them accuracies are lower.`,
-    )
-  }
-  if (usable.length < counts.size)
-    notes.push(`${counts.size - usable.length} classes have a single picture and were left out.`)
-  const among = new Set(kept)
-  const pool = open.filter((item) => among.has(items.y[item]!))
-  const sample = itemSample(items, pool, mostPictures, seed)
-  if (sample.length < pool.length)
-    notes.push(`Measured on ${sample.length} of ${pool.length} pictures, classes in proportion, drawn by seed.`)
-  const units = new Set(sample.map((item) => items.groups[item] ?? `item ${item}`)).size
-  const folds = probeFolds(items, sample, Math.max(2, Math.min(5, units, Math.floor(sample.length / 5))), seed)
-  if (folds.length === 0)
-    throw new Fc7Error('ADVICE_TOO_FEW', 'The groups leave no fold with two classes to train on.', {
-      hint: 'Collect groups that hold more than one class, or leave --group-from out.',
-    })
-  return { sample, folds, fits: folds.length * (layers + curveFractions.length), notes }
-}
 
 /** Measures, judges and says what to do next: the whole of `fc7 advise` once the embeddings are there. */
 export async function advise(input: AdviceInput, options: AdviceOptions): Promise<Advice> {
@@ -187,7 +111,7 @@ export async function advise(input: AdviceInput, options: AdviceOptions): Promis
       wouldChange: [...verdict.wouldChange],
       ...chosen,
       headline: `Use ${strategyTitles[verdict.strategy]}.`,
-      command: commandFor(verdict.strategy, chosen, input),
+      command: commandFor(verdict.strategy, chosen, input.words, input.depths.length > 1),
     },
     notes: [...notes, ...costNotes(input)],
     seed,
@@ -343,22 +267,4 @@ function factsOf(measured: {
     frechet: source.frechet,
     allHours: all ? all.seconds / 3600 : null,
   }
-}
-
-const quoted = (text: string): string => (/^[\w./@:+-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`)
-
-function commandFor(
-  strategy: Strategy,
-  chosen: Pick<Advice['verdict'], 'layer' | 'freezeUntil' | 'augment'>,
-  { words, depths }: AdviceInput,
-): string {
-  const several = depths.length > 1
-  if (strategy === 'embeddings')
-    return `fc7 compare ${quoted(words.store)}${several ? ` --layer ${quoted(chosen.layer)}` : ''} --out comparison`
-  const pictures = words.pictures === null ? '<pictures>' : quoted(words.pictures)
-  const model = words.model === null ? '<model>' : words.model.map(quoted).join(' --recipe ')
-  const freeze = chosen.freezeUntil === null ? '' : ` --freeze-until ${quoted(chosen.freezeUntil)}`
-  // Kumar 2022 (arXiv 2202.10054): head first, then all, keeps what the pretrained features know.
-  const name = strategy === 'all' ? 'lp-ft' : strategy
-  return `fc7 finetune ${pictures} --model ${model} --strategy ${name}${freeze}${chosen.augment || strategy === 'head' ? '' : ' --no-augment'} --out tuned`
 }

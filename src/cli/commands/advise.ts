@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { planAdvice } from '../../advisor/advise.js'
+import { planAdvice } from '../../advisor/plan.js'
 import { itemsOf } from '../../evaluation/items.js'
 import { writeAdvice } from '../../report/advice.js'
 import { advisedDepths, adviseOn } from '../advice.js'
