@@ -1,12 +1,11 @@
 import { basename, resolve } from 'node:path'
-import { pullBackbone } from '../backbones/pull.js'
 import { type ResolvedBackbone, resolveBackbone } from '../backbones/resolve.js'
 import { sha256 } from '../base/files.js'
 import { type Progress, silentProgress } from '../base/progress.js'
 import { createRandom } from '../base/random.js'
-import { formatBytes } from '../base/text.js'
 import type { DatasetItem, DatasetOptions } from '../datasets/contract.js'
 import { createScan, openDataset } from '../datasets/open.js'
+import { weightsOf } from '../embeddings/prepare.js'
 import type { ModelProto } from '../onnx/generated/onnx_pb.js'
 import { readModel } from '../onnx/read.js'
 import { machineFacts } from '../runtime/machine.js'
@@ -68,13 +67,7 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
   for (const note of dataset.notes()) progress.say(note)
   const roles = assignRoles(items, options.seed)
   const classes = classesOf(items, roles, options.positive)
-  if (!backbone.weights && !offline) {
-    const size = backbone.pullBytes === undefined ? '' : `, ${formatBytes(backbone.pullBytes)}`
-    progress.say(`Fetching ${backbone.card.title}${size}; licence: ${backbone.card.licence ?? 'not stated'}.`)
-  }
-  const weights =
-    backbone.weights ??
-    (await pullBackbone(backbone.card, { cacheFolder, offline, progress, ...(signal ? { signal } : {}) }))
+  const weights = await weightsOf(backbone, { cacheFolder, offline, progress, ...(signal ? { signal } : {}) })
   const model = await readModel(weights.path)
   const headed = buildHeaded(model, {
     recipe: backbone.recipe.recipe,

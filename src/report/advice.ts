@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Advice } from '../advisor/advice.js'
 import { curveAt } from '../advisor/learning-curve.js'
@@ -8,6 +7,7 @@ import { writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import { ink, renderChart } from './charts.js'
 import { html } from './escape.js'
 import { formatCount, formatP, formatSeconds } from './format.js'
+import { shellPage } from './shell.js'
 import { styleSheet } from './style.js'
 
 const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
@@ -233,7 +233,6 @@ that does better is the cheapest honest sign of pictures unlike those the networ
 /** The advice as one page that stands alone: no script, no request. */
 export async function renderAdvice(advice: Advice): Promise<string> {
   const { verdict, data, backbone } = advice
-  const policy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(styleSheet).digest('base64')}'; base-uri 'none'; form-action 'none'`
   const title = `Which transfer learning for ${data.name}`
   const lines = [
     `Confidence: ${verdict.confidence}; next best: ${strategyTitles[verdict.runnerUp]}.`,
@@ -244,20 +243,10 @@ export async function renderAdvice(advice: Advice): Promise<string> {
       : 'No augmentation is needed.',
   ]
   const sign = (weight: number): string => (weight > 0 ? 'for' : weight < 0 ? 'against' : 'neutral')
-  return `<!doctype html>
-<html lang="en" data-theme="auto">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="fc7">
-<title>${html(title)}</title>
-<style>${styleSheet}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the advice</a>
+  return shellPage({
+    title,
+    style: styleSheet,
+    body: `<a class="skip" href="#main">Skip to the advice</a>
 <main class="wrap" id="main">
 <header id="summary"><p class="eyebrow">fc7 advice · ${html(backbone.id)}, ${html(backbone.layer)}</p><h1>${html(title)}</h1>
 <p class="headline" role="heading" aria-level="2">${html(verdict.headline)}</p>
@@ -278,10 +267,8 @@ ${verdict.wouldChange.length > 0 ? `<h3>What would change the verdict</h3>${list
 ${await measurements(advice)}
 ${dataSection(advice)}
 <footer>Made by fc7. This file is whole: it loads nothing and sends nothing.</footer>
-</main>
-</body>
-</html>
-`
+</main>`,
+  })
 }
 
 /** Writes the page at `path` and `advice.json` beside it, each whole or not at all. */

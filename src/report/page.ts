@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { candidateSection } from './candidate-section.js'
 import { clientScript } from './client.js'
 import type { ShownNames } from './detail.js'
 import { clientData, type DrawnMap } from './embed.js'
-import { html, scriptJson } from './escape.js'
+import { scriptJson } from './escape.js'
 import type { ReportInput } from './input.js'
 import type { ReportRecord } from './record.js'
 import {
@@ -15,12 +14,9 @@ import {
   suspectsSection,
   timeSection,
 } from './sections.js'
+import { shellPage } from './shell.js'
 import type { Pictures } from './sprite.js'
 import { styleSheet } from './style.js'
-
-function cspHash(text: string): string {
-  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
-}
 
 /** The parts of the page in order; empty ones are left out of its navigation. */
 export interface Part {
@@ -56,7 +52,7 @@ export async function drawParts(
   ]
 }
 
-/** The whole page. Its policy allows its own style and script by hash, pictures inside the file, and nothing else. */
+/** The whole page. */
 export function page(
   input: ReportInput,
   record: ReportRecord,
@@ -74,29 +70,13 @@ export function page(
       ? ''
       : `.pic.sheet{background-image:url(data:image/webp;base64,${Buffer.from(pictures.sprite.webp).toString('base64')})}`
   const style = `${styleSheet}${sheet}`
-  const policy = [
-    "default-src 'none'",
-    'img-src data:',
-    `style-src ${cspHash(style)}`,
-    `script-src ${cspHash(clientScript)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join('; ')
   const details = record.details
-  return `<!doctype html>
-<html lang="en" data-theme="auto">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="fc7">
-<title>${html(record.title)}</title>
-<style>${style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the report</a>
+  return shellPage({
+    title: record.title,
+    style,
+    script: clientScript,
+    pictures: true,
+    body: `<a class="skip" href="#main">Skip to the report</a>
 <nav class="top" aria-label="Parts of the report"><div class="wrap"><ul><li><a href="#summary">Summary</a></li>${links.join('')}</ul>
 <button class="quiet" id="theme" type="button" hidden>Theme: auto</button></div></nav>
 <main class="wrap" id="main">
@@ -105,9 +85,6 @@ ${sections.map(({ body }) => body).join('\n')}
 <noscript><p class="note">Pictures and the map need this file's own script, which is switched off; the numbers and charts do not.</p></noscript>
 <footer>Made by fc7 on the machine that ran the evaluation. This file is whole: it loads nothing and sends nothing.</footer>
 </main>
-<script type="application/json" id="fc7-data">${scriptJson(clientData(input, shown, details, pictures, maps))}</script>
-<script>${clientScript}</script>
-</body>
-</html>
-`
+<script type="application/json" id="fc7-data">${scriptJson(clientData(input, shown, details, pictures, maps))}</script>`,
+  })
 }
