@@ -94,8 +94,7 @@ export function itemsOf(table: EmbeddingTable): Items {
     paths: rows.map((row) => table.paths[row]!),
     labels,
     splits: rows.map((row) => table.splits[row]!),
-    // A store with views groups each picture with them; a group of one picture holds nothing together here.
-    groups: rows.map((row) => (table.groups[row] === table.ids[row] ? null : table.groups[row]!)),
+    groups: rows.map(groupOf),
     y: Int32Array.from(labels, (label) => index.get(label)!),
     classes,
     rows: Int32Array.from(rows),

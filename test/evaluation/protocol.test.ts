@@ -10,6 +10,15 @@ const bare = itemsOf(cloudTable({ classes, perClass: 40 }))
 const grouped = itemsOf(cloudTable({ classes, perClass: 40, group: (item) => `camera ${item % 7}` }))
 const plan = (items: typeof bare, options: Partial<FoldOptions> = {}) => planFolds(items, { seed: 1, ...options })
 
+describe('groups of pictures', () => {
+  it('a picture under its own id is no group, but a group that is named after one of its pictures holds together', () => {
+    const alone = itemsOf(cloudTable({ classes, perClass: 4, views: 1, group: (item) => `${item}.png` }))
+    expect(alone.groups.every((group) => group === null)).toBe(true)
+    const pairs = itemsOf(cloudTable({ classes, perClass: 4, group: (item) => `${item - (item % 2)}.png` }))
+    expect(pairs.groups.slice(0, 4)).toEqual(['0.png', '0.png', '2.png', '2.png'])
+  })
+})
+
 describe('protocols', () => {
   it('follow the data where nothing is asked', () => {
     expect(plan(split).protocol).toEqual({ kind: 'holdout', split: 'test', train: ['train', 'val'] })
