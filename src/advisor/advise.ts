@@ -10,7 +10,7 @@ import { type CommandWords, commandFor } from './command.js'
 import { type CostRow, foreseeCost } from './cost.js'
 import { frechetDistance, inSourceAxes, kernelDistance, meanEntropy, type SourceStatistics } from './distance.js'
 import { curveAt, fitLearningCurve } from './learning-curve.js'
-import { curveFractions, openItems, planAdvice } from './plan.js'
+import { classCounts, curveFractions, openItems, planAdvice } from './plan.js'
 import { itemSample, type Probe, type ProbeContext, probe, probeCurve } from './probe.js'
 import type { Facts, Strategy } from './rules.js'
 import { logMe, regularisedHScore } from './transferability.js'
@@ -86,7 +86,7 @@ export async function advise(input: AdviceInput, options: AdviceOptions): Promis
   const data = await describeData(input, items, sample, options)
   const source = await describeSource(input, items, sample, threads)
   const cost = costOf(input, options.epochs ?? 10)
-  const facts = factsOf({ data, own, doubling, layers, source, cost })
+  const facts = factsOf({ data, own, layers, source, cost })
   const verdict = judge(facts)
   const best = bestLayer(layers)
   const chosen = decide(verdict.strategy, layers, best, facts, input.boundary?.name ?? layers.at(-2)?.name ?? null)
@@ -151,10 +151,7 @@ async function describeData(
 ): Promise<Advice['data']> {
   const { table } = input.depths.at(-1)!
   const open = openItems(items)
-  const counts = items.classes
-    .map((_, k) => open.filter((item) => items.y[item] === k).length)
-    .filter((count) => count > 0)
-    .sort((a, b) => a - b)
+  const counts = [...classCounts(items, open).values()].sort((a, b) => a - b)
   const { pairs } = await findDuplicates(
     table.x,
     table.dim,
@@ -162,8 +159,7 @@ async function describeData(
     sample.map((item) => input.dHashes?.get(items.ids[item]!)),
     { threads, ...(signal ? { signal } : {}) },
   )
-  const groups = new Set(open.map((item) => items.groups[item]!))
-  groups.delete(null as never)
+  const groups = new Set(open.map((item) => items.groups[item]!).filter((group) => group !== null))
   return {
     name: input.name,
     pictures: open.length,
@@ -244,12 +240,11 @@ const costNotes = (input: AdviceInput): string[] =>
 function factsOf(measured: {
   readonly data: Advice['data']
   readonly own: Probe
-  readonly doubling: number | null
   readonly layers: Advice['layers']
   readonly source: Advice['source']
   readonly cost: readonly CostRow[]
 }): Facts {
-  const { data, own, doubling, layers, source, cost } = measured
+  const { data, own, layers, source, cost } = measured
   const inner = layers.slice(0, -1)
   const lead = inner.length === 0 ? null : Math.max(0, ...inner.map((layer) => layer.accuracy - own.accuracy))
   const all = cost.find((row) => row.strategy === 'all')
@@ -260,7 +255,6 @@ function factsOf(measured: {
     probeTrain: own.trainAccuracy,
     gap: own.trainAccuracy - own.accuracy,
     errorLeft: Math.min(1, (1 - own.accuracy) / Math.max(1e-9, 1 - data.largestClass)),
-    doubling,
     earlierLead: lead,
     earlierHolds: lead === null ? null : bestLayer(layers) === layers.at(-1) ? 0 : 1,
     entropy: source.entropy,

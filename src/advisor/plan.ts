@@ -22,6 +22,13 @@ export const openItems = (items: Items): number[] => {
   return [...items.ids.keys()].filter((item) => reported === null || items.splits[item] !== reported)
 }
 
+/** How many of the given items each class has; classes without one are not there. */
+export function classCounts(items: Items, of: readonly number[]): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const item of of) counts.set(items.y[item]!, (counts.get(items.y[item]!) ?? 0) + 1)
+  return counts
+}
+
 /**
  * What will be measured, before anything is: pictures and classes used, folds, number of fits.
  *
@@ -43,8 +50,7 @@ export function planAdvice(
     notes.push(
       `The ${items.ids.length - open.length} pictures of the split ${reportedSplit(items)} were not looked at.`,
     )
-  const counts = new Map<number, number>()
-  for (const item of open) counts.set(items.y[item]!, (counts.get(items.y[item]!) ?? 0) + 1)
+  const counts = classCounts(items, open)
   const usable = [...counts].filter(([, count]) => count >= 2).map(([k]) => k)
   if (usable.length < 2 || open.length < 10) {
     throw new Fc7Error(

@@ -14,8 +14,6 @@ export interface Facts {
   readonly gap: number
   /** What the probe gets wrong, in parts of what guessing the largest class gets wrong. */
   readonly errorLeft: number
-  /** Expected gain from twice the pictures, by the fitted learning curve. */
-  readonly doubling: number | null
   /** Best accuracy over the layers minus the default layer's; 0 where the default layer is best. */
   readonly earlierLead: number | null
   /** 1 where that lead is beyond chance (corrected resampled t-test at 0.05), else 0. */

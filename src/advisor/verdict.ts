@@ -30,7 +30,7 @@ export interface Verdict {
 }
 
 const percentFacts = new Set<FactName>(['probe', 'probeTrain', 'errorLeft'])
-const pointFacts = new Set<FactName>(['gap', 'earlierLead', 'doubling'])
+const pointFacts = new Set<FactName>(['gap', 'earlierLead'])
 
 /** A fact as people read it. */
 export function formatFact(name: FactName, value: number | null): string {

@@ -10,7 +10,6 @@ const plain: Facts = {
   probeTrain: 0.99,
   gap: 0.06,
   errorLeft: 0.08,
-  doubling: 0.01,
   earlierLead: 0,
   earlierHolds: 0,
   entropy: 0.4,
