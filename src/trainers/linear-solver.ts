@@ -21,7 +21,8 @@ export interface Solution {
   readonly converged: boolean
 }
 
-const memory = 10
+/** Pairs kept of the steps made; with a preconditioner older ones tell nothing new. */
+const memory = { plain: 10, preconditioned: 6 } as const
 
 interface Pair {
   readonly s: Float64Array
@@ -41,6 +42,7 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
   const { columns, blocks } = loss
   const { size } = space
   const perBlock = columns / blocks
+  const pairs = space.preconditioner ? memory.preconditioned : memory.plain
   const w = options.start ? Float64Array.from(options.start) : new Float64Array(columns * size)
   const inner = (u: Float64Array, v: Float64Array, block: number): number => {
     let sum = 0
@@ -57,7 +59,7 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
     for (let k = block * perBlock + 1; k <= (block + 1) * perBlock; k++) sum += u[k * size - 1]! * v[k * size - 1]!
     return sum
   }
-  const z = options.start ? await space.margins(w) : new Float32Array((await space.margins(w)).length)
+  const z = options.start ? await space.margins(w) : new Float32Array(space.rows * columns)
   const derivative = new Float32Array(z.length)
   const along: LossAlong = {
     value: new Float64Array(blocks),
@@ -78,16 +80,20 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
   let iteration = 0
   for (; iteration < options.maxIterations && left > 0; iteration++) {
     throwIfAborted(options.signal, 'Training')
-    const direction = new Float64Array(w.length)
     const slope0 = new Float64Array(blocks)
+    for (let b = 0; b < blocks; b++)
+      if (0.5 * inner(gradient, gradient, b) <= options.tolerance * objective[b]!) finish(b)
+    if (left === 0) break
+    const direction = await quasiNewton(history, gradient, loss.curvature(derivative), {
+      space,
+      blocks,
+      done,
+      inner,
+      addTo,
+    })
     for (let b = 0; b < blocks; b++) {
       if (done[b]) continue
       const enough = options.tolerance * objective[b]!
-      if (0.5 * inner(gradient, gradient, b) <= enough) {
-        finish(b)
-        continue
-      }
-      twoLoop(history, gradient, direction, b, inner, addTo, perBlock * size)
       slope0[b] = inner(gradient, direction, b)
       calm[b] = iteration > 0 && -0.5 * slope0[b]! <= enough ? calm[b]! + 1 : 0
       if (calm[b]! >= 2 || slope0[b]! >= 0) {
@@ -113,14 +119,15 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
       for (let at = 0; at < z.length; )
         for (let k = 0; k < columns; k++, at++) z[at]! += step[blocks === 1 ? 0 : k]! * dz[at]!
     }
-    const moved = new Float64Array(w.length)
+    const oldest = history.length === pairs ? history.shift() : undefined
+    const moved = oldest?.s.fill(0) ?? new Float64Array(w.length)
     for (let b = 0; b < blocks; b++) {
       if (done[b]) continue
       addTo(moved, direction, step[b]!, b)
       addTo(w, moved, 1, b)
     }
     const next = await space.gradient(w, derivative)
-    const change = new Float64Array(w.length)
+    const change = oldest?.y ?? new Float64Array(w.length)
     for (let i = 0; i < change.length; i++) change[i] = next[i]! - gradient[i]!
     gradient = next
     const rho = new Float64Array(blocks)
@@ -132,37 +139,62 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
       if (before[b]! - objective[b]! <= 1e-9 * Math.abs(before[b]!)) finish(b)
     }
     history.push({ s: moved, y: change, rho })
-    if (history.length > memory) history.shift()
     options.onProgress?.(Math.min(0.99, (blocks - left) / blocks + iteration / options.maxIterations))
   }
   return { w, objective, iterations: iteration, converged: left === 0 }
 }
 
-/** −H·gradient of one block into `direction` (Nocedal and Wright 2006, algorithm 7.4). */
-function twoLoop(
+interface Geometry {
+  readonly space: LinearSpace
+  readonly blocks: number
+  readonly done: Uint8Array
+  inner(u: Float64Array, v: Float64Array, b: number): number
+  addTo(u: Float64Array, v: Float64Array, factor: number, b: number): void
+}
+
+/**
+ * −H·gradient of every open block (Nocedal and Wright 2006, algorithm 7.4), beginning from the space's preconditioner where it has
+ * one, scaled so that it fits the last pair.
+ */
+async function quasiNewton(
   history: readonly Pair[],
   gradient: Float64Array,
-  direction: Float64Array,
-  b: number,
-  inner: (u: Float64Array, v: Float64Array, b: number) => number,
-  addTo: (u: Float64Array, v: Float64Array, f: number, b: number) => void,
-  length: number,
-): void {
-  addTo(direction, gradient, -1, b)
-  const alphas = new Float64Array(history.length)
-  let scale = 0
-  for (let h = history.length - 1; h >= 0; h--) {
-    const { s, y, rho } = history[h]!
-    if (rho[b] === 0) continue
-    if (scale === 0) scale = 1 / (rho[b]! * inner(y, y, b))
-    alphas[h] = rho[b]! * inner(s, direction, b)
-    addTo(direction, y, -alphas[h]!, b)
+  curvature: Float64Array,
+  { space, blocks, done, inner, addTo }: Geometry,
+): Promise<Float64Array> {
+  const q = new Float64Array(gradient.length)
+  const alphas = new Float64Array(history.length * blocks)
+  const length = gradient.length / blocks
+  for (let b = 0; b < blocks; b++) {
+    if (done[b]) continue
+    addTo(q, gradient, -1, b)
+    for (let h = history.length - 1; h >= 0; h--) {
+      const { s, y, rho } = history[h]!
+      if (rho[b] === 0) continue
+      const alpha = rho[b]! * inner(s, q, b)
+      alphas[h * blocks + b] = alpha
+      addTo(q, y, -alpha, b)
+    }
   }
-  if (scale > 0) for (let at = b * length; at < (b + 1) * length; at++) direction[at]! *= scale
-  for (const [h, { s, y, rho }] of history.entries()) {
-    if (rho[b] === 0) continue
-    addTo(direction, s, alphas[h]! - rho[b]! * inner(y, direction, b), b)
+  const last = history.at(-1)
+  let direction: Float64Array = q
+  let shaped: Float64Array | undefined = last?.y
+  if (space.preconditioner)
+    [direction, shaped] = (await space.preconditioner.apply(last ? [q, last.y] : [q], curvature)) as [
+      Float64Array,
+      Float64Array?,
+    ]
+  for (let b = 0; b < blocks; b++) {
+    if (done[b]) continue
+    const scale = last && last.rho[b]! > 0 ? 1 / (last.rho[b]! * inner(last.y, shaped!, b)) : 1
+    if (scale !== 1) for (let at = b * length; at < (b + 1) * length; at++) direction[at]! *= scale
+    for (const [h, { s, y, rho }] of history.entries()) {
+      if (rho[b] === 0) continue
+      addTo(direction, s, alphas[h * blocks + b]! - rho[b]! * inner(y, direction, b), b)
+    }
   }
+  for (let b = 0; b < blocks; b++) if (done[b]) direction.fill(0, b * length, (b + 1) * length)
+  return direction
 }
 
 interface Search {

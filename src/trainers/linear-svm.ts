@@ -30,7 +30,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     const loss = squaredHinge(set.y, columns, cost)
     const spaceOptions = { columns, penaliseBias: true, threads, order: loss.order }
     const gram = prefersGram(x.rows, x.cols, columns)
-    const space = gram ? await gramSpace(x, spaceOptions) : primalSpace(x, spaceOptions)
+    const space = gram ? await gramSpace(x, spaceOptions) : await primalSpace(x, spaceOptions)
     const solution = await solveLinear(space, loss, { ...common, penaliseBias: true })
     found = await space.weights(solution.w)
     facts = {

@@ -16,7 +16,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const spaceOptions = { columns: loss.columns, penaliseBias: false, threads, order: loss.order }
   const space = prefersGram(x.rows, x.cols, loss.columns)
     ? await gramSpace(x, spaceOptions)
-    : primalSpace(x, spaceOptions)
+    : await primalSpace(x, spaceOptions)
   const { w, objective, iterations, converged } = await solveLinear(space, loss, {
     tolerance: number(params, 'tolerance'),
     maxIterations: number(params, 'iterations'),

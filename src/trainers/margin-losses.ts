@@ -30,6 +30,8 @@ export interface MarginLoss {
     derivative: Float32Array,
     skip?: Uint8Array,
   ): void
+  /** Mean over the rows of the second derivative by margin, `[columns]`, read off a derivative that {@link along} wrote. */
+  curvature(derivative: Float32Array): Float64Array
 }
 
 /** C · Σ weight · max(0, 1 − y z)², one column against the rest each; with one column, class 1 is positive. */
@@ -66,6 +68,15 @@ export function squaredHinge(y: Int32Array, columns: number, cost: Float64Array)
         slope[k] = s
         curvature[k] = h
       }
+    },
+    curvature(derivative) {
+      const rows = y.length
+      const mean = new Float64Array(columns)
+      for (let k = 0; k < columns; k++) {
+        for (let i = 0, at = k * rows; i < rows; i++, at++) if (derivative[at] !== 0) mean[k]! += 2 * cost[i]!
+        mean[k]! /= rows
+      }
+      return mean
     },
   }
 }
@@ -118,6 +129,16 @@ export function softmaxLoss(y: Int32Array, columns: number, cost: Float64Array):
       slope[0] = s
       curvature[0] = h
     },
+    curvature(derivative) {
+      const mean = new Float64Array(columns)
+      for (let i = 0, at = 0; i < y.length; i++, at += columns) {
+        const c = cost[i]!
+        if (c === 0) continue
+        for (let k = 0; k < columns; k++)
+          mean[k]! += Math.abs(derivative[at + k]!) * (1 - Math.abs(derivative[at + k]!) / c)
+      }
+      return mean.map((sum) => sum / y.length)
+    },
   }
 }
 
@@ -148,6 +169,14 @@ export function binaryLogistic(y: Int32Array, cost: Float64Array): MarginLoss {
       value[0] = v
       slope[0] = s
       curvature[0] = h
+    },
+    curvature(derivative) {
+      let sum = 0
+      for (let i = 0; i < y.length; i++) {
+        const slope = Math.abs(derivative[i]!)
+        if (cost[i]! > 0) sum += slope * (1 - slope / cost[i]!)
+      }
+      return Float64Array.of(sum / y.length)
     },
   }
 }
