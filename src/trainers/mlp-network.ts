@@ -16,10 +16,11 @@ const rowsPerRun = 4096
 
 const isHidden = (sizes: readonly number[], layer: number) => layer < sizes.length - 2
 
-/** The network to train: `x` `[N, D]` → ReLU layers with dropout → `logits`. */
-export function trainingNetwork({ sizes, weights, biases }: MlpWeights, dropout: number): ModelProto {
+/** The network to train: `scale` times `x` `[N, D]` → ReLU layers with dropout → `logits`. */
+export function trainingNetwork({ sizes, weights, biases }: MlpWeights, dropout: number, scale = 1): ModelProto {
   const g = new GraphBuilder('mlp', 'mlp.')
   let x = g.input('x', 'float32', ['N', sizes[0]!])
+  if (scale !== 1) x = g.add('Mul', [x, g.floats(scale)])
   weights.forEach((values, i) => {
     const w = g.initializer(`w${i}`, 'float32', [sizes[i]!, sizes[i + 1]!], values)
     const b = g.initializer(`b${i}`, 'float32', [sizes[i + 1]!], biases[i]!)

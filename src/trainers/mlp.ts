@@ -5,7 +5,7 @@ import { buildTrainingGraph } from '../training/graph.js'
 import { prepareNetwork } from '../training/network.js'
 import { TrainingRunner } from '../training/runner.js'
 import type { FitContext, Matrix, Model, ModelState, NamedTensor, Trainer, TrainingSet } from './contract.js'
-import { ordinary } from './gemm.js'
+import { ordinary, pickRows } from './gemm.js'
 import { innerSplit } from './inner-split.js'
 import { MlpScorer, type MlpWeights, trainingNetwork } from './mlp-network.js'
 import { perceptronOnnx } from './onnx/linear.js'
@@ -71,7 +71,9 @@ function initialise(sizes: readonly number[], seed: number): MlpWeights {
   const weights = sizes.slice(1).map((n, i) => {
     const last = i === sizes.length - 2
     const spread = Math.sqrt((last ? 1 : 2) / sizes[i]!)
-    return Float32Array.from({ length: sizes[i]! * n }, () => random.normal() * spread)
+    const layer = new Float32Array(sizes[i]! * n)
+    for (let k = 0; k < layer.length; k++) layer[k] = random.normal() * spread
+    return layer
   })
   return { sizes, weights, biases: sizes.slice(1).map((n) => new Float32Array(n)) }
 }
@@ -82,12 +84,10 @@ export function epochsFor(asked: number, stepsPerEpoch: number): number {
   return Math.min(usualEpochs.most, Math.max(usualEpochs.least, Math.ceil(usualSteps / stepsPerEpoch)))
 }
 
-function rows(x: Matrix, wanted: Int32Array): Matrix {
-  const data = new Float32Array(wanted.length * x.cols)
-  wanted.forEach((row, i) => {
-    data.set(x.data.subarray(row * x.cols, (row + 1) * x.cols), i * x.cols)
-  })
-  return { data, rows: wanted.length, cols: x.cols }
+function meanSquare({ data }: Matrix): number {
+  let sum = 0
+  for (let i = 0; i < data.length; i++) sum += data[i]! * data[i]!
+  return sum / data.length
 }
 
 /** Mean weighted cross-entropy of the held rows. */
@@ -106,10 +106,9 @@ function crossEntropy(scores: Float32Array, set: TrainingSet, held: Int32Array):
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal } = context
   const value = (name: string) => params.get(name) as number
-  const raw = ordinary(set.x)
-  const scale = 1 / Math.sqrt(Math.max(raw.data.reduce((sum, v) => sum + v * v, 0) / raw.data.length, 1e-30))
+  const x = ordinary(set.x)
   // Adam's step does not know the features' scale: give it features of mean square 1, and undo that in the first layer.
-  const x: Matrix = { ...raw, data: raw.data.map((v) => v * scale) }
+  const scale = 1 / Math.sqrt(Math.max(meanSquare(x), 1e-30))
   const hidden = String(params.get('hidden')).split(',').filter(Boolean).map(Number)
   const sizes = [x.cols, ...hidden, set.classes.length]
   const dropout = value('dropout')
@@ -118,12 +117,13 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const start = initialise(sizes, seed)
   const layers = start.weights.map((_, i) => i)
   const graph = buildTrainingGraph({
-    network: prepareNetwork(trainingNetwork(start, dropout), batch),
+    network: prepareNetwork(trainingNetwork(start, dropout, scale), batch),
     logits: 'logits',
     trainable: layers.flatMap((i) => [`w${i}`, `b${i}`]),
     loss: { kind: 'softmax' },
     optimiser: params.get('optimiser') === 'sgd' ? { kind: 'sgd' } : { kind: 'adamw' },
     weightDecay: value('decay'),
+    norm: false,
   })
   const runner = await TrainingRunner.open(graph, { threads })
   const scorer = await MlpScorer.open(sizes, threads)
@@ -133,7 +133,10 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       labels: set.y,
       ...(set.weights ? { weights: Float32Array.from(set.weights) } : {}),
     })
-    const heldRows = rows(x, held)
+    const heldRows = pickRows(x, held)
+    heldRows.data.forEach((v, i, all) => {
+      all[i] = v * scale
+    })
     const stepsPerEpoch = Math.ceil(train.length / batch)
     const epochs = epochsFor(value('epochs'), stepsPerEpoch)
     const widest = Math.max(1, batch * hidden.reduce((a, b) => a + b, 0))

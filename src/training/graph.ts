@@ -24,6 +24,8 @@ export interface TrainingGraphOptions {
   readonly rateFactor?: (name: string) => number
   /** Largest norm of the whole gradient, as `torch.nn.utils.clip_grad_norm_`. Default: no limit. */
   readonly clipNorm?: number
+  /** Whether the gradient's norm is reported at every step, which costs a pass over all gradients. Default true. */
+  readonly norm?: boolean
   /** Which BatchNormalization nodes use and update their batch's statistics. Default: none. */
   readonly batchStatistics?: (node: NodeProto) => boolean
   /** Steps whose gradients are averaged before the parameters move, for batches that memory does not hold. Default 1. */
@@ -147,7 +149,9 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   }
   const start = (name: string): Float32Array => Float32Array.from(floatsOf(network.initializers.get(name)!))
   const finish = (tensor: string, dims: readonly number[]): void => {
-    results.push(body.add('Identity', [tensor]))
+    // A copy only where the tensor cannot be an output itself: it costs a pass over all parameters at every step.
+    const own = !results.includes(tensor) && body.nodes.some(({ output }) => output.includes(tensor))
+    results.push(own ? tensor : body.add('Identity', [tensor]))
     body.output(results.at(-1)!, 'float32', dims)
   }
   const sums = new Map<string, string>()
@@ -163,9 +167,10 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     }
   }
   const partNames = options.parts?.names ?? []
-  const { norm, norms } = gradientNorms(body, gradients, options.parts)
+  const wantsNorm = options.norm !== false || options.clipNorm !== undefined || partNames.length > 0
+  const { norm, norms } = wantsNorm ? gradientNorms(body, gradients, options.parts) : {}
   let scale: string | undefined
-  if (options.clipNorm !== undefined) {
+  if (norm && options.clipNorm !== undefined) {
     const ratio = body.add('Div', [body.floats(options.clipNorm), body.add('Add', [norm, body.floats(1e-6)])])
     scale = body.add('Min', [ratio, body.floats(1)])
   }
@@ -201,7 +206,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     carry(name, 'statistic', dimsOf(name), start(name))
     finish(tensor, dimsOf(name))
   }
-  for (const tensor of [loss.loss, loss.correct, norm]) finish(tensor, [])
+  for (const tensor of [loss.loss, loss.correct, ...(norm ? [norm] : [])]) finish(tensor, [])
   if (norms) finish(norms, [partNames.length])
   const moving = new Set(carried.map(({ name }) => name))
   const used = new Set(body.nodes.flatMap(({ input }) => input))
@@ -210,7 +215,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   }
 
   const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
-  const scanned = ['loss', 'correct', 'norm', ...(norms ? ['norms'] : [])]
+  const scanned = ['loss', 'correct', ...(norm ? ['norm'] : []), ...(norms ? ['norms'] : [])]
   const outputs = [...carried.map(({ output }) => output), ...scanned]
   outer.addMany(
     'Loop',

@@ -30,7 +30,7 @@ export interface TrainingSteps {
 }
 
 export interface StepResults {
-  /** `[K]` mean loss, weight of the correct rows, and gradient norm before clipping. */
+  /** `[K]` mean loss, weight of the correct rows, and gradient norm before clipping (empty where the graph leaves it out). */
   readonly loss: Float32Array
   readonly correct: Float32Array
   readonly norm: Float32Array
@@ -144,12 +144,12 @@ export class TrainingRunner {
     })
     for (const { input, output } of this.graph.carried) this.carried[input] = results[output] as OrtTensor
     this.stepsDone += count
-    const numbers = (name: string) => results[name]!.data as Float32Array
+    const numbers = (name: string) => (results[name]?.data as Float32Array | undefined) ?? new Float32Array(0)
     return {
       loss: numbers('loss'),
       correct: numbers('correct'),
       norm: numbers('norm'),
-      norms: this.graph.parts.length > 0 ? numbers('norms') : new Float32Array(0),
+      norms: numbers('norms'),
     }
   }
 
