@@ -1,5 +1,6 @@
 import { appendFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import { Fc7Error } from '../base/errors.js'
 import { explainWriteError } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
@@ -13,6 +14,7 @@ import { runPath } from './layout.js'
 import { type MeasuredSplit, openInference } from './open-inference.js'
 import { extractionItem, PictureDecoder } from './picture-decoder.js'
 import { checkCount, type ExtractionRequest, graphFile, type PreparedExtraction, prepareExtraction } from './prepare.js'
+import type { StoreSource } from './source-pictures.js'
 
 export interface ExtractionRun {
   readonly out: string
@@ -151,9 +153,18 @@ export async function runExtraction(
       measured: { batches: tuner?.measured ?? [], splits: measured },
     }
     const { manifest: _, ...facts } = summary
+    // For reports that show larger pictures than thumbnails, as long as the source is there. Never part of the plan: a moved
+    // folder is the same data set.
+    const { layout, groupFrom, allowOutside } = request
+    const source: StoreSource = {
+      path: resolve(request.source),
+      ...(layout === undefined ? {} : { layout }),
+      ...(groupFrom === undefined ? {} : { groupFrom }),
+      ...(allowOutside === undefined ? {} : { allowOutside }),
+    }
     await appendFile(
       runPath(run.out),
-      `${JSON.stringify({ startedAt, ...facts, chosen, machine: machineFacts(), versions: run.versions })}\n`,
+      `${JSON.stringify({ startedAt, source, ...facts, chosen, machine: machineFacts(), versions: run.versions })}\n`,
     ).catch((error: unknown) => {
       throw explainWriteError(error, runPath(run.out))
     })

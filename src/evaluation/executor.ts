@@ -2,7 +2,8 @@ import { totalmem } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { Fc7Error, InterruptedError, throwIfAborted } from '../base/errors.js'
 import type { Trainer } from '../trainers/contract.js'
-import { type FitJob, type FitResult, type FitTable, runFit } from './fit.js'
+import { runFit } from './fit.js'
+import type { FitJob, FitResult, FitTable } from './fit-job.js'
 
 /** One fit to run; its job is made only when its turn comes. */
 export interface FitRun {
@@ -12,7 +13,7 @@ export interface FitRun {
   readonly weight: number
   job(): FitJob
   /** Keeps the result; awaited before the fit counts as done. */
-  finish(job: FitJob, result: FitResult, peakMemoryBytes: number): Promise<void>
+  finish(job: FitJob, result: FitResult, peakMemoryBytes: number | null): Promise<void>
 }
 
 export interface ExecutorOptions {
@@ -129,7 +130,8 @@ export async function executeFits(
   const shared = options.workers ? share(tables) : undefined
   const idle: Seat[] = []
   const seats: Seat[] = []
-  const active = new Set<{ start: number; peak: number }>()
+  // Memory is the process's: only a fit that had it to itself from start to end can be told what it took.
+  const active = new Set<{ readonly start: number; peak: number; alone: boolean }>()
   let threads = options.workers ? Math.max(1, options.threads) : 1
   const budget = options.threads
   let held = 0
@@ -150,7 +152,8 @@ export async function executeFits(
     const seat = idle.pop() ?? (shared ? workerSeat(shared) : localSeat(tables, options.signal))
     if (!seats.includes(seat)) seats.push(seat)
     const start = process.memoryUsage().rss
-    const watched = { start, peak: 0 }
+    const watched = { start, peak: 0, alone: active.size === 0 }
+    for (const other of active) other.alone = false
     active.add(watched)
     held += bytes
     threads -= own
@@ -159,7 +162,7 @@ export async function executeFits(
       .then(async (result) => {
         if (failure !== undefined) return
         const peak = Math.max(watched.peak, process.memoryUsage().rss - start, 0)
-        await run.finish(job, result, peak)
+        await run.finish(job, result, watched.alone ? peak : null)
         options.onDone()
       })
       .catch((error: unknown) => {

@@ -17,7 +17,7 @@ import { z } from 'zod'
 import { Fc7Error, systemCode } from '../base/errors.js'
 import { readIfPresent, sha256, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import { decodeArrow } from '../embeddings/arrow.js'
-import type { FitResult } from './fit.js'
+import type { FitResult } from './fit-job.js'
 import type { ComparisonPlan } from './plan.js'
 import { planText } from './plan.js'
 
@@ -46,12 +46,14 @@ export const fitSchema = z.strictObject({
   trainRows: z.int().min(1),
   params,
   trials: z.array(z.strictObject({ params, scores: z.array(z.number().nullable()), mean: z.number().nullable() })),
+  /** Score of the positive class from which the fit's operating rule calls a picture positive; null: its own decision. */
+  threshold: z.number().nullable(),
   fitMs: milliseconds,
   tuneMs: milliseconds,
   predictMs: milliseconds,
   modelBytes: z.int().min(0),
-  /** Growth of the process's memory at its highest while the fit ran; other fits may have run beside it. */
-  peakMemoryBytes: z.number().min(0),
+  /** Growth of the process's memory at its highest while the fit ran; null where other fits ran beside it and would be counted. */
+  peakMemoryBytes: z.number().min(0).nullable(),
   facts: z.array(z.tuple([z.string(), z.union([z.number(), z.string()])])),
 })
 export type FitFacts = z.infer<typeof fitSchema>
@@ -150,7 +152,7 @@ export async function keepFit(
   folder: string,
   planHash: string,
   id: string,
-  result: FitResult & { readonly peakMemoryBytes: number; readonly trainRows: number },
+  result: FitResult & { readonly peakMemoryBytes: number | null; readonly trainRows: number },
   items: Int32Array,
   classes: number,
 ): Promise<KeptFit> {
@@ -180,6 +182,7 @@ export async function keepFit(
       scores: [...trial.scores],
       mean: trial.mean,
     })),
+    threshold: result.threshold,
     fitMs: result.fitMs,
     tuneMs: result.tuneMs,
     predictMs: result.predictMs,

@@ -109,11 +109,11 @@ export interface Outcome {
 /**
  * The score by which a prediction is ranked for class `k`: its probability, or for two-class margins the lead over the other class.
  */
-export function classScores(outcome: Outcome, k: number): Float64Array {
-  const { classes, scores, truth, scoreKind } = outcome
+export function classScores(outcome: Pick<Outcome, 'classes' | 'scores' | 'scoreKind'>, k: number): Float64Array {
+  const { classes, scores, scoreKind } = outcome
   const lead = classes === 2 && scoreKind === 'decision'
   return Float64Array.from(
-    { length: truth.length },
+    { length: scores.length / classes },
     (_, i) => scores[i * classes + k]! - (lead ? scores[i * classes + (1 - k)]! : 0),
   )
 }

@@ -62,18 +62,18 @@ export function parseOperatingRule(text: string): OperatingRule {
 
 /** One sentence for the terminal and the report. */
 export function describeOperatingRule(rule: OperatingRule): string {
-  const optimistic = 'chosen on the tested pictures themselves, so the figures are on the bright side'
+  const honest = 'chosen for each fit on out-of-fold scores of its training pictures'
   switch (rule.kind) {
     case 'default':
       return "the classifier's own decision"
     case 'threshold':
       return `score of the positive class at least ${rule.threshold}`
     case 'sensitivity':
-      return `the highest threshold with a sensitivity of at least ${rule.atLeast}, ${optimistic}`
+      return `the highest threshold with a sensitivity of at least ${rule.atLeast}, ${honest}`
     case 'specificity':
-      return `the lowest threshold with a specificity of at least ${rule.atLeast}, ${optimistic}`
+      return `the lowest threshold with a specificity of at least ${rule.atLeast}, ${honest}`
     case 'youden':
-      return `the threshold with the largest sum of sensitivity and specificity, ${optimistic}`
+      return `the threshold with the largest sum of sensitivity and specificity, ${honest}`
   }
 }
 
@@ -86,8 +86,6 @@ export interface Proportion {
 }
 
 export interface OperatingPoint {
-  readonly rule: OperatingRule
-  readonly threshold: number
   readonly sensitivity: Proportion
   readonly specificity: Proportion
   /** Precision of the positive calls. */
@@ -104,77 +102,77 @@ const proportion = (hits: number, rows: number): Proportion => ({
 })
 
 /**
- * Sensitivity and specificity of "positive where score ≥ threshold". A threshold that was chosen on the same rows
- * (`sensitivity`, `specificity`, `youden`) makes the figures optimistic; the report says so.
+ * Sensitivity and specificity of "positive where score ≥ threshold".
  *
  * @param scores `[rows]`, of the positive class
- * @param defaultThreshold where the classifier itself would decide: 0.5 for probabilities, 0 for a margin
- * @throws Fc7Error OPERATING_RULE for a target outside (0, 1]
+ * @param thresholdOf each row's: fits have thresholds of their own
  */
 export function operatingPoint(
   scores: ArrayLike<number>,
   isPositive: ArrayLike<number | boolean>,
-  defaultThreshold: number,
-  rule: OperatingRule = { kind: 'default' },
+  thresholdOf: (row: number) => number,
 ): OperatingPoint {
-  const threshold = chooseThreshold(scores, isPositive, defaultThreshold, rule)
-  const count = countAt(scores, isPositive, threshold)
-  return {
-    rule,
-    threshold,
-    sensitivity: proportion(count.hits, count.positives),
-    specificity: proportion(count.negatives - count.alarms, count.negatives),
-    positivePredictive: proportion(count.hits, count.hits + count.alarms),
-    negativePredictive: proportion(
-      count.negatives - count.alarms,
-      count.negatives - count.alarms + count.positives - count.hits,
-    ),
-  }
-}
-
-function countAt(scores: ArrayLike<number>, isPositive: ArrayLike<number | boolean>, threshold: number) {
-  const count = { hits: 0, alarms: 0, positives: 0, negatives: 0 }
+  let hits = 0
+  let alarms = 0
+  let positives = 0
   for (let i = 0; i < scores.length; i++) {
-    const called = scores[i]! >= threshold
+    const called = scores[i]! >= thresholdOf(i)
     if (isPositive[i]) {
-      count.positives++
-      if (called) count.hits++
-    } else {
-      count.negatives++
-      if (called) count.alarms++
-    }
+      positives++
+      if (called) hits++
+    } else if (called) alarms++
   }
-  return count
+  const negatives = scores.length - positives
+  return {
+    sensitivity: proportion(hits, positives),
+    specificity: proportion(negatives - alarms, negatives),
+    positivePredictive: proportion(hits, hits + alarms),
+    negativePredictive: proportion(negatives - alarms, negatives - alarms + positives - hits),
+  }
 }
 
-function chooseThreshold(
+/** A rule that reads scores. */
+export type ChosenRule = Exclude<OperatingRule, { kind: 'default' | 'threshold' }>
+
+export const choosesThreshold = (rule: OperatingRule): rule is ChosenRule =>
+  rule.kind !== 'default' && rule.kind !== 'threshold'
+
+/** Folds of a fit's training pictures on whose out-of-fold scores a threshold is chosen. */
+export const thresholdFolds = 5
+
+/**
+ * The threshold that a rule asks for on these scores, one of the scores themselves. Where no threshold keeps a specificity, the next
+ * float32 above the highest score: nothing here is called positive.
+ *
+ * @param scores `[rows]`, of the positive class; not of pictures that will be tested with the threshold
+ * @throws Fc7Error OPERATING_RULE for a target outside (0, 1]
+ */
+export function chooseThreshold(
   scores: ArrayLike<number>,
   isPositive: ArrayLike<number | boolean>,
-  defaultThreshold: number,
-  rule: OperatingRule,
+  rule: ChosenRule,
 ): number {
-  if (rule.kind === 'default') return defaultThreshold
-  if (rule.kind === 'threshold') return rule.threshold
   if (rule.kind !== 'youden' && !(rule.atLeast > 0 && rule.atLeast <= 1))
     throw new Fc7Error('OPERATING_RULE', `${rule.atLeast} is not a share between 0 and 1.`, {
       hint: 'Give the wanted sensitivity or specificity as a number such as 0.95.',
     })
-  // Candidates by falling score: sensitivity rises and specificity falls along the way.
-  const candidates = [...new Set(Array.from(scores))].sort((a, b) => b - a)
-  const total = countAt(scores, isPositive, Number.NEGATIVE_INFINITY)
-  let best = Number.POSITIVE_INFINITY
-  let bestValue = Number.NEGATIVE_INFINITY
+  // By falling score: sensitivity rises and specificity falls along the way.
   const order = Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[b]! - scores[a]!)
-  let at = 0
+  const positives = order.filter((i) => isPositive[i]).length
+  const negatives = order.length - positives
+  const highest = scores[order[0]!]!
+  let best = highest + Math.max(Math.abs(highest), Number.MIN_VALUE) * 2 ** -23
+  let bestValue = Number.NEGATIVE_INFINITY
   let hits = 0
   let alarms = 0
-  for (const candidate of candidates) {
-    for (; at < order.length && scores[order[at]!]! >= candidate; at++) {
+  for (let at = 0; at < order.length; ) {
+    const candidate = scores[order[at]!]!
+    for (; at < order.length && scores[order[at]!]! === candidate; at++) {
       if (isPositive[order[at]!]) hits++
       else alarms++
     }
-    const sensitivity = total.positives > 0 ? hits / total.positives : 0
-    const specificity = total.negatives > 0 ? 1 - alarms / total.negatives : 0
+    const sensitivity = positives > 0 ? hits / positives : 0
+    const specificity = negatives > 0 ? 1 - alarms / negatives : 0
     if (rule.kind === 'sensitivity') {
       if (sensitivity >= rule.atLeast) return candidate
     } else if (rule.kind === 'specificity') {
@@ -184,7 +182,7 @@ function chooseThreshold(
       best = candidate
     }
   }
-  return rule.kind === 'sensitivity' ? candidates.at(-1)! : best
+  return rule.kind === 'sensitivity' ? scores[order.at(-1)!]! : best
 }
 
 /** The positive class of a binary task and where the knowledge comes from. */

@@ -4,10 +4,11 @@ import { createRandom } from '../base/random.js'
 import type { Trainer } from '../trainers/contract.js'
 import { getTrainer } from '../trainers/registry.js'
 import { executeFits, type FitRun } from './executor.js'
-import type { FitJob, FitTable } from './fit.js'
 import { type KeptFit, keepFit, openEvaluationFolder, readFit } from './fit-files.js'
+import type { FitJob, FitTable } from './fit-job.js'
 import { type GuardOptions, rowBreaches, runGuards } from './guards.js'
 import { type Items, itemsFingerprint, itemsOf, trainingRows } from './items.js'
+import { choosesThreshold, thresholdFolds } from './operating.js'
 import { type ComparisonPlan, type ComparisonTable, type PlannedFit, type PlannedTrainer, planText } from './plan.js'
 import type { PlannedFold } from './protocol.js'
 import type { Evaluation } from './schema.js'
@@ -124,11 +125,13 @@ export function fitJob(
     trainY: Int32Array.from(along((item) => items.y[item]!)),
     trainUnits: Int32Array.from(along(unitOf)),
     trainIds: Array.from(trainRows, (row) => input.table.ids[row]!),
+    originals: new Set(Array.from(trainRows.keys()).filter((place) => input.table.views[trainRows[place]!] === 0)),
     testRows: Int32Array.from(fold.test, (item) => items.rows[item]!),
     testIds: fold.test.map((item) => items.ids[item]!),
     classes: items.classes,
     positive: positive < 0 ? null : positive,
     metric: plan.metric,
+    operating: plan.operating,
     seed: fit.seed,
     threads: 1,
   }
@@ -162,6 +165,11 @@ export async function runComparison(plan: ComparisonPlan, options: RunOptions): 
   return writeEvaluation(options.out, plan, inputs, kept, { ...summary, guards }, options.provenance)
 }
 
+/** Fits of inner folds that go with one fit. */
+function innerFits({ operating }: ComparisonPlan, { tune }: PlannedTrainer): number {
+  return (tune ? tune.candidates.length * tune.innerFolds : 0) + (choosesThreshold(operating) ? thresholdFolds : 0)
+}
+
 async function fitPending(
   plan: ComparisonPlan,
   pending: readonly PlannedFit[],
@@ -190,7 +198,7 @@ async function fitPending(
     return {
       table: fit.table,
       trainer: find(trainer.id),
-      weight: fold.train.length * (trainer.tune ? trainer.tune.candidates.length * trainer.tune.innerFolds + 1 : 1),
+      weight: fold.train.length * (1 + innerFits(plan, trainer)),
       job: () => fitJob(plan, fit, trainer, fold, table),
       finish: async (job, result, peakMemoryBytes) => {
         const items = Int32Array.from(fold.test)

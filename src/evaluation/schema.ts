@@ -64,7 +64,8 @@ export const resultSchema = z.object({
     .object({
       /** How the threshold was chosen, in words. */
       rule: z.string(),
-      threshold: real,
+      /** One of each main fit, in the order of `fits`: from this score of the positive class on a picture is called positive. */
+      thresholds: z.array(real),
       sensitivity: proportionSchema,
       specificity: proportionSchema,
       positivePredictive: proportionSchema,
@@ -84,14 +85,15 @@ export const resultSchema = z.object({
       tuneMs: real,
       predictMs: real,
       modelBytes: count,
-      peakMemoryBytes: real,
+      /** Null where other fits ran beside it. */
+      peakMemoryBytes: maybe,
       params,
       trials: z.array(z.object({ params, scores: z.array(maybe), mean: maybe })),
       facts: z.array(z.tuple([z.string(), z.union([z.number(), z.string()])])),
     }),
   ),
-  /** Means over the main fits. */
-  timing: z.object({ fitMs: real, tuneMs: real, predictMsPerItem: real, modelBytes: real, peakMemoryBytes: real }),
+  /** Means over the main fits; the memory is the largest of those that ran alone, null where none did. */
+  timing: z.object({ fitMs: real, tuneMs: real, predictMsPerItem: real, modelBytes: real, peakMemoryBytes: maybe }),
   /** True when the trainer saw only a part of the training pictures (`maxTrainItems`). */
   limited: z.boolean(),
 })

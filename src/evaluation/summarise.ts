@@ -5,7 +5,7 @@ import type { KeptFit } from './fit-files.js'
 import { bootstrapResamples, deviation, mean, percentileInterval, quantile } from './intervals.js'
 import { classScores, type MetricId, metricIds, metricSpec, PreparedOutcome } from './metric-list.js'
 import { classMetrics } from './metrics.js'
-import { describeOperatingRule, type OperatingRule, operatingPoint } from './operating.js'
+import { choosesThreshold, describeOperatingRule, type OperatingRule, operatingPoint } from './operating.js'
 import { type Entry, entriesOf, type Measured, outcomeOf, type TableInput } from './outcomes.js'
 import type { ComparisonPlan } from './plan.js'
 import type { Evaluation, Measure, Result } from './schema.js'
@@ -113,16 +113,6 @@ function shapes(
   const confusion = prepared.confusion()
   const { classes } = outcome
   const names = entry.source.dataset.classes
-  const { positive } = outcome
-  const point =
-    positive === null
-      ? null
-      : operatingPoint(
-          classScores(outcome, positive),
-          Array.from(outcome.truth, (k) => k === positive),
-          outcome.scoreKind === 'probability' ? 0.5 : 0,
-          rule,
-        )
   return {
     classes: classMetrics(confusion).map((one, k) => ({
       label: names[k]!,
@@ -132,14 +122,29 @@ function shapes(
     })),
     confusion: names.map((_, i) => Array.from(confusion.cells.subarray(i * classes, (i + 1) * classes))),
     calibration: outcome.scoreKind === 'probability' ? calibrationBins(prepared.confidence()) : null,
-    operating: point && {
-      rule: describeOperatingRule(rule),
-      threshold: point.threshold,
-      sensitivity: point.sensitivity,
-      specificity: point.specificity,
-      positivePredictive: point.positivePredictive,
-      negativePredictive: point.negativePredictive,
-    },
+    operating: operatingOf(entry, rule),
+  }
+}
+
+/** Counts at the thresholds that each fit chose on its own training pictures; null without a positive class. */
+function operatingOf({ outcome, fits }: Entry, rule: OperatingRule): Result['operating'] {
+  const { positive } = outcome
+  if (positive === null) return null
+  const own = outcome.scoreKind === 'probability' ? 0.5 : 0
+  const thresholds = fits.map(({ facts }) => facts.threshold ?? own)
+  const unchosen = fits.filter(({ facts }) => facts.threshold === null).length
+  const fallback =
+    unchosen > 0 && choosesThreshold(rule)
+      ? `; ${unchosen} of ${fits.length} fits had too few training pictures to choose and keep the classifier's own decision`
+      : ''
+  return {
+    rule: `${describeOperatingRule(rule)}${fallback}`,
+    thresholds,
+    ...operatingPoint(
+      classScores(outcome, positive),
+      Array.from(outcome.truth, (k) => k === positive),
+      (row) => thresholds[outcome.fit[row]!]!,
+    ),
   }
 }
 
@@ -206,6 +211,7 @@ function costs(entry: Entry): Pick<Result, 'fits' | 'timing' | 'limited'> {
   }))
   const over = (of: (fit: (typeof fits)[number]) => number): number => mean(fits.map(of)) ?? 0
   const most = entry.trainer.maxTrainItems
+  const known = fits.flatMap(({ peakMemoryBytes }) => peakMemoryBytes ?? [])
   return {
     fits,
     timing: {
@@ -213,7 +219,7 @@ function costs(entry: Entry): Pick<Result, 'fits' | 'timing' | 'limited'> {
       tuneMs: over((fit) => fit.tuneMs),
       predictMsPerItem: over((fit) => fit.predictMs / Math.max(1, fit.testItems)),
       modelBytes: over((fit) => fit.modelBytes),
-      peakMemoryBytes: Math.max(0, ...fits.map((fit) => fit.peakMemoryBytes)),
+      peakMemoryBytes: known.length > 0 ? Math.max(...known) : null,
     },
     limited: most !== null && entry.folds.some((fold) => fold.train.length > most),
   }

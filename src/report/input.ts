@@ -1,5 +1,5 @@
 /**
- * What a report is drawn from, as plain data. `from-evaluation.ts` fills it from an evaluation folder; anything else that has
+ * What a report is drawn from: plain data, and a way to read larger pictures. `from-evaluation.ts` fills it from an evaluation folder; anything else that has
  * predictions can fill it too.
  */
 export interface ReportInput {
@@ -38,8 +38,11 @@ export interface ReportDataset {
   readonly positive?: string
   /** WebP, PNG or JPEG bytes by id, about 48 pixels. */
   readonly thumbnails: ReadonlyMap<string, Uint8Array>
-  /** Larger pictures (WebP, PNG or JPEG bytes by id); at most 300 are shown. */
-  readonly pictures?: ReadonlyMap<string, Uint8Array>
+  /**
+   * Larger pictures (WebP, PNG or JPEG bytes by id), read when it is known which are needed: at most 300 are asked for, those that can
+   * be had come back.
+   */
+  readonly readPictures?: (ids: readonly string[], signal?: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
   /** Rows of one layer for the map: `data` is `[rows.length, cols]`, `rows` indexes `ids`. */
   readonly embedding?: {
     readonly title: string

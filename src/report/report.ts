@@ -9,7 +9,7 @@ import { mapEmbedding } from './map.js'
 import { renderMarkdown } from './markdown.js'
 import { drawParts, page } from './page.js'
 import type { ReportRecord } from './record.js'
-import { gatherPictures, type Pictures, spriteBudgetBytes } from './sprite.js'
+import { gatherPictures, type Pictures } from './sprite.js'
 
 /** Charts are drawn for this many of the best candidates; the others have numbers and confusion matrices. */
 const chartedCandidates = 12
@@ -53,17 +53,33 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
     places: input.datasets.map(({ ids }) => new Int32Array(ids.length)),
     large: new Map(),
     leftOut: 0,
+    larger: { asked: 0, shown: 0 },
   }
   const parts = await drawParts(analysis.record, maps, chartedCandidates)
   const draw = (record: ReportRecord, pictures: Pictures): string =>
     page(input, record, analysis.shown, pictures, maps, parts)
   const bare = Buffer.byteLength(draw({ ...analysis.record, limits }, none))
   const room = Math.floor(((maxHtmlBytes - bare) * 3) / 4) - 20_000
-  const pictures = await gatherPictures(input, analysis, Math.max(200_000, Math.min(spriteBudgetBytes, room)))
+  const pictures = await gatherPictures(input, analysis, room, options.signal)
   if (pictures.leftOut > 0) limits.push(`${pictures.leftOut} pictures have no thumbnail in this file.`)
+  limits.push(...largerWords(pictures))
   throwIfAborted(options.signal, 'The report')
   const record = { ...analysis.record, limits }
   return { html: draw(record, pictures), markdown: renderMarkdown(record), record }
+}
+
+/** How many pictures are larger than a thumbnail, where any could be. */
+function largerWords({ sprite, larger: { asked, shown } }: Pictures): string[] {
+  if (sprite === undefined) return []
+  if (asked === 0)
+    return [
+      'Pictures are thumbnails only: the store does not say where its pictures came from, or not with which bytes.',
+    ]
+  if (shown === 0)
+    return ['Pictures are thumbnails only: the pictures themselves are no longer where the store was made from.']
+  return [
+    `${shown} of ${sprite.count} pictures are larger than a thumbnail: worst mistakes, doubtful labels and duplicates first.`,
+  ]
 }
 
 /** Where {@link writeReport} put the three files. */

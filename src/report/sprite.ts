@@ -3,10 +3,13 @@ import type { Analysis } from './analyse.js'
 import type { ReportInput } from './input.js'
 
 /** Bytes that all small pictures together may take, as WebP; base64 adds a third. */
-export const spriteBudgetBytes = 2_300_000
+const spriteBudgetBytes = 2_300_000
+const leastSpriteBytes = 200_000
 const maxSpritePictures = 6000
-const maxLargePictures = 300
-const largeBudgetBytes = 700_000
+export const maxLargePictures = 300
+const largeBudgetBytes = 2_000_000
+/** Kept for larger pictures where a sheet of thousands would take everything. */
+const largeReserveBytes = 550_000
 /** Tried in turn until the sheet fits the budget. */
 const attempts = [
   { tile: 48, quality: 62 },
@@ -36,13 +39,18 @@ export interface Pictures {
   readonly sprite: Sprite | undefined
   /** Place in the sheet of `[dataset][row]`, or -1. */
   readonly places: readonly Int32Array[]
-  /** Larger pictures, by place. */
+  /** Larger pictures, by place in the sheet. */
   readonly large: ReadonlyMap<number, { readonly type: string; readonly bytes: Uint8Array }>
   /** Pictures that have a thumbnail but found no place. */
   readonly leftOut: number
+  /** Larger pictures that were asked for, and how many of them came and found room. */
+  readonly larger: { readonly asked: number; readonly shown: number }
 }
 
-/** Which pictures get a place, most wanted first: those in galleries, wrong ones, then all others in their order. */
+/**
+ * Which pictures get a place, most wanted first: the best candidates' worst mistakes, label suspects, duplicates, the mistakes of the
+ * others, whatever else was called wrongly, then all others in their order.
+ */
 export function wantedPictures(input: ReportInput, { record }: Analysis): PictureKey[] {
   const seen = input.datasets.map((dataset) => new Uint8Array(dataset.ids.length))
   const wanted: PictureKey[] = []
@@ -51,6 +59,10 @@ export function wantedPictures(input: ReportInput, { record }: Analysis): Pictur
     seen[dataset]![row] = 1
     wanted.push({ dataset, row })
   }
+  const best = input.datasets.map((_, at) =>
+    record.details.find(({ dataset, baseline }) => dataset === at && !baseline),
+  )
+  for (const detail of best) for (const { row } of detail?.mistakes ?? []) want(detail!.dataset, row)
   for (const { dataset, row } of record.suspects) want(dataset, row)
   for (const { dataset, a, b } of record.duplicates) {
     want(dataset, a)
@@ -73,16 +85,21 @@ export function wantedPictures(input: ReportInput, { record }: Analysis): Pictur
   return wanted
 }
 
-/** Puts the thumbnails into one WebP sheet within the budget, and picks the larger pictures. Broken thumbnails are left out. */
+/**
+ * Puts the thumbnails into one WebP sheet, and adds larger pictures of the most wanted, all within `roomBytes`. Broken ones are left
+ * out.
+ */
 export async function gatherPictures(
   input: ReportInput,
   analysis: Analysis,
-  budgetBytes: number = spriteBudgetBytes,
+  roomBytes: number,
+  signal?: AbortSignal,
 ): Promise<Pictures> {
   const places = input.datasets.map((dataset) => new Int32Array(dataset.ids.length).fill(-1))
   const tiles: { key: PictureKey; bytes: Uint8Array }[] = []
   let leftOut = 0
-  for (const key of wantedPictures(input, analysis)) {
+  const wanted = wantedPictures(input, analysis)
+  for (const key of wanted) {
     const dataset = input.datasets[key.dataset]!
     const bytes = dataset.thumbnails.get(dataset.ids[key.row]!)
     if (bytes === undefined) continue
@@ -97,8 +114,11 @@ export async function gatherPictures(
     places[key.dataset]![key.row] = drawn.length
     drawn.push(pixels)
   })
-  const sprite = drawn.length === 0 ? undefined : await drawSheet(drawn, budgetBytes)
-  return { sprite, places, large: largePictures(input, analysis, places), leftOut }
+  const reserve = input.datasets.some(({ readPictures }) => readPictures) ? largeReserveBytes : 0
+  const forSheet = Math.max(leastSpriteBytes, Math.min(spriteBudgetBytes, roomBytes - reserve))
+  const sprite = drawn.length === 0 ? undefined : await drawSheet(drawn, forSheet)
+  const left = Math.min(largeBudgetBytes, roomBytes - (sprite?.webp.length ?? 0))
+  return { sprite, places, leftOut, ...(await largePictures(input, wanted, places, left, signal)) }
 }
 
 const side = attempts[0]!.tile
@@ -151,21 +171,33 @@ async function drawSheet(drawn: readonly Buffer[], budgetBytes: number): Promise
   return best!
 }
 
-/** The larger pictures that are given, in the order of {@link wantedPictures}, as long as count and bytes allow. */
-function largePictures(input: ReportInput, analysis: Analysis, places: readonly Int32Array[]) {
+/** Larger pictures of the most wanted that have a place in the sheet, as long as count and bytes allow. */
+async function largePictures(
+  input: ReportInput,
+  wanted: readonly PictureKey[],
+  places: readonly Int32Array[],
+  budgetBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Pick<Pictures, 'large' | 'larger'>> {
+  const asked = wanted
+    .filter(({ dataset, row }) => places[dataset]![row]! >= 0 && input.datasets[dataset]!.readPictures)
+    .slice(0, maxLargePictures)
+  const found = await Promise.all(
+    input.datasets.map(({ ids, readPictures }, at) => {
+      const own = asked.filter(({ dataset }) => dataset === at).map(({ row }) => ids[row]!)
+      return own.length > 0 ? readPictures!(own, signal) : new Map<string, Uint8Array>()
+    }),
+  )
   const large = new Map<number, { type: string; bytes: Uint8Array }>()
-  if (!input.datasets.some((dataset) => dataset.pictures !== undefined && dataset.pictures.size > 0)) return large
   let used = 0
-  for (const { dataset, row } of wantedPictures(input, analysis)) {
-    const place = places[dataset]![row]!
-    const bytes = input.datasets[dataset]!.pictures?.get(input.datasets[dataset]!.ids[row]!)
+  for (const { dataset, row } of asked) {
+    const bytes = found[dataset]!.get(input.datasets[dataset]!.ids[row]!)
     const type = bytes && pictureType(bytes)
-    if (place < 0 || bytes === undefined || type === undefined || used + bytes.length > largeBudgetBytes) continue
-    large.set(place, { type, bytes })
+    if (bytes === undefined || type === undefined || used + bytes.length > budgetBytes) continue
+    large.set(places[dataset]![row]!, { type, bytes })
     used += bytes.length
-    if (large.size === maxLargePictures) break
   }
-  return large
+  return { large, larger: { asked: asked.length, shown: large.size } }
 }
 
 /** The media type by the file's first bytes; only these three reach a decoder or a browser. */

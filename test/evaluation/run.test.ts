@@ -120,7 +120,71 @@ describe('planning', () => {
   })
 })
 
+describe('an operating point', () => {
+  const split = (i: number) => (i % 3 === 0 ? 'test' : 'train') as 'train'
+  const made = (over: object = {}) => ({
+    ...cloudTable({ classes: ['no', 'yes'], perClass: 60, gap: 0.5, views: 1, split }),
+    ...over,
+  })
+  const run = async (name: string, table: ReturnType<typeof made>, over: object = {}) => {
+    const seen: Seen[] = []
+    const trainer = spy(seen)
+    const tables = [{ name: 'net', table }]
+    const operating = { kind: 'sensitivity', atLeast: 0.9 } as const
+    const plan = planComparison({
+      ...{ tables, trainers: ['spy'], resamples: 5, operating, findTrainer: () => trainer },
+      ...over,
+    })
+    const { results } = await compare(plan, tables, join(folder, name), trainer)
+    return { point: results[0]!.operating!, seen, plan }
+  }
+
+  it('is chosen on training pictures: what is tested has no part in it', async () => {
+    const table = made()
+    const honest = await run('operating', table)
+    // Other labels and other embeddings of the tested pictures move the figures, never the threshold.
+    const labels = table.labels.map((label, i) => (table.splits[i] === 'test' && i % 4 === 0 ? 'no' : label))
+    const x = table.x.map((value, i) => (table.splits[Math.floor(i / table.dim)] === 'test' ? -value : value))
+    const planted = await run('operating-planted', made({ labels, x }))
+    expect(planted.point.thresholds).toEqual(honest.point.thresholds)
+    expect(planted.point.sensitivity).not.toEqual(honest.point.sensitivity)
+    // Five inner fits that see no tested picture, then the fit itself.
+    expect(honest.seen.map(({ rows }) => rows)).toEqual([128, 128, 128, 128, 128, 160])
+    const tested = new Set(table.ids.filter((_, i) => table.splits[i] === 'test'))
+    for (const { ids } of honest.seen) expect(ids.some((id) => tested.has(id))).toBe(false)
+    expect(honest.point.rule).toContain('out-of-fold scores of its training pictures')
+  })
+
+  it('has a threshold in every fold, and needs no inner fit where it is given', async () => {
+    const folds = await run('operating-folds', made({ splits: made().splits.map(() => null) }), { folds: 4 })
+    expect(new Set(folds.point.thresholds).size).toBe(4)
+    expect(folds.point.sensitivity.rows).toBe(60)
+    expect(folds.seen.length).toBe(4 * 6)
+    const given = await run('operating-given', made(), { operating: { kind: 'threshold', threshold: 0.25 } })
+    expect(given.point.thresholds).toEqual([0.25])
+    expect(given.seen.length).toBe(1)
+  })
+
+  it('keeps the decision of the classifier, and says so, where training pictures are too few to choose', async () => {
+    const few = { protocol: 'few-shot', perClass: 1, draws: 3 }
+    const { point } = await run('operating-few', made({ splits: made().splits.map(() => null) }), few)
+    expect(point.thresholds).toEqual([0, 0, 0])
+    expect(point.rule).toContain('3 of 3 fits had too few')
+  })
+})
+
 describe('running', () => {
+  it('tells the memory of fits that ran alone, and of no others', async () => {
+    const tables = [{ name: 'net', table: cloudTable({ classes: ['a', 'b'], perClass: 20 }) }]
+    const plan = planComparison({ tables, trainers: ['nearest-mean', 'knn'], resamples: 5 })
+    const run = (threads: number) =>
+      runComparison(plan, { tables, out: join(folder, `memory-${threads}`), threads, guards: false })
+    const taken = ({ results }: Awaited<ReturnType<typeof run>>) =>
+      results.flatMap(({ fits }) => fits.map(({ peakMemoryBytes }) => peakMemoryBytes))
+    expect(taken(await run(1)).every((bytes) => typeof bytes === 'number')).toBe(true)
+    expect(taken(await run(2))).toContain(null)
+  })
+
   it('keeps fits, predictions and an evaluation that can be read again', async () => {
     const tables = [{ name: 'net', table: cloudTable({ classes: ['no', 'yes'], perClass: 30, gap: 0.8 }) }]
     const trainer = spy([])

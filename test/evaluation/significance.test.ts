@@ -10,7 +10,13 @@ import {
   studentTwoSided,
 } from '../../src/evaluation/distributions.js'
 import { bootstrapInterval, bootstrapResamples, percentileInterval } from '../../src/evaluation/intervals.js'
-import { clopperInterval, operatingPoint, positiveClass, wilsonInterval } from '../../src/evaluation/operating.js'
+import {
+  chooseThreshold,
+  clopperInterval,
+  operatingPoint,
+  positiveClass,
+  wilsonInterval,
+} from '../../src/evaluation/operating.js'
 import { correctedResampledT, friedman, holm, mcNemar } from '../../src/evaluation/significance.js'
 
 // Made by test/fixtures/evaluation/make_records.py with scipy.
@@ -132,16 +138,24 @@ describe('binary operating points', () => {
   const scores = [0.9, 0.8, 0.7, 0.6, 0.55, 0.4, 0.3, 0.2]
   const truth = [1, 1, 0, 1, 0, 1, 0, 0]
   it('counts at the default threshold', () => {
-    const point = operatingPoint(scores, truth, 0.5)
+    const point = operatingPoint(scores, truth, () => 0.5)
     expect([point.sensitivity.hits, point.sensitivity.rows]).toEqual([3, 4])
     expect([point.specificity.hits, point.specificity.rows]).toEqual([2, 4])
     expect(point.positivePredictive.value).toBeCloseTo(0.6)
   })
   it('finds the point that keeps a sensitivity or a specificity', () => {
-    expect(operatingPoint(scores, truth, 0.5, { kind: 'sensitivity', atLeast: 1 }).threshold).toBe(0.4)
-    expect(operatingPoint(scores, truth, 0.5, { kind: 'specificity', atLeast: 0.75 }).threshold).toBe(0.6)
-    expect(operatingPoint(scores, truth, 0.5, { kind: 'youden' }).threshold).toBe(0.8)
-    expect(() => operatingPoint(scores, truth, 0.5, { kind: 'sensitivity', atLeast: 2 })).toThrow('share')
+    expect(chooseThreshold(scores, truth, { kind: 'sensitivity', atLeast: 1 })).toBe(0.4)
+    expect(chooseThreshold(scores, truth, { kind: 'specificity', atLeast: 0.75 })).toBe(0.6)
+    expect(chooseThreshold(scores, truth, { kind: 'youden' })).toBe(0.8)
+    expect(() => chooseThreshold(scores, truth, { kind: 'sensitivity', atLeast: 2 })).toThrow('share')
+    // The highest score is a negative's: above it nothing is called positive, and the number survives JSON.
+    const none = chooseThreshold([0.9, 0.1], [0, 1], { kind: 'specificity', atLeast: 1 })
+    expect(none).toBeGreaterThan(0.9)
+    expect(none).toBeLessThan(0.9001)
+  })
+  it('counts with each row’s own threshold', () => {
+    const point = operatingPoint(scores, truth, (row) => (row < 4 ? 0.85 : 0.35))
+    expect([point.sensitivity.hits, point.specificity.hits]).toEqual([2, 3])
   })
   it('infers the positive class only from well-known pairs', () => {
     const label = (...classes: string[]) => positiveClass(classes)?.label ?? null
