@@ -196,18 +196,22 @@ export async function timeSection(record: ReportRecord, primary: ReportMetric): 
   const timed = record.ranking.filter((e) => e.fitSeconds !== undefined || e.predictSeconds !== undefined)
   if (timed.length === 0) return ''
   const spec = costSpec(record.ranking, primary)
+  const known = timed.some(({ peakBytes }) => peakBytes !== undefined)
   const rows = timed.map(
     (entry) =>
       `<tr class="${entry.baseline ? 'base' : ''}"><td class="name">${html(entry.title)}</td><td>${html(formatSeconds(entry.fitSeconds))}</td>
-<td>${html(formatSeconds(entry.predictSeconds))}</td><td>${html(formatBytes(entry.modelBytes))}</td><td>${html(formatBytes(entry.peakBytes))}</td></tr>`,
+<td>${html(formatSeconds(entry.predictSeconds))}</td><td>${html(formatBytes(entry.modelBytes))}</td>${known ? `<td>${html(formatBytes(entry.peakBytes))}</td>` : ''}</tr>`,
   )
+  const memory = known
+    ? 'Peak memory is what the process grew by during a fit that ran alone; where fits ran side by side it is not told.'
+    : 'Peak memory is not told: fits ran side by side, and the memory is the process’s. With --threads 1 it is measured.'
   const chart =
     spec === undefined
       ? ''
       : `<div class="chartbox"><figure>${await renderChart(spec, `${primary.title} against seconds to fit`)}<figcaption>Named are the candidates that no other beats in both.</figcaption></figure></div>`
-  return `<section id="time"><h2>Time and size</h2><p class="about">Means over the fits, on the machine named below.</p>${chart}
+  return `<section id="time"><h2>Time and size</h2><p class="about">Means over the fits, on the machine named below. ${memory}</p>${chart}
 <div class="scroll" tabindex="0" role="region" aria-label="Time and size"><table class="plain"><thead><tr><th class="name" scope="col">candidate</th><th scope="col">fit</th><th scope="col">predict</th>
-<th scope="col">model</th><th scope="col">peak memory</th></tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`
+<th scope="col">model</th>${known ? '<th scope="col">peak memory</th>' : ''}</tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`
 }
 
 export function reproduceSection(record: ReportRecord): string {

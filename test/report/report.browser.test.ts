@@ -27,7 +27,9 @@ async function openCell(page: Page, selector: string): Promise<{ promised: numbe
   await cell.focus()
   await page.keyboard.press('Enter')
   const pictures = page.locator('#trainer-1 .behind .pic')
-  const painted = await page.locator('#trainer-1 .behind .pic.sheet').count()
+  const painted = await page
+    .locator('#trainer-1 .behind .pic.sheet, #trainer-1 .behind .pic[style*="data:image"]')
+    .count()
   return { promised, shown: await pictures.count(), painted }
 }
 
@@ -89,6 +91,8 @@ describe('the report in a browser', () => {
     expect(await page.locator('.chart path').count()).toBeGreaterThan(20)
     const { promised, shown, painted } = await openCell(page, 'button.cell')
     expect([shown, painted]).toEqual([Math.min(18, promised), Math.min(18, promised)])
+    // The pictures themselves are still where the store was made from.
+    expect(await page.locator('#trainer-1 .behind .pic[style*="data:image/webp"]').count()).toBe(shown)
     expect(await narrowWidth(page)).toBeLessThanOrEqual(390)
     // Everything folded away is printed.
     await page.setViewportSize({ width: 1200, height: 900 })
