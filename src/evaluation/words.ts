@@ -39,7 +39,7 @@ export function outcomeInWords(
     const opening = plan.datasets.length > 1 ? `${dataset.name}: ` : ''
     return [`${opening}${describeProtocol(dataset.protocol)}`, ...datasetInWords(plan, own, differences)]
   })
-  return friedman ? [...sentences, friedmanInWords(plan, friedman)] : sentences
+  return friedman ? [friedmanInWords(plan, friedman), ...sentences] : sentences
 }
 
 function datasetInWords(

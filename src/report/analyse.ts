@@ -29,7 +29,8 @@ export function analyseReport(input: ReportInput): Analysis {
     const candidate = byId.get(id)!
     if (candidate.outcome === undefined) return []
     const dataset = input.datasets[candidate.dataset]!
-    return [{ ...analyseCandidate(candidate, candidate.outcome, dataset, shown[candidate.dataset]!), title }]
+    const detail = analyseCandidate(candidate, candidate.outcome, dataset, shown[candidate.dataset]!)
+    return [{ ...detail, title: input.datasets.length > 1 ? `${title}, ${visible(dataset.name)}` : title }]
   })
   const limits: string[] = []
   if (input.suspects.length > suspectsShown) {
@@ -65,6 +66,7 @@ export function analyseReport(input: ReportInput): Analysis {
     ranking,
     comparisons: input.comparisons.map((entry) => ({
       ...entry,
+      dataset: byId.get(entry.a)?.dataset ?? 0,
       a: titles.get(entry.a) ?? visible(entry.a),
       b: titles.get(entry.b) ?? visible(entry.b),
       test: visible(entry.test),

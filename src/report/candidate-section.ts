@@ -10,7 +10,7 @@ const matrixClasses = 25
 const classBars = 24
 const pairsShown = 30
 
-/** One trainer's part of the page: facts, confusion matrix, charts, worst mistakes. `run` is its place in the script's data. */
+/** One trainer's part of the page: facts, confusion matrix, charts, worst mistakes. `run` is its place in the script's data; `printed`: opened for print unasked. */
 export async function candidateSection(
   detail: DetailRecord,
   entry: RankedRecord,
@@ -18,6 +18,7 @@ export async function candidateSection(
   run: number,
   open: boolean,
   withCharts: boolean,
+  printed: boolean,
 ): Promise<string> {
   const value = entry.values.find((found) => found.metric === metric.id)
   const heading = `<summary><span class="t">${html(detail.title)}</span><span class="v">${html(
@@ -27,7 +28,7 @@ export async function candidateSection(
     `${formatCount(detail.right)} of ${formatCount(detail.rows)} pictures right.`,
     ...(detail.note === undefined ? [] : [`Predictions: ${detail.note}.`]),
   ]
-  return `<details class="cand" id="trainer-${run + 1}"${open ? ' open' : ''}>${heading}<div>
+  return `<details class="cand" id="trainer-${run + 1}"${open ? ' open' : ''}${printed ? '' : ' data-long'}>${heading}<div>
 <p class="about">${html(notes.join(' '))}</p>
 ${factList(entry.facts)}
 ${confusion(detail, run)}

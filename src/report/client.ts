@@ -267,9 +267,13 @@ for (const box of all('.map')) {
 }
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw)
 
-// ---- print: everything that is folded away is opened, and folded again afterwards
+// ---- print: what is folded away is opened, and folded again afterwards. Of many candidates the best are printed, with those that the
+// reader has opened; long tables of pairs stay in the file.
 let folded = []
-addEventListener('beforeprint', () => { folded = all('details:not([open])'); for (const d of folded) if (d.dataset.big === undefined) d.open = true })
+addEventListener('beforeprint', () => {
+  folded = all('details:not([open])').filter((d) => d.dataset.big === undefined && d.dataset.long === undefined)
+  for (const d of folded) d.open = true
+})
 addEventListener('afterprint', () => { for (const d of folded) d.open = false; folded = [] })
 // A link into a folded part opens it.
 const reveal = () => {

@@ -37,7 +37,7 @@ export function renderMarkdown(record: ReportRecord): string {
     table(
       ['candidate', ...ordered.map(({ title }) => markdown(title)), 'fit', 'predict', 'model'],
       record.ranking.map((entry) => [
-        `${entry.rank === undefined ? '' : `${entry.rank}. `}${markdown(entry.title)}${entry.baseline ? ' (baseline)' : ''}`,
+        `${record.datasets.length > 1 ? `${markdown(record.datasets[entry.dataset]!.name)}: ` : ''}${entry.rank === undefined ? '' : `${entry.rank}. `}${markdown(entry.title)}${entry.baseline ? ' (baseline)' : ''}`,
         ...ordered.map((metric) => value(entry, metric)),
         formatSeconds(entry.fitSeconds),
         formatSeconds(entry.predictSeconds),
@@ -53,7 +53,7 @@ export function renderMarkdown(record: ReportRecord): string {
       table(
         ['pair', 'metric', 'difference', 'p', 'p, adjusted', 'verdict'],
         record.comparisons.map((entry) => [
-          `${markdown(entry.a)} − ${markdown(entry.b)}`,
+          `${record.datasets.length > 1 ? `${markdown(record.datasets[entry.dataset]!.name)}: ` : ''}${markdown(entry.a)} − ${markdown(entry.b)}`,
           markdown(formats.get(entry.metric)?.title ?? entry.metric),
           formatDifference(entry.difference, formats.get(entry.metric)?.format ?? 'number'),
           markdown(formatP(entry.p)),

@@ -18,6 +18,9 @@ import { shellPage } from './shell.js'
 import type { Pictures } from './sprite.js'
 import { styleSheet } from './style.js'
 
+/** So many of the best candidates are printed whole; of the others the heading, unless the reader has opened them. */
+const printedCandidates = 4
+
 /** The parts of the page in order; empty ones are left out of its navigation. */
 export interface Part {
   readonly id: string
@@ -34,9 +37,15 @@ export async function drawParts(
   const primary = record.metrics.find(({ id }) => id === record.primaryMetric)!
   const entries = new Map(record.ranking.map((entry) => [entry.id, entry]))
   const candidates: string[] = []
+  // Two of each of several data sets, which stand one after another, are as much paper as four of one.
+  const printed = record.datasets.length > 1 ? 2 : printedCandidates
+  const met = new Map<number, number>()
   for (const [run, detail] of record.details.entries()) {
-    const withCharts = run < charted && !detail.baseline
-    candidates.push(await candidateSection(detail, entries.get(detail.id)!, primary, run, run === 0, withCharts))
+    const place = met.get(detail.dataset) ?? 0
+    met.set(detail.dataset, place + 1)
+    const charts = place < charted && !detail.baseline
+    const entry = entries.get(detail.id)!
+    candidates.push(await candidateSection(detail, entry, primary, run, run === 0, charts, place < printed))
   }
   const trainers =
     candidates.length === 0

@@ -68,6 +68,7 @@ export interface RankedRecord {
 }
 
 export interface ComparisonRecord {
+  readonly dataset: number
   readonly a: string
   readonly b: string
   readonly metric: string

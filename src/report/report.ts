@@ -43,9 +43,12 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
     if (map !== undefined) maps.push({ dataset, map })
   }
   throwIfAborted(options.signal, 'The report')
-  const charted = analysis.record.details.filter(({ baseline }) => !baseline).length
-  if (charted > chartedCandidates) {
-    limits.push(`Charts are drawn for the ${chartedCandidates} best of ${charted} candidates.`)
+  const sets = Math.max(1, input.datasets.length)
+  const charted = Math.max(1, Math.floor(chartedCandidates / sets))
+  const candidates = analysis.record.details.filter(({ baseline }) => !baseline).length
+  if (candidates > charted * sets) {
+    const of = sets > 1 ? `${charted} best of each data set, of ${candidates}` : `${charted} best of ${candidates}`
+    limits.push(`Charts are drawn for the ${of} candidates.`)
   }
   // What the page weighs beside its pictures is known only when it is drawn: first without them, then with what fits.
   const none = {
@@ -55,7 +58,7 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
     leftOut: 0,
     larger: { asked: 0, shown: 0 },
   }
-  const parts = await drawParts(analysis.record, maps, chartedCandidates)
+  const parts = await drawParts(analysis.record, maps, charted)
   const draw = (record: ReportRecord, pictures: Pictures): string =>
     page(input, record, analysis.shown, pictures, maps, parts)
   const bare = Buffer.byteLength(draw({ ...analysis.record, limits }, none))

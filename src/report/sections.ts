@@ -45,6 +45,8 @@ function interval(entry: RankedRecord, metric: ReportMetric): string {
 const firstMetrics = 5
 /** Pairwise tests shown before the rest is folded. */
 const firstTests = 12
+/** Longer tables that are folded away are not opened for print. */
+const longTable = 40
 
 function rankingTable(record: ReportRecord, metrics: readonly ReportMetric[], primary: ReportMetric): string {
   const several = record.datasets.length > 1
@@ -107,6 +109,7 @@ ${comparisons(record)}</section>`
 }
 
 function testTable(record: ReportRecord, entries: ReportRecord['comparisons']): string {
+  const several = record.datasets.length > 1
   const metrics = new Map(record.metrics.map((metric) => [metric.id, metric]))
   const rows = entries.map((entry) => {
     const metric = metrics.get(entry.metric)
@@ -115,11 +118,11 @@ function testTable(record: ReportRecord, entries: ReportRecord['comparisons']): 
       entry.low === undefined || entry.high === undefined
         ? ''
         : `<span class="iv">${html(formatDifference(entry.low, format))} to ${html(formatDifference(entry.high, format))}</span>`
-    return `<tr class="${entry.holds ? 'holds' : ''}"><td class="name">${html(entry.a)}</td><td class="name">${html(entry.b)}</td>
+    return `<tr class="${entry.holds ? 'holds' : ''}">${several ? `<td class="l">${html(record.datasets[entry.dataset]!.name)}</td>` : ''}<td class="name">${html(entry.a)}</td><td class="name">${html(entry.b)}</td>
 <td>${html(formatDifference(entry.difference, format))}${range}</td><td>${html(formatP(entry.p))}</td><td>${html(formatP(entry.pAdjusted))}</td>
 <td class="l">${entry.holds ? 'holds' : 'could be chance'}</td></tr>`
   })
-  return `<div class="scroll" tabindex="0" role="region" aria-label="Pairwise tests"><table class="plain tests"><thead><tr><th class="name" scope="col">first</th><th class="name" scope="col">second</th>
+  return `<div class="scroll" tabindex="0" role="region" aria-label="Pairwise tests"><table class="plain tests"><thead><tr>${several ? '<th class="l" scope="col">data set</th>' : ''}<th class="name" scope="col">first</th><th class="name" scope="col">second</th>
 <th scope="col">difference</th><th scope="col">p</th><th scope="col">p, adjusted</th><th class="l" scope="col">verdict</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
 }
 
@@ -130,15 +133,17 @@ function comparisons(record: ReportRecord): string {
     (id) => record.metrics.find((metric) => metric.id === id)?.title ?? id,
   )
   // Those of the best first; with many candidates all other pairs are folded away.
-  const best = new Set(record.ranking.filter(({ rank }) => rank === 1).map(({ title }) => title))
-  const first = record.comparisons.filter(({ a, b }) => best.has(a) || best.has(b))
+  const best = record.datasets.map(
+    (_, at) => record.ranking.find(({ rank, dataset }) => rank === 1 && dataset === at)?.title,
+  )
+  const first = record.comparisons.filter(({ dataset, a, b }) => a === best[dataset] || b === best[dataset])
   const many = record.comparisons.length > firstTests && first.length > 0
   const shown = many ? first : record.comparisons
   const rest = many ? record.comparisons.filter((entry) => !first.includes(entry)) : []
   const more =
     rest.length === 0
       ? ''
-      : `<details class="more"><summary>${formatCount(rest.length)} more pairs, ${formatCount(rest.filter(({ holds }) => holds).length)} of them with a difference that holds</summary>${testTable(record, rest)}</details>`
+      : `<details class="more"${rest.length > longTable ? ' data-long' : ''}><summary>${formatCount(rest.length)} more pairs, ${formatCount(rest.filter(({ holds }) => holds).length)} of them with a difference that holds</summary>${testTable(record, rest)}</details>`
   return `<h3>Which differences hold</h3><p class="about">${html(record.testName ?? 'Each pair of candidates, tested on the same rows')}.
 A difference is the first less the second in ${html(joinWords(metrics.map((title) => title.toLowerCase())))}, in points for percentages; the test is ${html(joinWords(names))}.</p>
 ${testTable(record, shown)}
@@ -195,22 +200,32 @@ export function mapSection(record: ReportRecord, maps: readonly DrawnMap[]): str
 export async function timeSection(record: ReportRecord, primary: ReportMetric): Promise<string> {
   const timed = record.ranking.filter((e) => e.fitSeconds !== undefined || e.predictSeconds !== undefined)
   if (timed.length === 0) return ''
-  const spec = costSpec(record.ranking, primary)
+  const several = record.datasets.length > 1
   const known = timed.some(({ peakBytes }) => peakBytes !== undefined)
   const rows = timed.map(
     (entry) =>
-      `<tr class="${entry.baseline ? 'base' : ''}"><td class="name">${html(entry.title)}</td><td>${html(formatSeconds(entry.fitSeconds))}</td>
+      `<tr class="${entry.baseline ? 'base' : ''}"><td class="name">${html(entry.title)}</td>${several ? `<td class="l">${html(record.datasets[entry.dataset]!.name)}</td>` : ''}<td>${html(formatSeconds(entry.fitSeconds))}</td>
 <td>${html(formatSeconds(entry.predictSeconds))}</td><td>${html(formatBytes(entry.modelBytes))}</td>${known ? `<td>${html(formatBytes(entry.peakBytes))}</td>` : ''}</tr>`,
   )
   const memory = known
     ? 'Peak memory is what the process grew by during a fit that ran alone; where fits ran side by side it is not told.'
     : 'Peak memory is not told: fits ran side by side, and the memory is the process’s. With --threads 1 it is measured.'
+  const figures: string[] = []
+  for (const [at, dataset] of record.datasets.entries()) {
+    const spec = costSpec(
+      record.ranking.filter((entry) => entry.dataset === at),
+      primary,
+    )
+    if (spec === undefined) continue
+    const heading = several ? `<h4>${html(dataset.name)}</h4>` : ''
+    figures.push(`<figure>${heading}${await renderChart(spec, `${primary.title} against seconds to fit`)}</figure>`)
+  }
   const chart =
-    spec === undefined
+    figures.length === 0
       ? ''
-      : `<div class="chartbox"><figure>${await renderChart(spec, `${primary.title} against seconds to fit`)}<figcaption>Named are the candidates that no other beats in both.</figcaption></figure></div>`
+      : `<div class="chartbox">${figures.join('')}<p class="note">Named are the candidates that no other beats in both.</p></div>`
   return `<section id="time"><h2>Time and size</h2><p class="about">Means over the fits, on the machine named below. ${memory}</p>${chart}
-<div class="scroll" tabindex="0" role="region" aria-label="Time and size"><table class="plain"><thead><tr><th class="name" scope="col">candidate</th><th scope="col">fit</th><th scope="col">predict</th>
+<div class="scroll" tabindex="0" role="region" aria-label="Time and size"><table class="plain"><thead><tr><th class="name" scope="col">candidate</th>${several ? '<th class="l" scope="col">data set</th>' : ''}<th scope="col">fit</th><th scope="col">predict</th>
 <th scope="col">model</th>${known ? '<th scope="col">peak memory</th>' : ''}</tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`
 }
 

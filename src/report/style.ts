@@ -125,7 +125,7 @@ footer{margin:4rem 0 3rem;padding-top:1rem;border-top:1px solid var(--line);colo
 body{font-size:10.5pt}nav.top,.skip,.tools,.quiet,.hint{display:none!important}
 .legend .quiet{display:inline-block!important;border:0;padding:0 .5rem 0 0}
 header{padding:0}section{padding-top:1.6rem}h2,h3,h4{break-after:avoid}figure,.tiles li,.pairs li,tr,.mapbox{break-inside:avoid}
-.scroll{overflow:visible}table.plain{font-size:8pt}.plain th,.plain td{padding:.3rem .35rem}details.cand>summary::before{display:none}.matrix .cell{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+.scroll{overflow:visible}table.plain{font-size:8pt}.plain th,.plain td{padding:.3rem .35rem}.plain .iv{font-size:7pt}summary,.about{break-after:avoid}table.matrix{break-inside:avoid}details.cand>summary::before{display:none}.matrix .cell{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 .confusion{grid-template-columns:minmax(0,1fr)}.confusion .behind.empty{display:none}
 .grid{grid-template-columns:1fr 1fr}.legend i{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 `

@@ -14,7 +14,14 @@ export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
     const value = candidate.metrics.find((entry) => entry.metric === metric.id)?.value
     return value === undefined || Number.isNaN(value) ? Number.NEGATIVE_INFINITY : sign * value
   }
-  const titles = displayNames(input.candidates.map((candidate) => candidate.title))
+  // One trainer on one backbone stands once in each data set.
+  const titles = new Map(
+    input.datasets.flatMap((_, dataset) => {
+      const own = input.candidates.filter((candidate) => candidate.dataset === dataset)
+      const names = displayNames(own.map(({ title }) => title))
+      return own.map(({ id }, i) => [id, names[i]!] as const)
+    }),
+  )
   const next = new Map<number, number>()
   const nextRank = (dataset: number): number => {
     next.set(dataset, (next.get(dataset) ?? 0) + 1)
@@ -24,10 +31,10 @@ export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
     .map((candidate, at) => ({ candidate, at, key: key(candidate) }))
     .sort((a, b) => a.candidate.dataset - b.candidate.dataset || (a.key === b.key ? a.at - b.at : b.key - a.key))
     .map(
-      ({ candidate, at }): RankedRecord => ({
+      ({ candidate }): RankedRecord => ({
         ...(candidate.baseline ? {} : { rank: nextRank(candidate.dataset) }),
         id: candidate.id,
-        title: titles[at]!,
+        title: titles.get(candidate.id)!,
         dataset: candidate.dataset,
         baseline: candidate.baseline,
         values: candidate.metrics,
@@ -58,9 +65,18 @@ export function judge(input: ReportInput, ranking: readonly RankedRecord[], metr
   if (each.length === 1 && only) return given.length === 0 ? only : { ...only, sentences: given }
   return {
     kind: each.length > 0 && each.every(({ verdict }) => verdict.kind === 'winner') ? 'winner' : 'tie',
-    headline: each.map(({ name, verdict }) => `On ${name}: ${verdict.headline}`).join(' '),
+    headline: headlineOf(each),
     sentences: given.length > 0 ? given : each.flatMap(({ verdict }) => verdict.sentences),
   }
+}
+
+/** Of several data sets: the winners with their data sets, and where there is none. */
+function headlineOf(each: readonly { readonly name: string; readonly verdict: Verdict }[]): string {
+  const won = each.filter(({ verdict }) => verdict.kind === 'winner')
+  const open = each.filter(({ verdict }) => verdict.kind !== 'winner')
+  const said = won.map(({ name, verdict }) => `On ${name} ${verdict.headline}`)
+  if (open.length > 0) said.push(`No clear winner on ${joinWords(open.map(({ name }) => name))}.`)
+  return said.join(' ')
 }
 
 function judgeOne(input: ReportInput, ranking: readonly RankedRecord[], metric: ReportMetric): Verdict {

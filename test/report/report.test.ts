@@ -55,6 +55,28 @@ describe('the report', () => {
     expect(record.verdict.headline).toMatch(/wins\.$/)
   })
 
+  it('of several data sets says where there is a winner, and names candidates with their data set', async () => {
+    const input = await madeInput({ rows: 42, classes: plainClasses, tie: false })
+    const { embedding: _, ...first } = input.datasets[0]!
+    const second = { ...first, name: 'the other' }
+    const twins = input.candidates.map((one) => ({ ...one, id: `${one.id} too`, dataset: 1 }))
+    const { record, html, markdown } = await renderReport({
+      ...input,
+      datasets: [first, second],
+      candidates: [...input.candidates, ...twins],
+    })
+    expect(record.verdict.headline).toBe(
+      `On ${first.name} ${record.details[0]!.title.split(',')[0]} wins. No clear winner on the other.`,
+    )
+    expect(new Set(record.ranking.map(({ title }) => title)).size).toBe(input.candidates.length)
+    expect(record.details.at(-1)!.title).toMatch(/, the other$/)
+    expect(html).not.toContain(' (2)')
+    expect(markdown).toContain('the other: 1. ')
+    // On paper: the two best of each.
+    const printed = html.match(/<details class="cand" id="trainer-\d+"(?: open)?>/g)!
+    expect(printed.length).toBe(4)
+  })
+
   it('refuses input that contradicts itself', async () => {
     const input = await madeInput({ rows: 30 })
     await expect(renderReport({ ...input, primaryMetric: 'nothing' })).rejects.toMatchObject({ code: 'REPORT_INPUT' })
