@@ -1,5 +1,8 @@
 import type { Optimiser, SgdOptions } from './contract.js'
 
+/** Keeps the momentum of weights that no longer learn from decaying into denormal numbers, which are slow. */
+const keepsNormal = 1e-30
+
 /** Stochastic gradient descent as torch.optim.SGD has it: decay added to the gradient, momentum without dampening. */
 export function sgd(options: SgdOptions): Optimiser {
   const momentum = options.momentum ?? 0.9
@@ -12,7 +15,8 @@ export function sgd(options: SgdOptions): Optimiser {
       if (momentum === 0) {
         return { parameter: g.add('Sub', [parameter, g.add('Mul', [direction, rate])]), state: [] }
       }
-      const velocity = g.add('Add', [g.add('Mul', [state[0]!, g.floats(momentum)]), direction])
+      const kept = g.add('Add', [g.add('Mul', [state[0]!, g.floats(momentum)]), g.floats(keepsNormal)])
+      const velocity = g.add('Add', [kept, direction])
       const move = nesterov ? g.add('Add', [direction, g.add('Mul', [velocity, g.floats(momentum)])]) : velocity
       return { parameter: g.add('Sub', [parameter, g.add('Mul', [move, rate])]), state: [velocity] }
     },
