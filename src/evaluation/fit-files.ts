@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type Data,
@@ -145,6 +145,13 @@ export async function openEvaluationFolder(folder: string, plan: ComparisonPlan)
   await mkdir(fitsFolder(folder), { recursive: true })
   await writeFileAtomic(planPath(folder), text)
   return false
+}
+
+/** Removes what killed runs left under temporary names; the evaluation is whole by then and needs none of it. */
+export async function sweepEvaluation(folder: string): Promise<void> {
+  for (const within of [folder, fitsFolder(folder)])
+    for (const name of await readdir(within))
+      if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await rm(join(within, name), { force: true })
 }
 
 /** Keeps a finished fit: its Arrow file first, then the facts that make it count. */

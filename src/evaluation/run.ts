@@ -4,7 +4,7 @@ import { createRandom } from '../base/random.js'
 import type { Trainer } from '../trainers/contract.js'
 import { getTrainer } from '../trainers/registry.js'
 import { executeFits, type FitRun } from './executor.js'
-import { type KeptFit, keepFit, openEvaluationFolder, readFit } from './fit-files.js'
+import { type KeptFit, keepFit, openEvaluationFolder, readFit, sweepEvaluation } from './fit-files.js'
 import type { FitJob, FitTable } from './fit-job.js'
 import { type GuardOptions, rowBreaches, runGuards } from './guards.js'
 import { type Items, itemsFingerprint, itemsOf, trainingRows } from './items.js'
@@ -162,7 +162,9 @@ export async function runComparison(plan: ComparisonPlan, options: RunOptions): 
   const summary = summarise(plan, inputs, kept, progress)
   const guards =
     options.guards === false ? null : await runGuards(plan, inputs, kept, summary, options.guards ?? {}, options)
-  return writeEvaluation(options.out, plan, inputs, kept, { ...summary, guards }, options.provenance)
+  const evaluation = await writeEvaluation(options.out, plan, inputs, kept, { ...summary, guards }, options.provenance)
+  await sweepEvaluation(options.out)
+  return evaluation
 }
 
 /** Fits of inner folds that go with one fit. */

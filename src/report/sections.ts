@@ -223,7 +223,7 @@ export async function timeSection(record: ReportRecord, primary: ReportMetric): 
   const chart =
     figures.length === 0
       ? ''
-      : `<div class="chartbox">${figures.join('')}<p class="note">Named are the candidates that no other beats in both.</p></div>`
+      : `<div class="chartbox">${figures.join('')}<p class="note">Coloured are the candidates that no other beats in both.</p></div>`
   return `<section id="time"><h2>Time and size</h2><p class="about">Means over the fits, on the machine named below. ${memory}</p>${chart}
 <div class="scroll" tabindex="0" role="region" aria-label="Time and size"><table class="plain"><thead><tr><th class="name" scope="col">candidate</th>${several ? '<th class="l" scope="col">data set</th>' : ''}<th scope="col">fit</th><th scope="col">predict</th>
 <th scope="col">model</th>${known ? '<th scope="col">peak memory</th>' : ''}</tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`

@@ -214,6 +214,36 @@ export function learningSpec(curve: NonNullable<DetailRecord['learningCurve']>, 
   }
 }
 
+interface CostPoint {
+  readonly name: string
+  readonly seconds: number
+  readonly value: number
+}
+
+/** Points whose names do not lie over each other, the best first; places are about those of the chart that is {@link costSize}. */
+function apart(points: readonly CostPoint[], sign: number): CostPoint[] {
+  const span = (of: (point: CostPoint) => number): ((point: CostPoint) => number) => {
+    const all = points.map(of)
+    const [low, high] = [Math.min(...all), Math.max(...all)]
+    return (point) => (high > low ? (of(point) - low) / (high - low) : 0)
+  }
+  const across = span(({ seconds }) => Math.log(seconds))
+  const up = span(({ value }) => value)
+  const kept: { readonly point: CostPoint; readonly x: number; readonly y: number }[] = []
+  // The named points fill a part of the chart only: half of it is a cautious guess.
+  for (const point of [...points].sort((a, b) => sign * (b.value - a.value))) {
+    const [x, y] = [(across(point) * costSize.width) / 2, (up(point) * costSize.height) / 2]
+    const width = 20 + 6.5 * point.name.length
+    const free = kept.every(
+      (other) => Math.abs(other.y - y) > 14 || other.x > x + width || x > other.x + 20 + 6.5 * other.point.name.length,
+    )
+    if (free) kept.push({ point, x, y })
+  }
+  return kept.map(({ point }) => point)
+}
+
+const costSize = { width: 460, height: 220 }
+
 /** Fit seconds against the primary metric: what an improvement costs. */
 export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric): object | undefined {
   const values = ranking.flatMap((entry) => {
@@ -222,12 +252,13 @@ export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric)
     return [{ name: entry.title, seconds: entry.fitSeconds, value: found.value }]
   })
   if (values.length < 2) return undefined
-  // Names of all would lie over each other: named are those that no other beats in both.
+  // Names of all would lie over each other: coloured are those that no other beats in both, named are as many of them as there is room.
   const sign = metric.higherIsBetter ? 1 : -1
   const named = values.filter(
     (one) =>
       !values.some((other) => other !== one && other.seconds <= one.seconds && sign * other.value >= sign * one.value),
   )
+  const labelled = apart(named, sign)
   const encoding = {
     x: {
       field: 'seconds',
@@ -245,14 +276,13 @@ export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric)
     },
   }
   return {
-    width: 460,
-    height: 220,
+    ...costSize,
     data: { values },
     layer: [
       { mark: { type: 'circle', size: 60, fill: ink.muted, opacity: 0.7 }, encoding },
       { data: { values: named }, mark: { type: 'circle', size: 80, fill: ink.accent, opacity: 1 }, encoding },
       {
-        data: { values: named },
+        data: { values: labelled },
         mark: { type: 'text', align: 'left', dx: 8, fontSize: 11, fill: ink.text, limit: 240 },
         encoding: { ...encoding, text: { field: 'name', type: 'nominal' } },
       },

@@ -221,8 +221,11 @@ describe('running', () => {
     // A torn pair counts as unfinished.
     const torn = (await readdir(join(out, 'fits'))).find((name) => name.endsWith('.arrow'))!
     await writeFile(join(out, 'fits', torn), 'torn')
+    // What a killed process leaves behind.
+    await writeFile(join(out, 'fits', `.${torn}.0123456789ab.tmp`), 'half')
     await compare(plan, tables, out, trainer)
     expect(seen.length).toBe(6)
+    expect((await readdir(join(out, 'fits'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
     const fresh = join(folder, 'fresh')
     await compare(plan, tables, fresh, spy([]))
     expect(await readFile(join(out, 'predictions-d0.arrow'))).toEqual(

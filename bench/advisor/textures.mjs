@@ -1,0 +1,67 @@
+// Pictures unlike any photograph: eight classes of grey textures that differ in orientation, frequency or statistics alone, drawn from a
+// seed. node bench/advisor/textures.mjs <folder> [pictures a class = 60] [seed = 0]  writes <folder>/<class>/<n>.png
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import sharp from 'sharp'
+import { createRandom } from '../../dist/base/random.js'
+
+const side = 160
+
+/** A sum of `waves` cosines; `draw` gives each its direction (radians) and its cycles over the picture. */
+function cosines(random, waves, draw) {
+  const parts = Array.from({ length: waves }, () => {
+    const { angle, cycles } = draw(random)
+    const k = (2 * Math.PI * cycles) / side
+    return { x: k * Math.cos(angle), y: k * Math.sin(angle), phase: random.next() * 2 * Math.PI }
+  })
+  return (x, y) => parts.reduce((sum, p) => sum + Math.cos(p.x * x + p.y * y + p.phase), 0) / Math.sqrt(waves)
+}
+const spread = (random, middle, width) => middle + (random.next() - 0.5) * width
+const any = (random) => random.next() * Math.PI
+
+/** Value of a pixel in about [-2, 2]. Neighbouring classes differ in one thing only. */
+const kinds = {
+  'stripes-00': (r) => cosines(r, 6, () => ({ angle: spread(r, 0, 0.5), cycles: spread(r, 14, 8) })),
+  'stripes-45': (r) => cosines(r, 6, () => ({ angle: spread(r, Math.PI / 4, 0.5), cycles: spread(r, 14, 8) })),
+  'stripes-20': (r) => cosines(r, 6, () => ({ angle: spread(r, 0.35, 0.5), cycles: spread(r, 14, 8) })),
+  'noise-coarse': (r) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, 8, 4) })),
+  'noise-middle': (r) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, 11, 4) })),
+  'noise-fine': (r) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, 15, 4) })),
+  // The same spectrum as noise-middle; its extremes are cut off or folded back.
+  'noise-cut': (r) => {
+    const wave = kinds['noise-middle'](r)
+    return (x, y) => Math.max(-0.6, Math.min(0.6, wave(x, y))) * 1.6
+  },
+  'noise-folded': (r) => {
+    const wave = kinds['noise-middle'](r)
+    return (x, y) => Math.abs(wave(x, y)) * 2 - 1.4
+  },
+}
+
+/** Writes the set; equal arguments write equal pixels. */
+export async function writeTextures(folder, perClass, seed) {
+  for (const [name, kind] of Object.entries(kinds)) {
+    await mkdir(join(folder, name), { recursive: true })
+    for (let i = 0; i < perClass; i++) {
+      const random = createRandom(`${seed}/${name}/${i}`)
+      const value = kind(random)
+      const contrast = 25 + 30 * random.next()
+      const middle = 100 + 55 * random.next()
+      const pixels = new Uint8Array(side * side)
+      for (let p = 0; p < pixels.length; p++) {
+        const grey = middle + contrast * value(p % side, Math.floor(p / side)) + 12 * random.normal()
+        pixels[p] = Math.max(0, Math.min(255, Math.round(grey)))
+      }
+      await sharp(pixels, { raw: { width: side, height: side, channels: 1 } })
+        .png()
+        .toFile(join(folder, name, `${String(i).padStart(4, '0')}.png`))
+    }
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [folder, perClass = '60', seed = '0'] = process.argv.slice(2)
+  if (folder === undefined) throw new Error('node bench/advisor/textures.mjs <folder> [pictures a class] [seed]')
+  await writeTextures(folder, Number(perClass), Number(seed))
+}
