@@ -55,7 +55,7 @@ export function planAdvice(
   if (usable.length < 2 || open.length < 10) {
     throw new Fc7Error(
       'ADVICE_TOO_FEW',
-      `${open.length} labelled pictures, ${usable.length} classes with two or more: too few to measure anything on.`,
+      `${open.length} labelled pictures, ${usable.length} ${usable.length === 1 ? 'class' : 'classes'} with two or more: too few to measure anything on.`,
       {
         hint: 'Collect at least 10 pictures and 2 a class; until then frozen embeddings with `--trainer nearest-mean` are the safest choice.',
       },

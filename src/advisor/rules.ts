@@ -42,6 +42,8 @@ export interface Rule {
   /** For the evidence table; `{fact}` is replaced by its value. */
   readonly says: string
   readonly source: string
+  /** Where it applies, no verdict can be sure, whatever the votes. */
+  readonly unsure?: true
 }
 
 const kornblith = 'Kornblith, Shlens and Le 2019, arXiv 1805.08974'
@@ -121,6 +123,14 @@ export const rules: readonly Rule[] = [
     votes: { embeddings: 1, all: -1 },
     says: 'The probe does {gap} better on its training pictures than on others: a larger model would learn them by heart.',
     source: yosinski,
+  },
+  {
+    id: 'no-signal',
+    when: [{ fact: 'errorLeft', atLeast: 0.95 }],
+    votes: {},
+    says: 'The probe does hardly better than guessing ({probe} right): look first whether the labels can be seen in the pictures at all.',
+    source: 'a probe that learns nothing is no evidence for any strategy',
+    unsure: true,
   },
   {
     id: 'room-and-rows',

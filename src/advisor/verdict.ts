@@ -87,7 +87,7 @@ export function judge(facts: Facts): Verdict {
     strategy,
     runnerUp,
     votes,
-    confidence: margin >= 2.5 ? 'high' : margin >= 1 ? 'medium' : 'low',
+    confidence: applied.some(({ unsure }) => unsure) ? 'low' : margin >= 2.5 ? 'high' : margin >= 1 ? 'medium' : 'low',
     evidence: applied
       .map((rule) => ({
         rule: rule.id,

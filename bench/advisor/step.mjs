@@ -1,0 +1,92 @@
+// What a training step costs in forward passes, which src/advisor/cost.ts foresees with: the fastest forward pass (the extraction graph) of
+// a batch against a step of the training graph that trains every layer, runs in turn.
+//
+//     node bench/advisor/step.mjs <model.onnx>=<recipe>... [STEPS=6] [BATCH=8]
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { buildExtractionGraph } from '../../dist/backbones/extraction.js'
+import { resolveBackbone } from '../../dist/backbones/resolve.js'
+import { cacheFolder } from '../../dist/base/cache.js'
+import { createRandom } from '../../dist/base/random.js'
+import { buildHeaded, trainedParameters, wholeModel } from '../../dist/finetune/network.js'
+import { readModel } from '../../dist/onnx/read.js'
+import { writeModel } from '../../dist/onnx/write.js'
+import { loadOrt } from '../../dist/runtime/ort.js'
+import { closeSession, openSession } from '../../dist/runtime/session.js'
+import { buildTrainingGraph } from '../../dist/training/graph.js'
+import { prepareNetwork } from '../../dist/training/network.js'
+import { TrainingRunner } from '../../dist/training/runner.js'
+
+const steps = Number(process.env.STEPS ?? 6)
+const batch = Number(process.env.BATCH ?? 8)
+const perRun = 2
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
+const scratch = mkdtempSync(join(tmpdir(), 'fc7-bench-'))
+try {
+  for (const given of process.argv.slice(2)) {
+    const [name, recipeName] = given.split('=')
+    const { weights, recipe, card } = await resolveBackbone(name, {
+      cacheFolder: cacheFolder(),
+      recipeName,
+      offline: true,
+    })
+    const built = buildExtractionGraph(await readModel(weights.path), { recipe: recipe.recipe, card })
+    const path = join(scratch, `${basename(name)}.onnx`)
+    await writeModel(built.model, path)
+    const session = await openSession(path, { threads: 2 })
+    const data = new Uint8Array(batch * built.width * built.height * 3).map((_, i) => (i * 31 + (i >> 9)) & 255)
+    const pixels = new (loadOrt().Tensor)('uint8', data, [batch, built.height, built.width, 3])
+    const headed = buildHeaded(await readModel(weights.path), {
+      recipe: recipe.recipe,
+      card,
+      outputs: 10,
+      random: createRandom(0),
+    })
+    const bottom = headed.boundaries[0]
+    const graph = buildTrainingGraph({
+      network: prepareNetwork(wholeModel(headed, bottom), batch),
+      logits: 'logits',
+      trainable: trainedParameters(headed, bottom).map((parameter) => parameter.name),
+      loss: { kind: 'softmax' },
+      optimiser: { kind: 'sgd' },
+      weightDecay: 1e-4,
+    })
+    const runner = await TrainingRunner.open(graph, { threads: 2 })
+    const count = batch * graph.rowShape.reduce((a, b) => a * b, 1)
+    const random = createRandom(1)
+    const Values = graph.inputType === 'uint8' ? Uint8Array : Float32Array
+    runner.setRows({
+      data: Values.from({ length: count }, () => (graph.inputType === 'uint8' ? random.int(256) : random.next())),
+      labels: Array.from({ length: batch }, (_, i) => i % 10),
+    })
+    const times = { forward: [], step: [] }
+    for (let done = 0; done < steps + perRun; done += perRun) {
+      let start = performance.now()
+      await session.run({ pixels })
+      times.forward.push(performance.now() - start)
+      start = performance.now()
+      await runner.run({
+        index: Array.from({ length: perRun * batch }, (_, i) => i % batch),
+        rates: new Array(perRun).fill(1e-6),
+        seed: 1,
+        epoch: 0,
+      })
+      times.step.push((performance.now() - start) / perRun)
+    }
+    await runner.close()
+    await closeSession(session)
+    const [forward, step] = [median(times.forward.slice(1)), median(times.step.slice(1))]
+    console.log(
+      JSON.stringify({
+        model: basename(name),
+        batch,
+        forwardMs: Number(forward.toFixed(1)),
+        stepMs: Number(step.toFixed(1)),
+        stepOverForward: Number((step / forward).toFixed(2)),
+      }),
+    )
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true })
+}
