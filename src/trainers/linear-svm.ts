@@ -1,6 +1,7 @@
 import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
 import { dualCoordinateDescent } from './dcd.js'
 import { ordinary } from './gemm.js'
+import { hingeOnGram, maxGramRows } from './gram-hinge.js'
 import { LinearModel, twoColumns } from './linear-model.js'
 import { solveLinear } from './linear-solver.js'
 import { gramSpace, prefersGram, primalSpace } from './linear-space.js'
@@ -23,9 +24,16 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   let found: { weights: Float32Array; bias: Float64Array }
   let facts: Record<string, number | string>
   if (text(params, 'loss') === 'hinge') {
-    const result = dualCoordinateDescent(x, set.y, cost, columns, { ...common, loss: 'hinge', seed: context.seed })
+    const gram = x.rows <= maxGramRows
+    const result = gram
+      ? await hingeOnGram(x, set.y, cost, columns, { ...common, threads })
+      : dualCoordinateDescent(x, set.y, cost, columns, { ...common, loss: 'hinge', seed: context.seed })
     found = result
-    facts = { solver: 'dual coordinate descent', iterations: result.iterations, objective: result.objective }
+    facts = {
+      solver: `dual coordinate descent${gram ? ' on the Gram matrix' : ''}`,
+      iterations: result.iterations,
+      objective: result.objective,
+    }
   } else {
     const loss = squaredHinge(set.y, columns, cost)
     const spaceOptions = { columns, penaliseBias: true, threads, order: loss.order }
