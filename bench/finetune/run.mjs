@@ -33,19 +33,21 @@ async function stepTime(model, parameters, batch, perRun) {
     loss: { kind: 'softmax' },
     optimiser: { kind: 'sgd' },
     weightDecay: 1e-4,
+    frozenOutside: true,
   })
   const runner = await TrainingRunner.open(graph, { threads: 2 })
-  const count = batch * graph.rowShape.reduce((a, b) => a * b, 1)
+  const rowsPerRun = perRun * batch
+  const count = rowsPerRun * graph.rowShape.reduce((a, b) => a * b, 1)
   const random = createRandom(1)
   const Values = graph.inputType === 'uint8' ? Uint8Array : Float32Array
   const data = Values.from({ length: count }, () => (graph.inputType === 'uint8' ? random.int(256) : random.next()))
-  const rows = Array.from({ length: batch }, (_, i) => i)
+  const rows = Array.from({ length: rowsPerRun }, (_, i) => i)
   runner.setRows({ data, labels: rows.map((i) => i % 10) })
   const times = []
   for (let done = 0; done < steps + perRun; done += perRun) {
     const start = performance.now()
     await runner.run({
-      index: Array.from({ length: perRun * batch }, (_, i) => i % batch),
+      index: rows,
       rates: new Array(perRun).fill(1e-6),
       seed: 1,
       epoch: 0,

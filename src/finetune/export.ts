@@ -25,7 +25,7 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
   }
   const counts = classes.map((label) => roles.train.filter((i) => items[i]!.label === label).length)
   const whole = { ...phase, trunk: phase.trunk === 'cached' ? ('computed each epoch' as const) : phase.trunk }
-  const { training, evaluation, input } = buildPhaseGraphs(network, plan, whole, counts)
+  const { training, evaluation, input } = buildPhaseGraphs(network, plan, whole, counts, false)
   await mkdir(out, { recursive: true })
   await writeModel(training.model, join(out, 'training.onnx'))
   await writeModel(evaluation, join(out, 'evaluation.onnx'))

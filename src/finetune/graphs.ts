@@ -93,6 +93,8 @@ export function buildPhaseGraphs(
   plan: FinetunePlan,
   phase: PhasePlan,
   classCounts: readonly number[],
+  /** Whether a run of the training graph uses each of its rows once, as the epoch loop's do. */
+  everyRow = true,
 ): PhaseGraphs {
   const boundary = network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor)!
   const model = phaseModel(network, boundary, phase.trunk === 'cached')
@@ -115,6 +117,7 @@ export function buildPhaseGraphs(
     rateFactor: (name) => factors.get(name) ?? 1,
     ...(options.clip === undefined ? {} : { clipNorm: options.clip }),
     accumulate: options.accumulate,
+    frozenOutside: everyRow && phase.trunk === 'computed each epoch',
     parts: partsOf(network, phase),
     batchStatistics: (node) => phase.batchNorm === 'train' && above.has(node.input[1] ?? ''),
   })

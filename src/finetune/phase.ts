@@ -12,6 +12,7 @@ import type { TrainingThread } from './training-thread.js'
 
 /** Bytes of rows that go to the training thread at once. */
 const maxRunBytes = 48 << 20
+const maxStepsPerRun = 64
 const evaluationRows = 32
 
 export interface PhaseRun {
@@ -120,7 +121,13 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   const between = run.checkpointSteps > 0 ? run.checkpointSteps : phase.stepsPerEpoch
   const perRun = Math.max(
     1,
-    Math.min(phase.stepsPerEpoch, between, Math.floor(maxRunBytes / (batch * run.rowBytes)), 64),
+    Math.min(
+      phase.stepsPerEpoch,
+      between,
+      Math.floor(maxRunBytes / (batch * run.rowBytes)),
+      Math.floor(phase.rowsPerRun / batch),
+      maxStepsPerRun,
+    ),
   )
   let state: State
   let bestWeights: Weights

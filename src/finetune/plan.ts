@@ -30,6 +30,8 @@ export interface PhasePlan {
   readonly trunk: 'cached' | 'computed each epoch' | 'trained'
   readonly views: number
   readonly cacheBytes: number
+  /** Rows that one run of the training graph may take: a frozen part that is not cached computes all of them at once. */
+  readonly rowsPerRun: number
   /** Pictures that go through the frozen part in all. */
   readonly trunkPasses: number
   readonly memoryBytes: number
@@ -73,6 +75,9 @@ export interface PlanInput {
 /** Activations that the backward pass keeps, over the forward pass's own: measured on ResNet-50 and AlexNet. */
 const backwardFactor = 2.5
 
+/** What a frozen part that is not cached may hold at once. */
+const maxTrunkBytes = 256 << 20
+
 const product = (dims: readonly number[]): number => dims.reduce((all, n) => all * n, 1)
 
 /** Foreseen bytes while a phase trains: parameters in and out with state and gradient, activations, what is cached. */
@@ -82,14 +87,14 @@ function foresee(
   frozenValues: number,
   activations: number,
   slots: number,
-  cacheBytes: number,
+  otherBytes: number,
 ): number {
   const { options } = input
   const perWeight = 2 * (1 + slots) + 1 + (options.accumulate > 1 ? 2 : 0)
   return Math.round(
     4 * (trainedValues * perWeight + 2 * frozenValues) +
       4 * activations * options.batch * backwardFactor +
-      cacheBytes +
+      otherBytes +
       (150 << 20),
   )
 }
@@ -129,6 +134,13 @@ function phaseOf(
     .filter(({ place }) => place >= boundary.place)
     // A boundary stands for the branches below it as well.
     .reduce((sum, { row }) => sum + 2 * product(row), 0)
+  // While one activation is made of another, a third may be kept for a branch.
+  const trunkRowBytes =
+    3 *
+    4 *
+    Math.max(...network.boundaries.filter(({ place }) => place <= boundary.place).map(({ row }) => product(row)))
+  const rowsPerRun = frozen && !cached ? Math.max(options.batch, Math.floor(maxTrunkBytes / trunkRowBytes)) : 65_536
+  const otherBytes = cached ? cacheBytes : frozen ? rowsPerRun * trunkRowBytes : 0
   return {
     name,
     boundary: boundary.name,
@@ -144,8 +156,9 @@ function phaseOf(
     trunk: cached ? 'cached' : frozen ? 'computed each epoch' : 'trained',
     views: cached ? views : 1,
     cacheBytes: cached ? cacheBytes : 0,
+    rowsPerRun,
     trunkPasses: frozen ? (cached ? roles.train.length * views + roles.select.length : stored * settings.epochs) : 0,
-    memoryBytes: foresee(input, trainedValues, all - trainedValues, activations, slots, cached ? cacheBytes : 0),
+    memoryBytes: foresee(input, trainedValues, all - trainedValues, activations, slots, otherBytes),
   }
 }
 

@@ -53,11 +53,6 @@ export class Differentiation {
     }
   }
 
-  /** Whether gradients pass this tensor on their way to something wanted. */
-  isReached(tensor: string): boolean {
-    return this.reached.has(tensor)
-  }
-
   private context(node: NodeProto): RuleContext {
     const { g, network, reached, options } = this
     const saved = this.saved.get(node) ?? new Map<string, string>()
@@ -88,9 +83,15 @@ export class Differentiation {
     }
   }
 
-  /** Writes the forward pass, in the form that training needs where gradients pass. */
-  forward(): void {
+  /** Whether a node is another in training than in inference: a gradient passes it, or it updates statistics. */
+  stays(node: NodeProto): boolean {
+    return node.output.some((name) => this.reached.has(name)) || this.context(node).batchStatistics
+  }
+
+  /** Writes the forward pass, in the form that training needs where gradients pass; `except` what is computed elsewhere. */
+  forward(except: ReadonlySet<NodeProto> = new Set()): void {
     for (const node of this.network.nodes) {
+      if (except.has(node)) continue
       const rule = ruleOf(node)
       const context = this.context(node)
       if (!rule?.forward || !(this.reached.has(node.output[0]!) || context.batchStatistics)) {

@@ -3,6 +3,7 @@ import { GraphBuilder } from '../onnx/build.js'
 import type { ModelProto, NodeProto } from '../onnx/generated/onnx_pb.js'
 import { floatsOf } from '../onnx/values.js'
 import { Differentiation, type MaskSpec } from './differentiate.js'
+import { hoistFrozen, nothingHoisted } from './hoist.js'
 import { buildLoss, type Loss } from './losses.js'
 import type { Network } from './network.js'
 import type { OptimiserOptions } from './optimisers/contract.js'
@@ -30,6 +31,11 @@ export interface TrainingGraphOptions {
   readonly batchStatistics?: (node: NodeProto) => boolean
   /** Steps whose gradients are averaged before the parameters move, for batches that memory does not hold. Default 1. */
   readonly accumulate?: number
+  /**
+   * Computes what no gradient passes once a run, for all rows at once, before the loop: its weights are constants there, which the
+   * runtime lays out for speed. For runs that use every row, with memory for them. Default false: in the loop, a batch at a time.
+   */
+  readonly frozenOutside?: boolean
   /** Parts of the network whose gradient norms are told apart, and which part a parameter belongs to. Default: none. */
   readonly parts?: { readonly names: readonly string[]; of(name: string): string }
 }
@@ -98,7 +104,6 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   body.add('Identity', ['step.go'], {}, { outputs: ['step.go.on'] })
   body.output('step.go.on', 'bool', [])
   const rows = body.add('Gather', ['index', iteration], { axis: 0 })
-  body.add('Gather', ['data', rows], { axis: 0 }, { outputs: [network.input] })
   const labels = body.add('Gather', ['labels', rows], { axis: 0 })
   const weights = body.add('Gather', ['weights', rows], { axis: 0 })
   const rate = body.add('Gather', ['rate', iteration], { axis: 0 })
@@ -122,7 +127,11 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       return body.add('Mul', [bits, body.floats(1 / (1 - dropped))])
     },
   })
-  differentiation.forward()
+  const hoisted = options.frozenOutside
+    ? hoistFrozen(outer, network, (node) => differentiation.stays(node))
+    : nothingHoisted(network)
+  for (const [name, source] of hoisted.crossing) body.add('Gather', [source, rows], { axis: 0 }, { outputs: [name] })
+  differentiation.forward(hoisted.nodes)
   const loss = buildLoss(body, options.loss, {
     logits: options.logits,
     labels,
@@ -211,7 +220,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const moving = new Set(carried.map(({ name }) => name))
   const used = new Set(body.nodes.flatMap(({ input }) => input))
   for (const [name, tensor] of network.initializers) {
-    if (!moving.has(name) && used.has(name)) body.initializers.push(tensor)
+    if (!moving.has(name) && used.has(name) && !hoisted.initializers.has(name)) body.initializers.push(tensor)
   }
 
   const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
