@@ -3,6 +3,7 @@ import { GraphBuilder } from '../onnx/build.js'
 import type { ModelProto, NodeProto } from '../onnx/generated/onnx_pb.js'
 import { floatsOf } from '../onnx/values.js'
 import { Differentiation, type MaskSpec } from './differentiate.js'
+import { reshape } from './gradients/arithmetic.js'
 import { hoistFrozen, nothingHoisted } from './hoist.js'
 import { buildLoss, type Loss } from './losses.js'
 import type { Network } from './network.js'
@@ -164,14 +165,26 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     body.output(results.at(-1)!, 'float32', dims)
   }
   const sums = new Map<string, string>()
+  const number = (value: number, dims: readonly number[]) =>
+    body.floats(
+      value,
+      dims.map(() => 1),
+    )
+  // See OptimiserStep.number.
+  const wide = (scalar: string, dims: readonly number[]) =>
+    reshape(
+      body,
+      scalar,
+      dims.map(() => 1),
+    )
   if (moves) {
     for (const name of options.trainable) {
       const dims = dimsOf(name)
       const count = dims.reduce((product, n) => product * n, 1)
       const before = carry(`sum:${name}`, 'gradient', dims, new Float32Array(count))
-      const sum = body.add('Add', [before, body.add('Mul', [gradients.get(name)!, body.floats(1 / accumulate)])])
+      const sum = body.add('Add', [before, body.add('Mul', [gradients.get(name)!, number(1 / accumulate, dims)])])
       gradients.set(name, sum)
-      sums.set(name, body.add('Where', [moves, body.floats(0), sum]))
+      sums.set(name, body.add('Where', [wide(moves, dims), number(0, dims), sum]))
       finish(sums.get(name)!, dims)
     }
   }
@@ -197,15 +210,16 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       body,
       {
         parameter: name,
-        gradient: scale ? body.add('Mul', [gradient, scale]) : gradient,
+        gradient: scale ? body.add('Mul', [gradient, wide(scale, dims)]) : gradient,
         state,
-        rate: factor === 1 ? rate : body.add('Mul', [rate, body.floats(factor)]),
+        rate: wide(factor === 1 ? rate : body.add('Mul', [rate, body.floats(factor)]), dims),
         step: stepNumber,
         decay: decays(name, dims) ? (options.weightDecay ?? 0) : 0,
+        number: (value) => number(value, dims),
       },
       shared,
     )
-    const held = (now: string, before: string) => (moves ? body.add('Where', [moves, now, before]) : now)
+    const held = (now: string, before: string) => (moves ? body.add('Where', [wide(moves, dims), now, before]) : now)
     finish(held(moved.parameter, name), dims)
     moved.state.forEach((tensor, i) => {
       finish(held(tensor, state[i]!), dims)

@@ -25,20 +25,20 @@ export function adam(options: AdamOptions): Optimiser {
       const single = (x: string) => g.add('Cast', [x], { to: 1 })
       return [single(correction(beta1)), single(g.add('Sqrt', [correction(beta2)]))]
     },
-    step(g, { parameter, gradient, state, rate, decay }, [first, second]) {
+    step(g, { parameter, gradient, state, rate, decay, number }, [first, second]) {
       let start = parameter
-      let slope = g.add('Add', [gradient, g.floats(keepsNormal)])
+      let slope = g.add('Add', [gradient, number(keepsNormal)])
       if (decay > 0 && decoupled) {
-        const keep = g.add('Sub', [g.floats(1), g.add('Mul', [rate, g.floats(decay)])])
+        const keep = g.add('Sub', [number(1), g.add('Mul', [rate, number(decay)])])
         start = g.add('Mul', [parameter, keep])
-      } else if (decay > 0) slope = g.add('Add', [slope, g.add('Mul', [parameter, g.floats(decay)])])
+      } else if (decay > 0) slope = g.add('Add', [slope, g.add('Mul', [parameter, number(decay)])])
       const blend = (old: string, now: string, beta: number) =>
-        g.add('Add', [g.add('Mul', [old, g.floats(beta)]), g.add('Mul', [now, g.floats(1 - beta)])])
+        g.add('Add', [g.add('Mul', [old, number(beta)]), g.add('Mul', [now, number(1 - beta)])])
       const mean = blend(state[0]!, slope, beta1)
       const square = blend(state[1]!, g.add('Mul', [slope, slope]), beta2)
       // The two corrections as scalars: m/c1 / (√v/c2 + ε) = (c2/c1) · m / (√v + ε·c2).
       const scale = g.add('Mul', [rate, g.add('Div', [second!, first!])])
-      const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, g.floats(epsilon)])])
+      const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, number(epsilon)])])
       const move = g.add('Mul', [g.add('Div', [mean, bottom]), scale])
       return { parameter: g.add('Sub', [start, move]), state: [mean, square] }
     },

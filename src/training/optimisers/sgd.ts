@@ -10,14 +10,14 @@ export function sgd(options: SgdOptions): Optimiser {
   return {
     id: 'sgd',
     slots: momentum > 0 ? ['momentum'] : [],
-    step(g, { parameter, gradient, state, rate, decay }) {
-      const direction = decay > 0 ? g.add('Add', [gradient, g.add('Mul', [parameter, g.floats(decay)])]) : gradient
+    step(g, { parameter, gradient, state, rate, decay, number }) {
+      const direction = decay > 0 ? g.add('Add', [gradient, g.add('Mul', [parameter, number(decay)])]) : gradient
       if (momentum === 0) {
         return { parameter: g.add('Sub', [parameter, g.add('Mul', [direction, rate])]), state: [] }
       }
-      const kept = g.add('Add', [g.add('Mul', [state[0]!, g.floats(momentum)]), g.floats(keepsNormal)])
+      const kept = g.add('Add', [g.add('Mul', [state[0]!, number(momentum)]), number(keepsNormal)])
       const velocity = g.add('Add', [kept, direction])
-      const move = nesterov ? g.add('Add', [direction, g.add('Mul', [velocity, g.floats(momentum)])]) : velocity
+      const move = nesterov ? g.add('Add', [direction, g.add('Mul', [velocity, number(momentum)])]) : velocity
       return { parameter: g.add('Sub', [parameter, g.add('Mul', [move, rate])]), state: [velocity] }
     },
   }
