@@ -118,6 +118,38 @@ describe('a backbone with a new head', () => {
 })
 
 describe('the training graph', () => {
+  it('learns the same whether its frozen part is computed before the loop or in it', async () => {
+    const boundary = chooseBoundary(network, 'relu2')
+    const train = async (frozenOutside: boolean) => {
+      const graph = buildTrainingGraph({
+        network: prepareNetwork(wholeModel(network, boundary), 4),
+        logits: 'logits',
+        trainable: trainedParameters(network, boundary).map(({ name }) => name),
+        loss: { kind: 'softmax' },
+        optimiser: { kind: 'adamw' },
+        weightDecay: 0.01,
+        frozenOutside,
+      })
+      const loop = graphOf(graph.model).node
+      expect(loop.some(({ opType }) => opType === 'Conv')).toBe(frozenOutside)
+      const runner = await TrainingRunner.open(graph)
+      runner.setRows({ data: pixels, labels })
+      const { loss } = await runner.run({
+        index: [5, 1, 0, 2, 7, 3, 4, 6],
+        rates: [0.01, 0.02],
+        seed: 0,
+        epoch: 0,
+      })
+      const weights = runner.snapshot().get('fc7/head/weight')!
+      await runner.close()
+      return [...loss, ...weights]
+    }
+    const [inside, outside] = [await train(false), await train(true)]
+    inside.forEach((value, i) => {
+      expect(outside[i]).toBeCloseTo(value, 5)
+    })
+  })
+
   it('two halves of a batch accumulated move the weights as the batch does', async () => {
     const weights = async (batch: number, accumulate: number): Promise<Map<string, Float32Array>> => {
       const runner = await TrainingRunner.open(graphOfBatch(batch, accumulate))
