@@ -24,7 +24,7 @@ export interface ExtractionRun {
   readonly threads?: number
   /** Sessions that share the threads, on the CPU. Default: as many as there are threads, if memory allows. */
   readonly sessions?: number
-  /** Threads that decode, beside inference. Default: begins with half and adds one whenever the network waits for pictures. */
+  /** Threads that decode, beside inference. Default: begins with half (of few, with two) and adds one whenever the network waits. */
   readonly decodeThreads?: number
   /** Computes the shards whose index mod `shards` is `shard`. */
   readonly shards?: number
@@ -107,7 +107,7 @@ export async function runExtraction(
     resizeMode: plan.resize,
     orient: plan.orient,
     thumbnail: plan.thumbs,
-    threads: run.decodeThreads ?? Math.ceil(threads / 2),
+    threads: run.decodeThreads ?? Math.min(threads, Math.max(2, Math.ceil(threads / 2))),
   })
   const { pool, split, measured } = await openInference({
     graph,
