@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { Fc7Error } from '../../base/errors.js'
 import { formatSeconds } from '../../base/text.js'
 import { planStatus } from '../../embeddings/commit.js'
@@ -52,6 +53,9 @@ export const extract = defineCommand({
         hint: 'Parts count from 0: --shards 4 --shard 0 … 3.',
       })
     }
+    // Rows and thumbnails wait for their shard, so they outlive V8's young generation; left to itself the heap grows with the
+    // number of pictures long before old ones are collected. The process is this command's own, hence here and not in the library.
+    setFlagsFromString('--heap-growing-percent=15')
     const request = extractionRequest(options.source, options, context)
     const prepared = await prepareExtraction(request, options.out)
     const { plan, planHash } = prepared
