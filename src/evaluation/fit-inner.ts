@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../base/errors.js'
 import { createRandom } from '../base/random.js'
 import { type Classifier, fitClassifier, predictedClasses } from '../trainers/classifier.js'
-import type { Matrix, ParamValue, Trainer } from '../trainers/contract.js'
+import type { Matrix, ParamValue, Trainer, WarmStart } from '../trainers/contract.js'
 import { pickRows } from '../trainers/gemm.js'
 import type { FitJob, FitTable, TuneTrial } from './fit-job.js'
 import { classScores, type MetricId, metricSpec, PreparedOutcome } from './metric-list.js'
@@ -18,6 +18,7 @@ export function fitOn(
   params: ReadonlyMap<string, ParamValue>,
   table: FitTable,
   signal?: AbortSignal,
+  warm?: WarmStart,
 ): Promise<Classifier> {
   const pick = <T>(of: (place: number) => T): T[] =>
     Array.from({ length: places ? places.length : x.rows }, (_, i) => of(places ? places[i]! : i))
@@ -37,6 +38,7 @@ export function fitOn(
     seed: job.seed,
     threads: job.threads,
     provenance: { backbone: table.name, layer: table.layer, recipe: '' },
+    ...(warm ? { warm } : {}),
     ...(signal ? { signal } : {}),
   })
 }
@@ -67,11 +69,13 @@ export async function search(
 ): Promise<TuneTrial[]> {
   const folds = innerFolds(job, plan.innerFolds)
   const trials: TuneTrial[] = []
+  // Candidates of one fold differ in their parameters alone: each begins where the last one ended.
+  const warm: WarmStart[] = folds.map(() => ({}))
   for (const params of plan.candidates) {
     const scores: (number | null)[] = []
-    for (const fold of folds) {
+    for (const [f, fold] of folds.entries()) {
       throwIfAborted(signal, 'The comparison')
-      const classifier = await fitOn(job, trainer, x, fold.train, new Map(params), table, signal)
+      const classifier = await fitOn(job, trainer, x, fold.train, new Map(params), table, signal, warm[f])
       const outcome = await classifier.predictScores(pickRows(x, fold.test), { threads: job.threads })
       const truth = Int32Array.from(fold.test, (i) => job.trainY[i]!)
       scores.push(

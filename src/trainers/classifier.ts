@@ -4,7 +4,7 @@ import type { Recipe } from '../images/recipe.js'
 import type { ModelProto } from '../onnx/generated/onnx_pb.js'
 import { type Calibration, type CalibrationKind, calibrationFolds, fitCalibration } from './calibration.js'
 import { saveClassifier } from './classifier-file.js'
-import type { Matrix, Model, Params, ParamValue, Trainer, TrainingSet } from './contract.js'
+import type { Matrix, Model, Params, ParamValue, Trainer, TrainingSet, WarmStart } from './contract.js'
 import { deadline } from './deadline.js'
 import { balancedWeights, checkMatrix, checkTrainingSet } from './guards.js'
 import { classifierModel } from './onnx/classifier.js'
@@ -47,6 +47,8 @@ export interface FitOptions {
   /** Turns scores into probabilities, fitted on held-out folds of the training rows. */
   readonly calibrate?: CalibrationKind
   readonly provenance: Provenance
+  /** For fits of the same rows with the same preprocessing and other parameters, one after the other. */
+  readonly warm?: WarmStart
   readonly signal?: AbortSignal
   /** Ends the fit with TIME_LIMIT; nothing half-fitted comes out. */
   readonly timeLimitSeconds?: number
@@ -231,6 +233,8 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
         params,
         seed,
         threads,
+        // A calibration's folds are other rows.
+        ...(options.warm && place === 0 ? { warm: options.warm } : {}),
         ...(signal ? { signal } : {}),
         ...(onProgress ? { onProgress: (fraction: number) => onProgress((place + fraction) / parts) } : {}),
       },

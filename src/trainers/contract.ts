@@ -64,12 +64,21 @@ export type ParamSpec = {
 
 export type Params = ReadonlyMap<string, ParamValue>
 
+/**
+ * Kept by a caller that fits the same rows, prepared the same way, again and again with other parameters (a regularisation path):
+ * a trainer may leave its solution here and begin from it next time. The result is the same within the trainer's tolerance.
+ */
+export interface WarmStart {
+  solution?: Float64Array
+}
+
 export interface FitContext {
   /** Complete and validated: every declared parameter is present. */
   readonly params: Params
   readonly seed: number
   /** Threads this fit may use in all. */
   readonly threads: number
+  readonly warm?: WarmStart
   readonly signal?: AbortSignal
   /** Called with a number in [0, 1]. */
   readonly onProgress?: (fraction: number) => void

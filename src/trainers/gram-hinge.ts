@@ -4,7 +4,12 @@ import type { DcdOptions } from './dcd.js'
 import { gemm } from './gemm.js'
 
 /** Largest number of rows whose Gram matrix (float32) is held: a quarter of a gigabyte. */
-export const maxGramRows = 8192
+const maxGramRows = 8192
+
+/** Of narrow rows one is read sooner than a row of the Gram matrix. */
+export function gramPays(rows: number, cols: number): boolean {
+  return rows <= maxGramRows && rows <= 4 * cols
+}
 
 /** Steps between two looks at the duality gap. */
 const stepsPerCheck = 256

@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../base/errors.js'
+import type { WarmStart } from './contract.js'
 import type { LinearSpace } from './linear-space.js'
 import type { LossAlong, MarginLoss } from './margin-losses.js'
 
@@ -11,6 +12,16 @@ export interface SolveOptions {
   readonly onProgress?: (fraction: number) => void
   /** Where to begin; default zero. */
   readonly start?: Float64Array
+}
+
+/** Where an earlier fit of the same rows ended, if there was one in the same space. */
+export function warmStart(
+  warm: WarmStart | undefined,
+  space: LinearSpace,
+  loss: MarginLoss,
+): Pick<SolveOptions, 'start'> {
+  const start = warm?.solution
+  return start?.length === loss.columns * space.size ? { start } : {}
 }
 
 export interface Solution {

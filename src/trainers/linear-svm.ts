@@ -1,9 +1,9 @@
 import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
 import { dualCoordinateDescent } from './dcd.js'
 import { ordinary } from './gemm.js'
-import { hingeOnGram, maxGramRows } from './gram-hinge.js'
+import { gramPays, hingeOnGram } from './gram-hinge.js'
 import { LinearModel, twoColumns } from './linear-model.js'
-import { solveLinear } from './linear-solver.js'
+import { solveLinear, warmStart } from './linear-solver.js'
 import { gramSpace, prefersGram, primalSpace } from './linear-space.js'
 import { squaredHinge } from './margin-losses.js'
 import { number, text } from './params.js'
@@ -24,7 +24,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   let found: { weights: Float32Array; bias: Float64Array }
   let facts: Record<string, number | string>
   if (text(params, 'loss') === 'hinge') {
-    const gram = x.rows <= maxGramRows
+    const gram = gramPays(x.rows, x.cols)
     const result = gram
       ? await hingeOnGram(x, set.y, cost, columns, { ...common, threads })
       : dualCoordinateDescent(x, set.y, cost, columns, { ...common, loss: 'hinge', seed: context.seed })
@@ -39,7 +39,12 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     const spaceOptions = { columns, penaliseBias: true, threads, order: loss.order }
     const gram = prefersGram(x.rows, x.cols, columns)
     const space = gram ? await gramSpace(x, spaceOptions) : await primalSpace(x, spaceOptions)
-    const solution = await solveLinear(space, loss, { ...common, penaliseBias: true })
+    const solution = await solveLinear(space, loss, {
+      ...common,
+      ...warmStart(context.warm, space, loss),
+      penaliseBias: true,
+    })
+    if (context.warm) context.warm.solution = solution.w
     found = await space.weights(solution.w)
     facts = {
       solver: gram ? 'L-BFGS on the Gram matrix' : 'L-BFGS',

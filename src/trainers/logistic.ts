@@ -1,7 +1,7 @@
 import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
 import { LinearModel, twoColumns } from './linear-model.js'
-import { solveLinear } from './linear-solver.js'
+import { solveLinear, warmStart } from './linear-solver.js'
 import { gramSpace, prefersGram, primalSpace } from './linear-space.js'
 import { binaryLogistic, softmaxLoss } from './margin-losses.js'
 import { number } from './params.js'
@@ -21,9 +21,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     tolerance: number(params, 'tolerance'),
     maxIterations: number(params, 'iterations'),
     penaliseBias: false,
+    ...warmStart(context.warm, space, loss),
     ...(context.signal ? { signal: context.signal } : {}),
     ...(context.onProgress ? { onProgress: context.onProgress } : {}),
   })
+  if (context.warm) context.warm.solution = w
   const found = await space.weights(w)
   const wide =
     classes === 2

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import type { Trainer, TrainingSet } from '../../src/trainers/contract.js'
+import type { Trainer, TrainingSet, WarmStart } from '../../src/trainers/contract.js'
 import type { LinearModel } from '../../src/trainers/linear-model.js'
 import { linearSvm } from '../../src/trainers/linear-svm.js'
 import { logistic } from '../../src/trainers/logistic.js'
@@ -81,5 +81,29 @@ it('counts a row of weight 2 as two rows', async () => {
     const a = await fitted(trainer, doubled, params)
     const b = await fitted(trainer, weighted, params)
     expect(largestDifference(a.parts.weights, b.parts.weights)).toBeLessThan(2e-3)
+  }
+})
+
+it('walks a regularisation path from one solution to the next, to where fits from zero end', async () => {
+  const path = [0.01, 0.1, 1, 10, 100]
+  // On the Gram matrix and on the rows.
+  for (const set of [clusters(60, 300, 3), clusters(900, 40, 4)]) {
+    for (const trainer of [linearSvm, logistic]) {
+      const warm: WarmStart = {}
+      for (const c of path) {
+        const params = resolveParams(trainer.params, { c: String(c), tolerance: '1e-7' })
+        const context = { params, seed: 0, threads: 1 }
+        const next = (await trainer.fit(set, { ...context, warm })) as LinearModel
+        const cold = (await trainer.fit(set, context)) as LinearModel
+        // Where C makes the problem hard, a fit from zero may stop short of what the path finds; never the other way round.
+        const ratio = (next.facts.objective as number) / (cold.facts.objective as number)
+        expect(ratio).toBeLessThan(1 + 1e-5)
+        if (c <= 1) {
+          expect(ratio).toBeCloseTo(1, 4)
+          const largest = cold.parts.weights.reduce((top, w) => Math.max(top, Math.abs(w)), 0)
+          expect(largestDifference(next.parts.weights, cold.parts.weights)).toBeLessThan(1e-2 * largest)
+        }
+      }
+    }
   }
 })
