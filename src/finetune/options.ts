@@ -1,11 +1,13 @@
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
+import { type AugmentationSettings, defaultAugmentation } from '../images/augment-plan.js'
 
 export const strategies = ['head', 'last', 'all', 'scratch', 'lp-ft'] as const
 export type Strategy = (typeof strategies)[number]
 
 const count = z.int().min(1)
 const share = z.number().min(0).lt(1)
+const chance = z.number().min(0).max(1)
 
 /** How to fine-tune, as a user says it. Everything left out has a default that the plan shows. */
 export const optionsSchema = z.strictObject({
@@ -33,6 +35,11 @@ export const optionsSchema = z.strictObject({
   positive: z.string().optional(),
   batchNorm: z.enum(['frozen', 'train']).optional(),
   augment: z.boolean().default(true),
+  /** Largest turn either way, in degrees. */
+  rotation: z.number().min(0).max(180).default(defaultAugmentation.rotationDegrees),
+  /** Probability of a grey view, and of one with a rectangle painted over. */
+  grey: chance.default(defaultAugmentation.grey),
+  erase: chance.default(defaultAugmentation.erase),
   cache: z.boolean().optional(),
   cacheBudgetBytes: z
     .number()
@@ -45,6 +52,14 @@ export const optionsSchema = z.strictObject({
   memoryBytes: z.number().positive().optional(),
 })
 export type FinetuneOptions = z.infer<typeof optionsSchema>
+
+/** How training pictures are varied where `augment` is on. */
+export const augmentationOf = ({ rotation, grey, erase }: FinetuneOptions): AugmentationSettings => ({
+  ...defaultAugmentation,
+  rotationDegrees: rotation,
+  grey,
+  erase,
+})
 
 /** @throws Fc7Error USAGE_FINETUNE naming the first option that is wrong */
 export function parseOptions(value: unknown): FinetuneOptions {

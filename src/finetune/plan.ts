@@ -76,7 +76,7 @@ export interface PlanInput {
 const backwardFactor = 2.5
 
 /** What a frozen part that is not cached may hold at once. */
-const maxTrunkBytes = 256 << 20
+const maxTrunkBytes = 512 << 20
 
 const product = (dims: readonly number[]): number => dims.reduce((all, n) => all * n, 1)
 

@@ -2,7 +2,7 @@ import sharp from 'sharp'
 import { Fc7Error } from '../base/errors.js'
 import { writeFileAtomic } from '../base/files.js'
 import { visible } from '../base/text.js'
-import { defaultAugmentation } from '../images/augment-plan.js'
+import { augmentationOf } from './options.js'
 import { Pictures } from './pictures.js'
 import type { PreparedFinetune } from './prepare.js'
 
@@ -26,7 +26,7 @@ export async function previewAugmentation(prepared: PreparedFinetune, out: strin
     threads: 1,
     orient: false,
     seed: options.seed,
-    augmentation: defaultAugmentation,
+    augmentation: augmentationOf(options),
   })
   const step = Math.max(1, Math.floor(roles.train.length / shownPictures))
   const wanted = roles.train.filter((_, i) => i % step === 0).slice(0, shownPictures)

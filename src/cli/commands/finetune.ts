@@ -59,6 +59,9 @@ export const finetune = defineCommand({
         describe: 'Statistics of batch norms; default frozen, scratch: train',
       })
       .option('augment', { type: 'boolean', describe: 'Random crops, mirror images, colours; default yes' })
+      .option('rotation', { type: 'number', describe: 'Largest turn of a view in degrees; default 0' })
+      .option('grey', { type: 'number', describe: 'Probability of a grey view; default 0' })
+      .option('erase', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
       .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen part once; default where it fits' })
       .option('cache-budget', { type: 'number', describe: 'GiB for it; default 2' })
       .option('views', { type: 'number', describe: 'Most views of a picture to keep; default 4' })
@@ -106,6 +109,9 @@ export const finetune = defineCommand({
       positive: options.positive,
       batchNorm: options.batchNorm,
       augment: options.augment,
+      rotation: options.rotation,
+      grey: options.grey,
+      erase: options.erase,
       cache: options.cacheFrozen,
       cacheBudgetBytes: gib(options.cacheBudget),
       views: options.views,
