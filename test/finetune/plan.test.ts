@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { balancedClassWeights } from '../../src/finetune/graphs.js'
 import { buildHeaded } from '../../src/finetune/network.js'
-import { parseOptions } from '../../src/finetune/options.js'
+import { augmentationOf, parseOptions } from '../../src/finetune/options.js'
 import { type PlanInput, planFinetune, rateAt, rateFactors } from '../../src/finetune/plan.js'
 import { assignRoles, classesOf, type Labelled } from '../../src/finetune/splits.js'
+import { defaultAugmentation } from '../../src/images/augment-plan.js'
 import { namedRecipe } from '../../src/images/recipe.js'
 import { decodeModel } from '../../src/onnx/read.js'
 import { tinyModel, tinySide } from '../support/tiny.js'
@@ -181,4 +182,25 @@ describe('learning rates', () => {
 
 it('balanced class weights count each class alike', () => {
   expect(balancedClassWeights([10, 30])).toEqual([2, 2 / 3])
+})
+
+it('turns, grey views and erasing are off unless asked for, and checked', () => {
+  expect(augmentationOf(parseOptions({}))).toEqual(defaultAugmentation)
+  expect(augmentationOf(parseOptions({ rotation: 15, grey: 0.1, erase: 1 }))).toEqual({
+    ...defaultAugmentation,
+    rotationDegrees: 15,
+    grey: 0.1,
+    erase: 1,
+  })
+  expect(() => parseOptions({ grey: 1.5 })).toThrow(/--grey/)
+})
+
+it('a frozen part that is not cached takes no more rows at once than its memory allows', () => {
+  const rows = (cache: boolean) =>
+    planFinetune(input({ strategy: 'last', freezeUntil: 'relu1', augment: false, cache, batch: 4 })).phases[0]!
+  const widest = Math.max(
+    ...network.boundaries.filter(({ name }) => name !== 'logits').map(({ row }) => row.reduce((a, b) => a * b, 1)),
+  )
+  expect(rows(false).rowsPerRun).toBeGreaterThanOrEqual(Math.floor((512 << 20) / (12 * widest)))
+  expect(rows(false).memoryBytes).toBeGreaterThan(rows(true).memoryBytes)
 })
