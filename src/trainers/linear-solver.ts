@@ -82,6 +82,7 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
   let gradient = await space.gradient(w, derivative)
   const history: Pair[] = []
   const calm = new Uint8Array(blocks)
+  const stalled = new Uint8Array(blocks)
   const done = new Uint8Array(blocks)
   let left = blocks
   const finish = (b: number): void => {
@@ -146,8 +147,14 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
       if (done[b]) continue
       const sy = inner(moved, change, b)
       if (sy > 1e-12 * inner(change, change, b) * 1e-3) rho[b] = 1 / sy
-      // float32 margins leave no more to gain.
-      if (before[b]! - objective[b]! <= 1e-9 * Math.abs(before[b]!)) finish(b)
+      // float32 margins leave no more to gain: from the gradient itself either, once the history is forgotten.
+      stalled[b] = before[b]! - objective[b]! <= 1e-9 * Math.abs(before[b]!) ? stalled[b]! + 1 : 0
+      if (stalled[b]! > 1) finish(b)
+      else if (stalled[b] === 1) {
+        rho[b] = 0
+        for (const pair of history) pair.rho[b] = 0
+        calm[b] = 0
+      }
     }
     history.push({ s: moved, y: change, rho })
     options.onProgress?.(Math.min(0.99, (blocks - left) / blocks + iteration / options.maxIterations))

@@ -65,6 +65,12 @@ class MlpModel implements Model {
   }
 }
 
+/**
+ * Root mean square length of the rows as Adam sees them, or √cols where that is less. One of its steps moves every weight by the
+ * rate, so a unit's activation by up to rate × √cols × the length: longer rows are learnt by heart in a few steps.
+ */
+const longestRow = 4
+
 /** He's initialisation. */
 function initialise(sizes: readonly number[], seed: number): MlpWeights {
   const random = createRandom(seed).fork('weights')
@@ -107,8 +113,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal } = context
   const value = (name: string) => params.get(name) as number
   const x = ordinary(set.x)
-  // Adam's step does not know the features' scale: give it features of mean square 1, and undo that in the first layer.
-  const scale = 1 / Math.sqrt(Math.max(meanSquare(x), 1e-30))
+  // Adam's step does not know the features' scale: give it rows of one length, and undo that in the first layer.
+  const scale = Math.min(1, longestRow / Math.sqrt(x.cols)) / Math.sqrt(Math.max(meanSquare(x), 1e-30))
   const hidden = String(params.get('hidden')).split(',').filter(Boolean).map(Number)
   const sizes = [x.cols, ...hidden, set.classes.length]
   const dropout = value('dropout')
