@@ -9,9 +9,33 @@ name, strategy, batch, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(s
 torch.set_num_threads(2)
 
 
+class AlexNet(torch.nn.Module):
+    """The layers of the ONNX model zoo's file (Krizhevsky 2012: two groups, LRN); torchvision's network of the name is a smaller one."""
+
+    def __init__(self):
+        super().__init__()
+        n = torch.nn
+        lrn = lambda: n.LocalResponseNorm(5, 1e-4, 0.75, 1.0)
+        conv = lambda i, o, k, **more: [n.Conv2d(i, o, k, **more), n.ReLU(inplace=True)]
+        self.features = n.Sequential(
+            *conv(3, 96, 11, stride=4), lrn(), n.MaxPool2d(3, 2),
+            *conv(96, 256, 5, padding=2, groups=2), lrn(), n.MaxPool2d(3, 2),
+            *conv(256, 384, 3, padding=1), *conv(384, 384, 3, padding=1, groups=2),
+            *conv(384, 256, 3, padding=1, groups=2), n.MaxPool2d(3, 2, ceil_mode=True),
+        )
+        self.avgpool = n.Identity()
+        self.classifier = n.Sequential(
+            n.Linear(9216, 4096), n.ReLU(inplace=True), n.Dropout(), n.Linear(4096, 4096), n.ReLU(inplace=True), n.Dropout(),
+            n.Linear(4096, 10),
+        )
+
+    def forward(self, x):
+        return self.classifier(torch.flatten(self.features(x), 1))
+
+
 def measure(channels_last):
     torch.manual_seed(0)
-    model = getattr(torchvision.models, name)(weights=None, num_classes=10)
+    model = AlexNet() if name == "alexnet" else torchvision.models.resnet50(weights=None, num_classes=10)
     # As fc7: no dropout, batch norms with frozen statistics.
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
