@@ -115,7 +115,7 @@ export function buildPhaseGraphs(
     weightDecay: optimiser.weightDecay,
     decays: (name) => roles.get(name) === 'weight',
     rateFactor: (name) => factors.get(name) ?? 1,
-    ...(options.clip === undefined ? {} : { clipNorm: options.clip }),
+    ...(optimiser.clip === null ? {} : { clipNorm: optimiser.clip }),
     accumulate: options.accumulate,
     frozenOutside: everyRow && phase.trunk === 'computed each epoch',
     parts: partsOf(network, phase),

@@ -28,7 +28,8 @@ export const optionsSchema = z.strictObject({
   schedule: z.enum(['cosine', 'step', 'constant']).default('cosine'),
   /** Share of all steps in which the rate rises from 0. */
   warmup: share.default(0.05),
-  clip: z.number().positive().optional(),
+  /** Largest norm of the whole gradient, 0 for no limit. Default: 1 where pretrained weights train, none from scratch. */
+  clip: z.number().min(0).optional(),
   smoothing: share.default(0),
   classWeight: z.enum(['balanced', 'none']).default('none'),
   /** Label of the positive class: two classes become one output with a sigmoid. */

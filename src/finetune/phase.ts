@@ -110,7 +110,7 @@ function diverged(run: PhaseRun, results: StepResults, firstLoss: number | null)
   throw new Fc7Error(
     'FINETUNE_DIVERGED',
     `The training diverged: the loss is ${wrong < 0 ? worst.toFixed(1) : 'not a number'}, the gradient's norm ${Math.max(...results.norm).toPrecision(3)}.`,
-    { hint: `Use a smaller --rate (it was ${run.phase.rate}), --clip 1, or freeze more of the network.` },
+    { hint: `Use a smaller --rate (it was ${run.phase.rate}) or --clip, or freeze more of the network.` },
   )
 }
 

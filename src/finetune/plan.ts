@@ -55,6 +55,8 @@ export interface FinetunePlan {
     readonly kind: 'sgd' | 'adam' | 'adamw'
     readonly weightDecay: number
     readonly momentum: number
+    /** Largest norm of the whole gradient; null for no limit. */
+    readonly clip: number | null
   }
   readonly phases: readonly PhasePlan[]
   readonly options: FinetuneOptions
@@ -258,6 +260,9 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       kind,
       weightDecay: options.weightDecay ?? published?.weightDecay ?? (kind === 'adamw' ? 0.01 : 1e-4),
       momentum: published?.momentum ?? 0.9,
+      // The new layer's first gradients are as large as the features, which reach hundreds in networks that take values to 255:
+      // without a limit they destroy in a few steps what was pretrained.
+      clip: (options.clip ?? (strategy === 'scratch' ? 0 : 1)) || null,
     },
     phases,
     options,

@@ -204,3 +204,13 @@ it('a frozen part that is not cached takes no more rows at once than its memory 
   expect(rows(false).rowsPerRun).toBeGreaterThanOrEqual(Math.floor((512 << 20) / (12 * widest)))
   expect(rows(false).memoryBytes).toBeGreaterThan(rows(true).memoryBytes)
 })
+
+it('the gradient’s norm is limited where pretrained weights train', () => {
+  const clip = (options: Record<string, unknown>) => planFinetune(input(options)).optimiser.clip
+  expect([clip({ strategy: 'last' }), clip({ strategy: 'scratch' }), clip({ clip: 0 }), clip({ clip: 5 })]).toEqual([
+    1,
+    null,
+    null,
+    5,
+  ])
+})

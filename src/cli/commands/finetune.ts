@@ -12,7 +12,7 @@ import { versions } from '../versions.js'
 function describe(plan: FinetunePlan): string {
   const { pictures, features, optimiser } = plan
   return [
-    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimiser.kind}, weight decay ${optimiser.weightDecay}`,
+    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimiser.kind}, weight decay ${optimiser.weightDecay}${optimiser.clip === null ? '' : `, gradient’s norm at most ${optimiser.clip}`}`,
     `${pictures.train} pictures train, ${pictures.select} choose the epoch (${pictures.sources.select}), ${pictures.report} are reported (${pictures.sources.report})`,
     ...plan.phases.flatMap((phase) => [
       `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, rate ${phase.rate} (new layer ×${phase.headFactor}), batch norms ${phase.batchNorm}`,
@@ -50,7 +50,10 @@ export const finetune = defineCommand({
       .option('weight-decay', { type: 'number', describe: 'Spares biases and norms' })
       .option('schedule', { choices: ['cosine', 'step', 'constant'] as const, describe: 'Default cosine' })
       .option('warmup', { type: 'number', describe: 'Share of the steps; default 0.05' })
-      .option('clip', { type: 'number', describe: 'Largest norm of the gradient' })
+      .option('clip', {
+        type: 'number',
+        describe: 'Largest norm of the gradient, 0 for none; default 1, scratch: none',
+      })
       .option('smoothing', { type: 'number', describe: 'Label smoothing' })
       .option('class-weight', { choices: ['balanced', 'none'] as const, describe: 'Weight classes by rarity' })
       .option('positive', { type: 'string', describe: 'One output with a sigmoid for this label of two' })
