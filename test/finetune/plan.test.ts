@@ -138,7 +138,7 @@ describe('the plan', () => {
       source: 'paper',
     }
     const plan = planFinetune({ ...input({ strategy: 'scratch' }), card: { training } })
-    expect(plan.optimiser).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4 })
+    expect(plan.optimiser).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4, clip: null })
     expect(plan.phases[0]!.rate).toBe(0.1)
   })
 
