@@ -126,6 +126,7 @@ export const gradientCases: readonly GradientCase[] = [
     pads: [1, 1, 1, 1],
     count_include_pad: 1,
   }),
+  pool('AveragePool', 'one window over all', [2, 3, 3, 4], { kernel_shape: [3, 4], strides: [1, 1] }),
   pool('AveragePool', 'rows left over', [1, 2, 7, 7], { kernel_shape: [2, 2], strides: [2, 2] }),
   pool('AveragePool', 'ceil', [1, 2, 6, 6], { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 }),
   {

@@ -62,6 +62,19 @@ function spread(g: GraphBuilder, gradient: string, window: Window, planes: numbe
   )
 }
 
+/** The gradient of a mean over all of a plane. */
+function expandMean(g: GraphBuilder, dy: string, x: readonly number[]): string {
+  // A factor with all axes: see OptimiserStep.number.
+  const share = g.add('Mul', [
+    dy,
+    g.floats(
+      1 / product(x.slice(2)),
+      x.map(() => 1),
+    ),
+  ])
+  return g.add('Expand', [share, g.ints(x)])
+}
+
 export const averagePoolRule: GradientRule = {
   op: 'AveragePool',
   backward(context) {
@@ -69,6 +82,11 @@ export const averagePoolRule: GradientRule = {
     const x = context.shape(node.input[0]!)
     const window = readWindow(context, kernelOf(context))
     if (window.dilations.some((d) => d !== 1)) throw unsupported(node, 'it is dilated')
+    // One window over everything, as before a classifier: no convolution is needed.
+    const whole = ([0, 1] as const).every(
+      (i) => window.kernel[i] === window.input[i] && window.output[i] === 1 && window.begin[i] + window.end[i] === 0,
+    )
+    if (whole) return [expandMean(g, dy, x)]
     const divisor = counts(window, attributes.int('count_include_pad', 0) === 1).map((n) => 1 / n)
     const shares = g.add('Mul', [dy, g.floats(divisor, [1, 1, ...window.output])])
     return [reshape(g, spread(g, shares, window, x[0]! * x[1]!), x)]
@@ -77,9 +95,5 @@ export const averagePoolRule: GradientRule = {
 
 export const globalAveragePoolRule: GradientRule = {
   op: 'GlobalAveragePool',
-  backward({ g, node, dy, shape }) {
-    const x = shape(node.input[0]!)
-    const share = g.add('Mul', [dy, g.floats(1 / product(x.slice(2)))])
-    return [g.add('Expand', [share, g.ints(x)])]
-  },
+  backward: ({ g, node, dy, shape }) => [expandMean(g, dy, shape(node.input[0]!))],
 }
