@@ -34,6 +34,8 @@ export interface AdviceInput {
   readonly source?: { readonly about: string; readonly statistics: SourceStatistics }
   /** Where `last` would freeze by default: the end of the last stage but one; undefined where the network is not at hand. */
   readonly boundary?: { readonly name: string; readonly shareAbove: number }
+  /** Of the network, see backwardOverForward() in cost.ts. */
+  readonly backward?: number
   /** Measured seconds of one picture through the network on this machine; undefined where it is unknown. */
   readonly secondsPerPicture?: number
   readonly words: CommandWords
@@ -229,6 +231,7 @@ function costOf(input: AdviceInput, epochs: number): CostRow[] {
     secondsPerPicture: input.secondsPerPicture,
     trainedShare: input.boundary?.shareAbove ?? 1,
     epochs,
+    ...(input.backward === undefined ? {} : { backward: input.backward }),
   })
 }
 

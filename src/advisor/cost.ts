@@ -9,8 +9,22 @@ export interface CostRow {
   readonly about: string
 }
 
-/** How often the forward pass a training step's backward pass costs; bench/finetune measures it. */
-const backwardOverForward = 2.5
+/**
+ * What the backward pass and the update cost in forward passes, as bench/advisor/step.mjs measured them (two threads, batch 8, every layer
+ * trained): 4.2 for SqueezeNet, 4.9 for GoogLeNet, 8.3 for ResNet-50 (the mean of these stands for others); 13.7 for MobileNetV2, whose
+ * depthwise convolutions are dear to differentiate.
+ */
+const backwardPasses = { ordinary: 5.8, depthwise: 13.7 }
+
+/** Which of the measured factors a network is nearest to. */
+export function backwardOverForward({ graph, facts }: Trunk): number {
+  const depthwise = inOrder(graph).some((node) => {
+    const group = Number(node.attribute.find(({ name }) => name === 'group')?.i ?? 1n)
+    const channels = facts.get(node.input[1] ?? '')?.shape?.[0]
+    return node.opType === 'Conv' && group > 1 && group === channels
+  })
+  return depthwise ? backwardPasses.depthwise : backwardPasses.ordinary
+}
 
 /** Multiply-adds of one picture from each tensor's node on, by node output, in the network's order. */
 export function multiplyAdds({ graph, facts }: Trunk): { readonly tensor: string; readonly count: number }[] {
@@ -46,10 +60,12 @@ export function foreseeCost(input: {
   /** Share of the network above the place where `last` freezes. */
   readonly trainedShare: number
   readonly epochs: number
+  /** Of {@link backwardOverForward}; default that of ordinary convolutions. */
+  readonly backward?: number
 }): CostRow[] {
-  const { pictures, secondsPerPicture, trainedShare, epochs } = input
+  const { pictures, secondsPerPicture, trainedShare, epochs, backward = backwardPasses.ordinary } = input
   const once = pictures * secondsPerPicture
-  const step = 1 + backwardOverForward
+  const step = 1 + backward
   return [
     { strategy: 'embeddings', seconds: once, about: 'one forward pass a picture' },
     { strategy: 'head', seconds: once, about: 'one forward pass a picture, then epochs on cached embeddings' },

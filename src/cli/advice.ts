@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Advice } from '../advisor/advice.js'
 import { type AdviceInput, advise, type DepthTable } from '../advisor/advise.js'
-import { shareAbove } from '../advisor/cost.js'
+import { backwardOverForward, shareAbove } from '../advisor/cost.js'
 import { planSweep, type SweepPlan } from '../advisor/depth.js'
 import { sourceStatistics } from '../advisor/source-statistics.js'
 import { classNames } from '../backbones/library.js'
@@ -103,6 +103,7 @@ export async function advisedDepths(source: string, choices: Choices, context: C
     ...(network && boundary
       ? { boundary: { name: boundary.name, shareAbove: shareAbove(network.trunk, boundary.tensor) } }
       : {}),
+    ...(network ? { backward: backwardOverForward(network.trunk) } : {}),
     ...(seconds === undefined ? {} : { secondsPerPicture: seconds }),
     words: given
       ? { pictures: null, model: [id], store: source }

@@ -125,5 +125,10 @@ describe('the sweep', () => {
     expect(of('embeddings')).toBeCloseTo(10)
     expect(of('last')).toBeGreaterThan(of('head'))
     expect(of('all')).toBeGreaterThan(3 * of('last'))
+    const [cheap, dear] = [2, 14].map((backward) =>
+      foreseeCost({ pictures: 100, secondsPerPicture: 0.1, trainedShare: 0.2, epochs: 10, backward }),
+    )
+    expect(cheap!.at(-1)!.seconds).toBeCloseTo(300)
+    expect(dear!.at(-1)!.seconds).toBeCloseTo(1500)
   })
 })
