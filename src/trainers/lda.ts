@@ -39,7 +39,8 @@ async function fit(set: TrainingSet, { params, threads, signal, onProgress }: Fi
 
 /**
  * Linear discriminants with one shrunk covariance for all classes: scikit-learn's LinearDiscriminantAnalysis with solver
- * `lsqr`, priors from the rows. The covariance is never written out above 256 columns, so memory is one copy of the rows.
+ * `lsqr`, priors from the rows. The covariance is never written out above 256 columns, so memory is one copy of the rows. A column
+ * that is constant inside a class has scale 1 there, as in scikit-learn.
  */
 export const lda: Trainer = {
   id: 'lda',
