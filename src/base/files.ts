@@ -9,6 +9,9 @@ export function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
+/** Whether a bare file name is one that {@link temporaryName} made. */
+export const isTemporaryName = (name: string): boolean => /^\..+\.[0-9a-f]{12}\.tmp$/.test(name)
+
 /** Turns a failed write into a sentence that says what to do (disk full, read-only, no permission). */
 export function explainWriteError(error: unknown, path: string): Error {
   const code = systemCode(error)

@@ -67,6 +67,20 @@ async function* finished(
   }
 }
 
+/** What of a larger request says how a data set is read; what is not asked for is left out. */
+export function datasetOptions(
+  asked: {
+    readonly [K in keyof DatasetOptions]: DatasetOptions[K] | undefined
+  },
+): DatasetOptions {
+  const { layout, groupFrom, allowOutside } = asked
+  return {
+    ...(layout ? { layout } : {}),
+    ...(groupFrom ? { groupFrom } : {}),
+    ...(allowOutside ? { allowOutside } : {}),
+  }
+}
+
 /**
  * Opens labelled pictures of any form that the registry knows.
  *

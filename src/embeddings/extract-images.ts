@@ -5,6 +5,7 @@ import { Fc7Error } from '../base/errors.js'
 import { explainWriteError } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
 import type { DatasetItem } from '../datasets/contract.js'
+import { datasetOptions } from '../datasets/open.js'
 import { weightBytes } from '../onnx/values.js'
 import { machineFacts } from '../runtime/machine.js'
 import { BatchTuner, type MeasuredBatch } from './batch-tuner.js'
@@ -155,13 +156,7 @@ export async function runExtraction(
     const { manifest: _, ...facts } = summary
     // For reports that show larger pictures than thumbnails, as long as the source is there. Never part of the plan: a moved
     // folder is the same data set.
-    const { layout, groupFrom, allowOutside } = request
-    const source: StoreSource = {
-      path: resolve(request.source),
-      ...(layout === undefined ? {} : { layout }),
-      ...(groupFrom === undefined ? {} : { groupFrom }),
-      ...(allowOutside === undefined ? {} : { allowOutside }),
-    }
+    const source: StoreSource = { path: resolve(request.source), ...datasetOptions(request) }
     await appendFile(
       runPath(run.out),
       `${JSON.stringify({ startedAt, source, ...facts, chosen, machine: machineFacts(), versions: run.versions })}\n`,

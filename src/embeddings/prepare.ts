@@ -8,7 +8,7 @@ import { sha256 } from '../base/files.js'
 import { type Progress, silentProgress } from '../base/progress.js'
 import { formatBytes } from '../base/text.js'
 import type { DatasetOptions } from '../datasets/contract.js'
-import { type Dataset, type DatasetScan, openDataset, scanDataset } from '../datasets/open.js'
+import { type Dataset, type DatasetScan, datasetOptions, openDataset, scanDataset } from '../datasets/open.js'
 import { readModel } from '../onnx/read.js'
 import type { ExecutionProvider } from '../runtime/providers/contract.js'
 import { chooseProvider, getProvider } from '../runtime/providers/registry.js'
@@ -115,11 +115,7 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
     offline: request.offline ?? false,
   })
   // Asked before anything is fetched: a wrong path should not cost a download.
-  const dataset = await openDataset(request.source, {
-    ...(request.layout ? { layout: request.layout } : {}),
-    ...(request.groupFrom ? { groupFrom: request.groupFrom } : {}),
-    ...(request.allowOutside ? { allowOutside: true } : {}),
-  })
+  const dataset = await openDataset(request.source, datasetOptions(request))
   const scan = await scanDataset(dataset, {
     ...(request.limit === undefined ? {} : { limit: request.limit }),
     ...(signal ? { signal } : {}),

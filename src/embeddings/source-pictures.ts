@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import { readIfPresent, sha256 } from '../base/files.js'
 import type { Box } from '../datasets/contract.js'
-import { openDataset } from '../datasets/open.js'
+import { datasetOptions, openDataset } from '../datasets/open.js'
 import { readPicture } from '../datasets/read.js'
 import { runPath } from './layout.js'
 
@@ -47,15 +47,11 @@ export interface SourcePicture {
  * @throws Fc7Error of the data set when it cannot be opened any more; INTERRUPTED
  */
 export async function* sourcePictures(
-  { path, layout, groupFrom, allowOutside }: StoreSource,
+  source: StoreSource,
   wanted: ReadonlyMap<string, string>,
   signal?: AbortSignal,
 ): AsyncGenerator<SourcePicture> {
-  const dataset = await openDataset(path, {
-    ...(layout === undefined ? {} : { layout }),
-    ...(groupFrom === undefined ? {} : { groupFrom }),
-    ...(allowOutside === undefined ? {} : { allowOutside }),
-  })
+  const dataset = await openDataset(source.path, datasetOptions(source))
   let left = wanted.size
   if (left === 0) return
   for await (const { id, load, box } of dataset.items(signal)) {

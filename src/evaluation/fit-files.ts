@@ -15,7 +15,7 @@ import {
 } from 'apache-arrow'
 import { z } from 'zod'
 import { Fc7Error, systemCode } from '../base/errors.js'
-import { readIfPresent, sha256, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
+import { isTemporaryName, readIfPresent, sha256, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import { decodeArrow } from '../embeddings/arrow.js'
 import type { FitResult } from './fit-job.js'
 import type { ComparisonPlan } from './plan.js'
@@ -150,8 +150,7 @@ export async function openEvaluationFolder(folder: string, plan: ComparisonPlan)
 /** Removes what killed runs left under temporary names; the evaluation is whole by then and needs none of it. */
 export async function sweepEvaluation(folder: string): Promise<void> {
   for (const within of [folder, fitsFolder(folder)])
-    for (const name of await readdir(within))
-      if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await rm(join(within, name), { force: true })
+    for (const name of await readdir(within)) if (isTemporaryName(name)) await rm(join(within, name), { force: true })
 }
 
 /** Keeps a finished fit: its Arrow file first, then the facts that make it count. */

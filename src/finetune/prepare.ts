@@ -4,7 +4,7 @@ import { sha256 } from '../base/files.js'
 import { type Progress, silentProgress } from '../base/progress.js'
 import { createRandom } from '../base/random.js'
 import type { DatasetItem, DatasetOptions } from '../datasets/contract.js'
-import { createScan, openDataset } from '../datasets/open.js'
+import { createScan, datasetOptions, openDataset } from '../datasets/open.js'
 import { weightsOf } from '../embeddings/prepare.js'
 import type { ModelProto } from '../onnx/generated/onnx_pb.js'
 import { readModel } from '../onnx/read.js'
@@ -51,11 +51,7 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
   const { progress = silentProgress, signal, cacheFolder, offline = false } = request
   const options = parseOptions(request.options ?? {})
   const backbone = await resolveBackbone(request.model, { cacheFolder, recipeName: request.recipe, offline })
-  const dataset = await openDataset(request.source, {
-    ...(request.layout ? { layout: request.layout } : {}),
-    ...(request.groupFrom ? { groupFrom: request.groupFrom } : {}),
-    ...(request.allowOutside ? { allowOutside: true } : {}),
-  })
+  const dataset = await openDataset(request.source, datasetOptions(request))
   const items: DatasetItem[] = []
   const scan = createScan()
   for await (const item of dataset.items(signal)) {

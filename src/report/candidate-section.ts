@@ -10,7 +10,10 @@ const matrixClasses = 25
 const classBars = 24
 const pairsShown = 30
 
-/** One trainer's part of the page: facts, confusion matrix, charts, worst mistakes. `run` is its place in the script's data; `printed`: opened for print unasked. */
+/**
+ * One trainer's part of the page: facts, confusion matrix, charts, worst mistakes. `run` is its place in the script's data;
+ * `printed`: opened for print unasked.
+ */
 export async function candidateSection(
   detail: DetailRecord,
   entry: RankedRecord,

@@ -1,6 +1,6 @@
 /**
- * What a report is drawn from: plain data, and a way to read larger pictures. `from-evaluation.ts` fills it from an evaluation folder; anything else that has
- * predictions can fill it too.
+ * What a report is drawn from: plain data, and a way to read larger pictures. `from-evaluation.ts` fills it from an evaluation
+ * folder; anything else that has predictions can fill it too.
  */
 export interface ReportInput {
   readonly title: string

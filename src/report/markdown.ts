@@ -27,6 +27,8 @@ export function renderMarkdown(record: ReportRecord): string {
   const ordered = [...metrics].sort(
     (a, b) => Number(b.id === record.primaryMetric) - Number(a.id === record.primaryMetric),
   )
+  const within = (dataset: number): string =>
+    record.datasets.length > 1 ? `${markdown(record.datasets[dataset]!.name)}: ` : ''
   const parts: string[] = [`# ${markdown(record.title)}`, `**${markdown(record.verdict.headline)}**`]
   parts.push(...record.verdict.sentences.map(markdown))
   if (record.warnings.length > 0) {
@@ -37,7 +39,7 @@ export function renderMarkdown(record: ReportRecord): string {
     table(
       ['candidate', ...ordered.map(({ title }) => markdown(title)), 'fit', 'predict', 'model'],
       record.ranking.map((entry) => [
-        `${record.datasets.length > 1 ? `${markdown(record.datasets[entry.dataset]!.name)}: ` : ''}${entry.rank === undefined ? '' : `${entry.rank}. `}${markdown(entry.title)}${entry.baseline ? ' (baseline)' : ''}`,
+        `${within(entry.dataset)}${entry.rank === undefined ? '' : `${entry.rank}. `}${markdown(entry.title)}${entry.baseline ? ' (baseline)' : ''}`,
         ...ordered.map((metric) => value(entry, metric)),
         formatSeconds(entry.fitSeconds),
         formatSeconds(entry.predictSeconds),
@@ -53,7 +55,7 @@ export function renderMarkdown(record: ReportRecord): string {
       table(
         ['pair', 'metric', 'difference', 'p', 'p, adjusted', 'verdict'],
         record.comparisons.map((entry) => [
-          `${record.datasets.length > 1 ? `${markdown(record.datasets[entry.dataset]!.name)}: ` : ''}${markdown(entry.a)} − ${markdown(entry.b)}`,
+          `${within(entry.dataset)}${markdown(entry.a)} − ${markdown(entry.b)}`,
           markdown(formats.get(entry.metric)?.title ?? entry.metric),
           formatDifference(entry.difference, formats.get(entry.metric)?.format ?? 'number'),
           markdown(formatP(entry.p)),
