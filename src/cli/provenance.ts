@@ -1,6 +1,6 @@
 import { sha256 } from '../base/files.js'
 import type { Store } from '../embeddings/store.js'
-import type { Provenance } from '../trainers/classifier.js'
+import type { Provenance } from '../trainers/provenance.js'
 
 /** Which embeddings a store's layer holds, as classifiers record and check it. */
 export function provenanceOf(store: Store, layer: string): Provenance {

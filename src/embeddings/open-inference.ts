@@ -1,7 +1,7 @@
 import { InferencePool } from '../runtime/inference-pool.js'
 import { machineFacts, type ThreadSplit, threadSplits } from '../runtime/machine.js'
 import type { ExecutionProvider } from '../runtime/providers/contract.js'
-import type { Inference } from './extract.js'
+import type { Inference } from './job.js'
 
 export interface MeasuredSplit extends ThreadSplit {
   /** Pictures a second of all sessions together, without decoding beside them. */

@@ -2,7 +2,7 @@ import { Fc7Error, messageOf } from '../base/errors.js'
 import type { DatasetItem, ItemLoad } from '../datasets/contract.js'
 import { readPicture } from '../datasets/read.js'
 import { DecodePool, type DecodeResult, type DecodeSettings, type DecodeTask } from '../images/decode-pool.js'
-import type { Decoded, Decoder, ExtractionItem, Pose } from './extract.js'
+import type { Decoded, Decoder, ExtractionItem, Pose } from './job.js'
 import { Seats } from './seats.js'
 
 /** A data set's item as the extraction knows it. */

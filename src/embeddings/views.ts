@@ -1,5 +1,5 @@
 import { type AugmentationPlan, planViews, type TestViews, testViewPlans } from '../images/augment-plan.js'
-import type { ExtractionItem } from './extract.js'
+import type { ExtractionItem } from './job.js'
 import type { ExtractionPlan } from './plan.js'
 
 /** One run of a picture through the network: the picture by its recipe, or a drawn view of it. */

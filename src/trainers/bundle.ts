@@ -12,7 +12,7 @@ import { graphOf, opsetOf } from '../onnx/walk.js'
 import { writeModel } from '../onnx/write.js'
 import { loadOrt } from '../runtime/ort.js'
 import { closeSession, openSession } from '../runtime/session.js'
-import type { Classifier, ExtractionFacts } from './classifier.js'
+import type { Classifier } from './classifier.js'
 import { predictedClasses } from './classifier.js'
 import {
   classifierMetadata,
@@ -22,6 +22,7 @@ import {
   scoresName,
   withMetadata,
 } from './onnx/classifier.js'
+import type { ExtractionFacts } from './provenance.js'
 
 /** Recipe, trunk and classifier as one model, and the trunk alone to check it by. */
 export interface Bundle extends PixelSize {

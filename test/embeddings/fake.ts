@@ -1,5 +1,5 @@
 import { sha256 } from '../../src/base/files.js'
-import type { Decoded, ExtractionItem, ExtractionJob } from '../../src/embeddings/extract.js'
+import type { Decoded, ExtractionItem, ExtractionJob } from '../../src/embeddings/job.js'
 import { type ExtractionPlan, planExtraction } from '../../src/embeddings/plan.js'
 import { namedRecipe } from '../../src/images/recipe.js'
 

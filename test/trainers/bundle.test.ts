@@ -22,7 +22,7 @@ const extraction = { tensor: 'relu2', pool: 'avg', resize: 'exact', orient: fals
 const provenance = { backbone: 'tiny', layer: 'relu2', recipe: 'torchvision', extraction }
 const backbone = decodeModel(tinyModel())
 
-const fit = (trainer: string, options: object = {}): Promise<Classifier> =>
+const train = (trainer: string, options: object = {}): Promise<Classifier> =>
   fitClassifier({ trainer: getTrainer(trainer), set: clusters(60, 16, 3), provenance, ...options })
 
 let root: string
@@ -48,7 +48,7 @@ describe('a bundle', () => {
       ['linear-svm', 'sigmoid'],
       ['random-forest', undefined],
     ] as const) {
-      const classifier = await fit(trainer, calibrate ? { calibrate } : {})
+      const classifier = await train(trainer, calibrate ? { calibrate } : {})
       const out = join(root, `${trainer}.onnx`)
       const { files, check } = await writeBundle(buildBundle(classifier, backbone, undefined), classifier, out)
       expect(files).toEqual([out])
@@ -73,22 +73,22 @@ describe('a bundle', () => {
       node.input = node.input.map((name) => (name === 'conv1' ? 'label' : name === 'relu1' ? 'probabilities' : name))
       node.output = node.output.map((name) => (name === 'conv1' ? 'label' : name === 'relu1' ? 'probabilities' : name))
     }
-    const classifier = await fit('logistic')
+    const classifier = await train('logistic')
     const out = join(root, 'names.onnx')
     await writeBundle(buildBundle(classifier, withModel(renamed, {}), undefined), classifier, out)
     expect(await readdir(root)).toContain('names.onnx')
   })
 
   it('is refused for another network and for embeddings made elsewhere', async () => {
-    const classifier = await fit('logistic')
+    const classifier = await train('logistic')
     const { extraction: _, ...elsewhere } = provenance
     const of = (own: Partial<Classifier['info']['provenance']>) =>
-      fit('logistic', { provenance: { ...provenance, ...own } })
+      train('logistic', { provenance: { ...provenance, ...own } })
     await expect(
       (async () => buildBundle(await of({ extraction: { ...extraction, tensor: 'fc7' } }), backbone, undefined))(),
     ).rejects.toMatchObject({ code: 'CLASSIFIER_MISMATCH' })
     await expect(
-      (async () => buildBundle(await fit('logistic', { provenance: elsewhere }), backbone, undefined))(),
+      (async () => buildBundle(await train('logistic', { provenance: elsewhere }), backbone, undefined))(),
     ).rejects.toMatchObject({ code: 'BUNDLE_NO_RECIPE' })
     await expect(writeBundle(buildBundle(classifier, backbone, undefined), classifier, root)).rejects.toMatchObject({
       code: 'USAGE_OUT',
@@ -96,7 +96,7 @@ describe('a bundle', () => {
   })
 
   it('is not written where its scores are not those of its parts', async () => {
-    const classifier = await fit('logistic')
+    const classifier = await train('logistic')
     const bundle = buildBundle(classifier, backbone, undefined)
     const out = join(root, 'wrong.onnx')
     const other = Object.create(classifier, {

@@ -12,7 +12,7 @@ import { encodeSafetensors, readSafetensors } from '../../src/trainers/safetenso
 import { clusters } from './data.js'
 
 const set = clusters(40, 6, 3)
-const fit = (options: object = {}): Promise<Classifier> =>
+const train = (options: object = {}): Promise<Classifier> =>
   fitClassifier({
     trainer: getTrainer('logistic'),
     set,
@@ -27,7 +27,7 @@ let good: string
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-classifier-'))
   good = join(root, 'good')
-  await (await fit()).save(good)
+  await (await train()).save(good)
 })
 afterAll(() => rm(root, { recursive: true, force: true }))
 
@@ -130,7 +130,7 @@ describe('a classifier folder that is damaged or hostile is refused', () => {
 describe('saving', () => {
   it('leaves two files, three with the ONNX form, and replaces the old ones', async () => {
     const folder = join(root, 'twice')
-    const classifier = await fit()
+    const classifier = await train()
     await classifier.save(folder, { onnx: true })
     expect((await readdir(folder)).sort()).toEqual(['classifier.json', 'classifier.onnx', 'weights.safetensors'])
     await classifier.save(folder)
@@ -142,13 +142,13 @@ describe('saving', () => {
     const folder = join(root, 'other')
     await mkdir(folder)
     await writeFile(join(folder, 'thesis.txt'), 'years of work')
-    await expect((await fit()).save(folder)).rejects.toMatchObject({ code: 'CLASSIFIER_OCCUPIED' })
+    await expect((await train()).save(folder)).rejects.toMatchObject({ code: 'CLASSIFIER_OCCUPIED' })
     expect(await readFile(join(folder, 'thesis.txt'), 'utf8')).toBe('years of work')
   })
 
   it('a save that was killed between its two renames is read and put back', async () => {
     const folder = join(root, 'between')
-    const classifier = await fit()
+    const classifier = await train()
     await classifier.save(folder)
     await rename(folder, join(root, '.between.previous'))
     expect((await loadClassifier(folder)).info).toEqual(classifier.info)
@@ -158,7 +158,7 @@ describe('saving', () => {
 
   it('killed at any moment, the old or the new classifier is there, whole', async () => {
     const folder = join(root, 'killed')
-    await (await fit({ seed: 0 })).save(folder)
+    await (await train({ seed: 0 })).save(folder)
     for (let kill = 0; kill < 3; kill++) {
       const child = spawn(process.execPath, [fileURLToPath(new URL('./save-forever.mjs', import.meta.url)), folder], {
         stdio: ['ignore', 'pipe', 'inherit'],

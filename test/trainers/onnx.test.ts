@@ -8,7 +8,7 @@ const provenance = { backbone: 'generated', layer: 'fc7', recipe: 'none' }
 const set = clusters(90, 12, 3, 1, 1.5)
 const fresh = clusters(60, 12, 3, 2, 1.5)
 const same = { score: expect.closeTo(0, 5), classes: 0 }
-const fit = (trainer: string, options: object = {}) =>
+const train = (trainer: string, options: object = {}) =>
   fitClassifier({ trainer: getTrainer(trainer), set, provenance, ...options })
 
 describe('a classifier written as ONNX gives the same scores', () => {
@@ -18,7 +18,7 @@ describe('a classifier written as ONNX gives the same scores', () => {
       for (const trainer of ['linear-svm', 'random-forest'])
         expect(
           await onnxDifference(
-            await fit(trainer, { preprocess, params: trainer === 'linear-svm' ? {} : { trees: 10 } }),
+            await train(trainer, { preprocess, params: trainer === 'linear-svm' ? {} : { trees: 10 } }),
             fresh.x,
           ),
         ).toEqual(same)
@@ -31,7 +31,7 @@ describe('a classifier written as ONNX gives the same scores', () => {
       ['linear-svm', 'isotonic'],
       ['knn', 'isotonic'],
     ]) {
-      const classifier = await fit(trainer!, { preprocess: 'power:0.5+l2', calibrate })
+      const classifier = await train(trainer!, { preprocess: 'power:0.5+l2', calibrate })
       expect(await onnxDifference(classifier, fresh.x, opset)).toEqual(same)
     }
   })
@@ -42,7 +42,7 @@ describe('a classifier written as ONNX gives the same scores', () => {
     const classes = ['class 0', 'nobody', 'class 1', 'class 2']
     const y = set.y.map((c) => (c === 0 ? 0 : c + 1))
     for (const trainer of ['linear-svm', 'logistic', 'knn']) {
-      const classifier = await fit(trainer, { set: { ...set, y, classes } })
+      const classifier = await train(trainer, { set: { ...set, y, classes } })
       expect(await onnxDifference(classifier, x)).toEqual(same)
     }
   })
@@ -50,7 +50,7 @@ describe('a classifier written as ONNX gives the same scores', () => {
   it.each(['random-forest', 'extra-trees'])(
     '%s: values at a threshold and beside it take the same way',
     async (trainer) => {
-      const classifier = await fit(trainer, { params: { trees: 5 }, preprocess: 'none' })
+      const classifier = await train(trainer, { params: { trees: 5 }, preprocess: 'none' })
       const { tensors } = classifier.model.save()
       const [feature, threshold] = ['feature', 'threshold'].map((name) => tensors.get(name)!.values as Float32Array)
       const splits = [...feature!.keys()].filter((node) => feature![node]! >= 0)
@@ -69,14 +69,14 @@ describe('a classifier written as ONNX gives the same scores', () => {
   )
 
   it('neighbours that vote by distance, and rows that are training rows', async () => {
-    const classifier = await fit('knn', { params: { vote: 'distance', k: 7 } })
+    const classifier = await train('knn', { params: { vote: 'distance', k: 7 } })
     expect(await onnxDifference(classifier, set.x)).toEqual(same)
     expect(await onnxDifference(classifier, fresh.x)).toEqual(same)
   })
 
   it('keeps labels that are awkward, and says in its metadata what it is', async () => {
     const classes = ['__proto__', 'ü, "x"', '</script>']
-    const model = (await fit('logistic', { set: { ...set, classes } })).toOnnx()
+    const model = (await train('logistic', { set: { ...set, classes } })).toOnnx()
     const { labels } = await runOnnx(model, set.x)
     expect(new Set(labels)).toEqual(new Set(classes))
     const metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]))
@@ -85,9 +85,9 @@ describe('a classifier written as ONNX gives the same scores', () => {
   })
 
   it('refuses a reference trainer and an operator set that is too old', async () => {
-    const classifier = await fit('ml-svm')
+    const classifier = await train('ml-svm')
     expect(() => classifier.toOnnx()).toThrow(expect.objectContaining({ code: 'ONNX_NOT_SUPPORTED' }))
-    const own = await fit('logistic')
+    const own = await train('logistic')
     expect(() => own.toOnnx(7)).toThrow(expect.objectContaining({ code: 'ONNX_OPSET' }))
   })
 })

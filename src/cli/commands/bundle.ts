@@ -7,8 +7,8 @@ import { weightsOf } from '../../embeddings/prepare.js'
 import type { Recipe } from '../../images/recipe.js'
 import { readModel } from '../../onnx/read.js'
 import { buildBundle, extractionOf, writeBundle } from '../../trainers/bundle.js'
-import { checkProvenance } from '../../trainers/classifier.js'
 import { loadClassifier } from '../../trainers/load-classifier.js'
+import { checkProvenance } from '../../trainers/provenance.js'
 import { defineCommand } from '../command.js'
 
 /** What must happen to a picture before it enters the bundle. */

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { Fc7Error } from '../../base/errors.js'
 import { withModel } from '../../onnx/edit.js'
 import { type ModelProto, StringStringEntryProtoSchema } from '../../onnx/generated/onnx_pb.js'
-import type { Classifier } from '../classifier.js'
+import type { Saveable } from '../classifier-file.js'
 import { calibrationOnnx } from './calibration.js'
 import { preprocessOnnx } from './preprocess.js'
 import { defaultOpset, OnnxWriter } from './writer.js'
@@ -22,8 +22,11 @@ export function withMetadata(model: ModelProto, entries: Readonly<Record<string,
   })
 }
 
+/** The parts of a Classifier that its graph is made of; `absentScore` is what a class without training rows gets. */
+export type Describable = Saveable & { readonly absentScore: number }
+
 /** What a reader of the file needs besides the graph. */
-export function classifierMetadata(classifier: Classifier): Record<string, string> {
+export function classifierMetadata(classifier: Saveable): Record<string, string> {
   const { info } = classifier
   return {
     'fc7.format': '1',
@@ -44,7 +47,7 @@ export function classifierMetadata(classifier: Classifier): Record<string, strin
  * @param opset operator set to write in, 9 or later; default 17
  * @throws Fc7Error ONNX_NOT_SUPPORTED for a reference trainer, ONNX_OPSET
  */
-export function classifierModel(classifier: Classifier, opset: number = defaultOpset): ModelProto {
+export function classifierModel(classifier: Describable, opset: number = defaultOpset): ModelProto {
   const { info, model, preprocess, calibration, scoreKind } = classifier
   if (!model.toOnnx) {
     throw new Fc7Error('ONNX_NOT_SUPPORTED', `A classifier of ${info.trainer} cannot be written as ONNX.`, {
