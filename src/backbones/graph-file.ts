@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readIfPresent, sha256File, writeJsonAtomic } from '../base/files.js'
+import { readNote, sha256File, writeJsonAtomic } from '../base/files.js'
 import { shareWeights, writeModel, writeSharedWeights } from '../onnx/write.js'
 import type { Extraction } from './extraction.js'
 
@@ -9,13 +9,8 @@ const noteSchema = z.object({ sha256: z.string(), bytes: z.number() })
 
 /** Whether the file stands there as the note beside it says: same size, same sha256. */
 async function isWhole(path: string): Promise<boolean> {
-  const text = await readIfPresent(`${path}.json`)
-  let note: z.infer<typeof noteSchema>
-  try {
-    note = noteSchema.parse(JSON.parse(text?.toString('utf8') ?? ''))
-  } catch {
-    return false
-  }
+  const note = await readNote(`${path}.json`, noteSchema)
+  if (!note) return false
   const standing = await stat(path).catch(() => undefined)
   return standing?.size === note.bytes && (await sha256File(path)) === note.sha256
 }

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import { contextOf, type FetchOptions, fetchFirst, findFetched, type Source, withLock } from '../base/fetch/index.js'
-import { readIfPresent, sha256File, writeJsonAtomic } from '../base/files.js'
+import { readNote, sha256File, writeJsonAtomic } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
 import { writeModel } from '../onnx/write.js'
 import type { Card, WeightSource } from './card.js'
@@ -52,15 +52,8 @@ const importedPath = (card: Card, cacheFolder: string): string =>
 
 /** The converted file, if it stands there whole: made from this very package by this importer. */
 async function findImported(source: NpmWeights, path: string): Promise<PulledBackbone | undefined> {
-  const text = await readIfPresent(`${path}.json`)
-  if (!text) return undefined
-  let note: z.infer<typeof importedSchema>
-  try {
-    note = importedSchema.parse(JSON.parse(text.toString('utf8')))
-  } catch {
-    return undefined
-  }
-  if (note.integrity !== source.integrity || note.importer !== importerVersion) return undefined
+  const note = await readNote(`${path}.json`, importedSchema)
+  if (note?.integrity !== source.integrity || note.importer !== importerVersion) return undefined
   const actual = await sha256File(path).catch(() => undefined)
   return actual === note.sha256 ? { path, sha256: actual, reused: true } : undefined
 }

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import { access, type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import type { ZodType } from 'zod'
 import { Fc7Error, messageOf, systemCode } from './errors.js'
 
 /** A name beside `path` that no reader mistakes for it: `.<name>.<random>.tmp`. */
@@ -160,5 +161,14 @@ export async function readIfPresent(path: string): Promise<Buffer | undefined> {
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/** A JSON note that only saves work (what lies beside it is whole): absent, unreadable or of another shape, it counts as not there. */
+export async function readNote<T>(path: string, schema: ZodType<T>): Promise<T | undefined> {
+  try {
+    return schema.parse(JSON.parse(await readFile(path, 'utf8')))
+  } catch {
+    return undefined
   }
 }

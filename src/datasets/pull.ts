@@ -8,6 +8,7 @@ import {
   explainWriteError,
   readIfPresent,
   readJson,
+  readNote,
   sha256,
   syncFolder,
   temporaryName,
@@ -65,15 +66,8 @@ function sourcePlace(card: DatasetCard, source: Source, cacheFolder: string): st
 }
 
 async function isWhole(folder: string, card: DatasetCard): Promise<boolean> {
-  const text = await readIfPresent(join(folder, markerName)).catch(() => undefined)
-  if (text === undefined) return false
-  let marker: z.infer<typeof markerSchema>
-  try {
-    marker = markerSchema.parse(JSON.parse(text.toString('utf8')))
-  } catch {
-    return false
-  }
-  if (marker.card !== card.id) return false
+  const marker = await readNote(join(folder, markerName), markerSchema)
+  if (marker?.card !== card.id) return false
   for (const { path, size } of marker.files) {
     const found = await stat(join(folder, path)).catch(() => undefined)
     if (!found?.isFile() || found.size !== size) return false

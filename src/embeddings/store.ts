@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import type { Table } from 'apache-arrow'
 import { Fc7Error, messageOf, systemCode } from '../base/errors.js'
-import { readIfPresent, readJson, sha256 } from '../base/files.js'
+import { readIfPresent, readJson, readNote, sha256 } from '../base/files.js'
 import { decodeArrow, layerValues, textValues } from './arrow.js'
 import {
   type Commit,
@@ -45,14 +45,8 @@ export async function readPlan(
 
 /** The commit of shard `i`, or undefined where it is missing, broken, or of another plan: that shard is not done. */
 export async function readCommit(store: string, i: number, planHash: string): Promise<Commit | undefined> {
-  const bytes = await readIfPresent(commitPath(store, i))
-  if (!bytes) return undefined
-  try {
-    const commit = commitSchema.parse(JSON.parse(bytes.toString('utf8')))
-    return commit.plan === planHash ? commit : undefined
-  } catch {
-    return undefined
-  }
+  const commit = await readNote(commitPath(store, i), commitSchema)
+  return commit?.plan === planHash ? commit : undefined
 }
 
 /**

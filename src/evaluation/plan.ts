@@ -10,7 +10,7 @@ import { getTrainer } from '../trainers/registry.js'
 import { type Items, itemsFingerprint, itemsOf } from './items.js'
 import { metricIds, metricSpec } from './metric-list.js'
 import { type OperatingRule, operatingRuleSchema, positiveClass } from './operating.js'
-import { foldSchema, type PlannedFold, type Protocol, planFolds, protocolSchema } from './protocol.js'
+import { type FoldOptions, foldSchema, type PlannedFold, planFolds, protocolSchema } from './protocol.js'
 import { type TuneOptions, tunePlan, tuneSchema } from './tune-plan.js'
 
 const index = z.int().min(0)
@@ -104,19 +104,10 @@ export interface TrainerChoice {
   readonly tune?: TuneOptions | boolean
 }
 
-export interface ComparisonOptions {
+/** The protocol's options default to what the data say (see planFolds). */
+export interface ComparisonOptions extends Omit<FoldOptions, 'seed'> {
   readonly tables: readonly ComparisonTable[]
   readonly trainers: readonly (string | TrainerChoice)[]
-  /** Default: what the data say (see planFolds). */
-  readonly protocol?: Protocol['kind']
-  readonly folds?: number
-  readonly repeats?: number
-  readonly holdout?: 'val' | 'test'
-  readonly perClass?: number
-  readonly draws?: number
-  readonly testPerClass?: number
-  /** Shares of the training pictures for a learning curve; none by default. */
-  readonly curve?: readonly number[]
   readonly metric?: string
   readonly positive?: string
   /** Threshold of a binary task; default the classifier's own decision. */

@@ -39,6 +39,7 @@ export interface FoldOptions {
   readonly perClass?: number
   readonly draws?: number
   readonly testPerClass?: number
+  /** Shares of the training pictures for a learning curve; none by default. */
   readonly curve?: readonly number[]
   readonly seed: number | string
 }

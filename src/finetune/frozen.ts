@@ -1,8 +1,8 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { throwIfAborted } from '../base/errors.js'
-import { readIfPresent, sha256, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
+import { readIfPresent, readNote, sha256, writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import type { Progress } from '../base/progress.js'
 import { InferenceWorker } from '../runtime/inference.js'
 import type { Pictures, Rows } from './pictures.js'
@@ -118,20 +118,12 @@ async function standing(
   values: number,
   pictures: Pictures,
 ): Promise<Part | undefined> {
-  const text = await readIfPresent(`${path}.json`)
-  if (!text || !(await stat(path).catch(() => undefined))) return undefined
-  let parsed: ReturnType<typeof noteSchema.safeParse>
-  try {
-    parsed = noteSchema.safeParse(JSON.parse(text.toString('utf8')))
-  } catch {
-    return undefined
-  }
-  if (!parsed.success || parsed.data.key !== key || parsed.data.rows !== rows || parsed.data.values !== values)
-    return undefined
+  const note = await readNote(`${path}.json`, noteSchema)
+  if (note?.key !== key || note.rows !== rows || note.values !== values) return undefined
   const bytes = await readIfPresent(path)
-  if (!bytes || bytes.length !== rows * values * 4 || sha256(bytes) !== parsed.data.sha256) return undefined
-  for (const [id, hash] of parsed.data.hashes) pictures.hashes.set(id, hash)
-  return { values: new Float32Array(new Uint8Array(bytes).buffer), ok: parsed.data.ok }
+  if (!bytes || bytes.length !== rows * values * 4 || sha256(bytes) !== note.sha256) return undefined
+  for (const [id, hash] of note.hashes) pictures.hashes.set(id, hash)
+  return { values: new Float32Array(new Uint8Array(bytes).buffer), ok: note.ok }
 }
 
 async function compute(

@@ -3,7 +3,15 @@ import { dirname, join } from 'node:path'
 import { extract, type ReadEntry } from 'tar'
 import { z } from 'zod'
 import { Fc7Error, InterruptedError, messageOf, throwIfAborted } from '../errors.js'
-import { explainWriteError, readIfPresent, sha256File, syncFolder, temporaryName, writeJsonAtomic } from '../files.js'
+import {
+  explainWriteError,
+  readIfPresent,
+  readNote,
+  sha256File,
+  syncFolder,
+  temporaryName,
+  writeJsonAtomic,
+} from '../files.js'
 import type { FetchContext } from './contract.js'
 import type { NpmSource } from './npm-source.js'
 
@@ -39,15 +47,8 @@ const isWanted = (path: string, wanted: readonly string[] | undefined): boolean 
 
 /** Whether the folder holds what the source wants, every file with the size and sha256 that its marker lists. */
 export async function checkUnpacked(source: NpmSource, folder: string, signal?: AbortSignal): Promise<boolean> {
-  const text = await readIfPresent(join(folder, markerName)).catch(() => undefined)
-  if (text === undefined) return false
-  let marker: z.infer<typeof markerSchema>
-  try {
-    marker = markerSchema.parse(JSON.parse(text.toString('utf8')))
-  } catch {
-    return false
-  }
-  if (marker.integrity !== source.integrity || marker.package !== source.package) return false
+  const marker = await readNote(join(folder, markerName), markerSchema)
+  if (marker?.integrity !== source.integrity || marker.package !== source.package) return false
   const have = (name: string): boolean => marker.files.some((entry) => isWanted(entry.path, [name]))
   if (!(source.files ?? []).every(have)) return false
   for (const entry of marker.files) {
