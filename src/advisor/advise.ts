@@ -1,4 +1,5 @@
 import { type Progress, silentProgress } from '../base/progress.js'
+import type { Pace } from '../embeddings/runs.js'
 import type { EmbeddingTable } from '../embeddings/table.js'
 import { findDuplicates } from '../evaluation/duplicates.js'
 import { mean, quantile } from '../evaluation/intervals.js'
@@ -36,8 +37,8 @@ export interface AdviceInput {
   readonly boundary?: { readonly name: string; readonly shareAbove: number }
   /** Of the network, see backwardOverForward() in cost.ts. */
   readonly backward?: number
-  /** Measured seconds of one picture through the network on this machine; undefined where it is unknown. */
-  readonly secondsPerPicture?: number
+  /** Of pictures through the network on this machine, as measured; undefined where it is unknown. */
+  readonly pace?: Pace
   readonly words: CommandWords
 }
 
@@ -46,7 +47,7 @@ export interface AdviceOptions {
   readonly threads: number
   readonly signal?: AbortSignal
   readonly progress?: Progress
-  /** Epochs that the cost of training is foreseen for. Default 10. */
+  /** Epochs that the cost of training is foreseen for. Default: those that each strategy trains by default. */
   readonly epochs?: number
 }
 
@@ -87,7 +88,7 @@ export async function advise(input: AdviceInput, options: AdviceOptions): Promis
   })
   const data = await describeData(input, items, sample, options)
   const source = await describeSource(input, items, sample, threads)
-  const cost = costOf(input, options.epochs ?? 10)
+  const cost = costOf(input, options.epochs)
   const facts = factsOf({ data, own, layers, source, cost })
   const verdict = judge(facts)
   const best = bestLayer(layers)
@@ -224,21 +225,19 @@ function weakScores(table: EmbeddingTable, items: Items, sample: readonly number
   return { logMe: logMe(set), hScore: regularisedHScore(set), rows }
 }
 
-function costOf(input: AdviceInput, epochs: number): CostRow[] {
-  if (input.secondsPerPicture === undefined) return []
+function costOf(input: AdviceInput, epochs: number | undefined): CostRow[] {
+  if (input.pace === undefined) return []
   return foreseeCost({
     pictures: input.depths.at(-1)!.table.rows,
-    secondsPerPicture: input.secondsPerPicture,
+    pace: input.pace,
     trainedShare: input.boundary?.shareAbove ?? 1,
-    epochs,
+    ...(epochs === undefined ? {} : { epochs }),
     ...(input.backward === undefined ? {} : { backward: input.backward }),
   })
 }
 
 const costNotes = (input: AdviceInput): string[] =>
-  input.secondsPerPicture === undefined
-    ? ['No run of this network was measured on this machine, so costs are not foreseen.']
-    : []
+  input.pace === undefined ? ['No run of this network was measured on this machine, so costs are not foreseen.'] : []
 
 function factsOf(measured: {
   readonly data: Advice['data']

@@ -1,4 +1,8 @@
 import type { Trunk } from '../backbones/trunk.js'
+import type { Pace } from '../embeddings/runs.js'
+import { phaseDefaults } from '../finetune/defaults.js'
+import { defaultViews } from '../finetune/options.js'
+import { selectionShare } from '../finetune/splits.js'
 import { inOrder } from '../onnx/walk.js'
 
 /** Seconds a strategy is foreseen to take on this machine. */
@@ -51,33 +55,43 @@ export function shareAbove(trunk: Trunk, tensor: string): number {
 }
 
 /**
- * Seconds for each strategy from the measured time of one picture's forward pass: embeddings and `head` need the frozen trunk once,
- * `last` the frozen part once and the rest forward and backward every epoch, `all` everything every epoch.
+ * Seconds for each strategy from what one picture's forward pass takes and what starting takes. Embeddings need the trunk once; `head` once
+ * a view; `last` the frozen part once a view and the rest forward and backward every epoch, `all` everything every epoch. The part that
+ * chooses the epoch goes forward only.
  */
 export function foreseeCost(input: {
   readonly pictures: number
-  readonly secondsPerPicture: number
+  readonly pace: Pace
   /** Share of the network above the place where `last` freezes. */
   readonly trainedShare: number
-  readonly epochs: number
+  /** Default: those of each strategy. */
+  readonly epochs?: number
   /** Of {@link backwardOverForward}; default that of ordinary convolutions. */
   readonly backward?: number
 }): CostRow[] {
-  const { pictures, secondsPerPicture, trainedShare, epochs, backward = backwardPasses.ordinary } = input
-  const once = pictures * secondsPerPicture
-  const step = 1 + backward
+  const { pictures, pace, trainedShare, backward = backwardPasses.ordinary } = input
+  const epochsOf = (strategy: 'head' | 'last' | 'all'): number => input.epochs ?? phaseDefaults[strategy][0]!.epochs
+  const passes = (count: number): number => pace.start + pictures * pace.perPicture * count
+  const chosen = selectionShare
+  const epoch = (1 - chosen) * (1 + backward) + chosen
+  const frozen = (epochs: number): number => (1 - chosen) * Math.min(defaultViews, epochs) + chosen
+  const [head, last, all] = [epochsOf('head'), epochsOf('last'), epochsOf('all')]
   return [
-    { strategy: 'embeddings', seconds: once, about: 'one forward pass a picture' },
-    { strategy: 'head', seconds: once, about: 'one forward pass a picture, then epochs on cached embeddings' },
+    { strategy: 'embeddings', seconds: passes(1), about: 'one forward pass a picture' },
+    {
+      strategy: 'head',
+      seconds: passes(frozen(head)),
+      about: `one forward pass for each of ${Math.min(defaultViews, head)} views, then epochs on cached embeddings`,
+    },
     {
       strategy: 'last',
-      seconds: once * (1 - trainedShare) + once * trainedShare * step * epochs,
-      about: `the frozen part once, ${Math.round(100 * trainedShare)} % of the network forward and backward in ${epochs} epochs`,
+      seconds: passes(frozen(last) * (1 - trainedShare) + trainedShare * epoch * last),
+      about: `the frozen part once for each of ${Math.min(defaultViews, last)} views, ${Math.round(100 * trainedShare)} % of the network forward and backward in ${last} epochs`,
     },
     {
       strategy: 'all',
-      seconds: once * step * epochs,
-      about: `the whole network forward and backward in ${epochs} epochs`,
+      seconds: passes(epoch * all),
+      about: `the whole network forward and backward in ${all} epochs`,
     },
   ]
 }

@@ -11,7 +11,7 @@ import { prepareTrunk, type Trunk } from '../backbones/trunk.js'
 import { Fc7Error } from '../base/errors.js'
 import { formatSeconds } from '../base/text.js'
 import { weightsOf } from '../embeddings/prepare.js'
-import { secondsPerPicture } from '../embeddings/runs.js'
+import { measuredPace } from '../embeddings/runs.js'
 import { isStore, openStore, readTable, readThumbs, type Store } from '../embeddings/store.js'
 import { recipeSize } from '../images/recipe.js'
 import { readModel } from '../onnx/read.js'
@@ -91,7 +91,7 @@ export async function advisedDepths(source: string, choices: Choices, context: C
   const recipe = store.plan.recipe?.name ?? 'none'
   const { id, sha256 } = store.plan.backbone
   const statistics = await sourceStatistics({ backbone: id, sha256, layer: last.layer, recipe, dim: last.dim })
-  const seconds = await secondsPerPicture(store.path)
+  const pace = await measuredPace(store.path)
   const boundary = network?.sweep.layers.at(-2)
   return {
     name: store.plan.dataset.name,
@@ -104,7 +104,7 @@ export async function advisedDepths(source: string, choices: Choices, context: C
       ? { boundary: { name: boundary.name, shareAbove: shareAbove(network.trunk, boundary.tensor) } }
       : {}),
     ...(network ? { backward: backwardOverForward(network.trunk) } : {}),
-    ...(seconds === undefined ? {} : { secondsPerPicture: seconds }),
+    ...(pace ? { pace } : {}),
     words: given
       ? { pictures: null, model: [id], store: source }
       : {
@@ -118,13 +118,13 @@ export async function advisedDepths(source: string, choices: Choices, context: C
 /** The advice and what a terminal shows of it. */
 export async function adviseOn(
   input: AdviceInput,
-  choices: { readonly epochs: number; readonly threads: number | undefined },
+  choices: { readonly epochs: number | undefined; readonly threads: number | undefined },
   context: CommandContext,
 ): Promise<{ readonly advice: Advice; readonly text: string }> {
   const advice = await advise(input, {
     seed: context.seed,
     threads: choices.threads ?? availableParallelism(),
-    epochs: choices.epochs,
+    ...(choices.epochs === undefined ? {} : { epochs: choices.epochs }),
     progress: context.progress,
     signal: context.signal,
   })

@@ -18,6 +18,8 @@ export interface ExtractionSummary {
   readonly reusedShards: number
   readonly pictures: number
   readonly seconds: number
+  /** What came after every session's first batch: the pace without starting up. No pictures where the work ended before. */
+  readonly steady: { readonly pictures: number; readonly seconds: number }
   /** Seconds in which the others waited for the network, for decoding, for the disk; see {@link Stages}. */
   readonly waited: { readonly inference: number; readonly decode: number; readonly disk: number }
   /** Null while other parts are missing. */
@@ -60,6 +62,9 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   let failed: unknown
   let done = 0
   let failures = 0
+  let batchesRun = 0
+  const warm = { pictures: 0, at: started }
+  let lastBatchAt = started
 
   const track = (work: Promise<void>): void => {
     const guarded = work
@@ -94,6 +99,8 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
       job.onBatch?.(stages.waitedMs.decode)
       done += units.filter((unit) => unit.last).length
       failures += units.filter((unit, i) => unit.first && !decoded[i]!.ok).length
+      lastBatchAt = performance.now()
+      if (++batchesRun <= sessions) Object.assign(warm, { pictures: done, at: lastBatchAt })
       task?.update(done, failures > 0 ? `${failures} failed` : '')
       return { items: units.map((unit, i) => ({ ...unit, decoded: decoded[i]! })), result }
     } finally {
@@ -173,6 +180,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     reusedShards: mine.length - todo.size,
     pictures: done,
     seconds,
+    steady: { pictures: done - warm.pictures, seconds: (lastBatchAt - warm.at) / 1000 },
     waited,
     manifest,
   }

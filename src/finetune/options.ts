@@ -5,6 +5,9 @@ import { type AugmentationSettings, defaultAugmentation } from '../images/augmen
 export const strategies = ['head', 'last', 'all', 'scratch', 'lp-ft'] as const
 export type Strategy = (typeof strategies)[number]
 
+/** Views of each picture that are cached under augmentation, at most. */
+export const defaultViews = 4
+
 const count = z.int().min(1)
 const share = z.number().min(0).lt(1)
 const chance = z.number().min(0).max(1)
@@ -47,7 +50,7 @@ export const optionsSchema = z.strictObject({
     .positive()
     .default(2 * 2 ** 30),
   /** Views of each picture to cache under augmentation, where the budget allows. */
-  views: count.max(64).default(4),
+  views: count.max(64).default(defaultViews),
   patience: count.optional(),
   seed: z.int().min(0).default(0),
   memoryBytes: z.number().positive().optional(),

@@ -1,6 +1,7 @@
 import type { Card } from '../backbones/card.js'
 import { Fc7Error } from '../base/errors.js'
 import { formatBytes } from '../base/text.js'
+import { adaptiveShare, phaseDefaults } from './defaults.js'
 import {
   type Boundary,
   chooseBoundary,
@@ -186,7 +187,6 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       hint: '`head` freezes everything, `all` and `scratch` nothing.',
     })
   }
-  const pixels = network.boundaries[0]!
   const published = strategy === 'scratch' ? card.training : undefined
   const kind =
     options.optimiser ??
@@ -198,41 +198,41 @@ export function planFinetune(input: PlanInput): FinetunePlan {
           : 'sgd'
       : 'sgd')
   const slots = kind === 'sgd' ? 1 : 2
-  const adaptive = kind === 'sgd' ? 1 : 0.1
-  const settings = (rate: number, epochs: number, headFactor: number, batchNorm: 'frozen' | 'train') => ({
-    rate: options.rate ?? rate * adaptive,
-    epochs: options.epochs ?? epochs,
-    headFactor,
-    batchNorm: options.batchNorm ?? batchNorm,
-  })
-  const phases: PhasePlan[] = []
-  if (strategy === 'head') {
-    phases.push(phaseOf(input, 'head', network.features, settings(0.01, 30, 1, 'frozen'), slots))
-  } else if (strategy === 'last') {
-    const boundary =
-      options.freezeUntil === undefined ? defaultBoundary(network) : chooseBoundary(network, options.freezeUntil)
-    phases.push(phaseOf(input, 'last', boundary, settings(0.001, 15, options.headFactor, 'frozen'), slots))
-  } else if (strategy === 'all') {
-    phases.push(phaseOf(input, 'all', pixels, settings(0.001, 10, options.headFactor, 'frozen'), slots))
-  } else if (strategy === 'scratch') {
-    const rate = published?.learningRate ?? 0.01
-    phases.push(
-      phaseOf(input, 'scratch', pixels, { ...settings(rate, 30, 1, 'train'), rate: options.rate ?? rate }, slots),
-    )
-  } else {
-    const head = settings(0.01, 15, 1, 'frozen')
-    const all = settings(0.0005, 8, 1, 'frozen')
-    phases.push(
-      phaseOf(
-        input,
-        'head',
-        network.features,
-        { ...head, rate: head.rate * (options.rate === undefined ? 1 : 10) },
-        slots,
-      ),
-    )
-    phases.push(phaseOf(input, 'all', pixels, all, slots))
+  const pixels = network.boundaries[0]!
+  const share = kind === 'sgd' ? 1 : adaptiveShare
+  const boundaries: Readonly<Record<FinetuneOptions['strategy'], () => readonly (readonly [string, Boundary])[]>> = {
+    head: () => [['head', network.features]],
+    last: () => [
+      [
+        'last',
+        options.freezeUntil === undefined ? defaultBoundary(network) : chooseBoundary(network, options.freezeUntil),
+      ],
+    ],
+    all: () => [['all', pixels]],
+    scratch: () => [['scratch', pixels]],
+    'lp-ft': () => [
+      ['head', network.features],
+      ['all', pixels],
+    ],
   }
+  const phases = boundaries[strategy]().map(([name, boundary], i) => {
+    const usual = phaseDefaults[strategy][i]!
+    // A rate that is given is meant for the pretrained layers; a new layer alone takes as much more as beside them.
+    const given =
+      options.rate === undefined ? undefined : options.rate * (strategy === 'lp-ft' && name === 'head' ? 10 : 1)
+    return phaseOf(
+      input,
+      name,
+      boundary,
+      {
+        epochs: options.epochs ?? usual.epochs,
+        rate: given ?? published?.learningRate ?? usual.rate * share,
+        headFactor: usual.headFactor ?? options.headFactor,
+        batchNorm: options.batchNorm ?? usual.batchNorm,
+      },
+      slots,
+    )
+  })
   for (const phase of phases) {
     const limit = options.memoryBytes ?? input.memoryBytes
     if (phase.memoryBytes <= limit * 0.9) continue

@@ -50,7 +50,7 @@ const input = (tables: readonly EmbeddingTable[]): AdviceInput => ({
   name: 'made',
   backbone: { id: 'net', recipe: 'torchvision' },
   depths: tables.map((table, i) => ({ table, depth: (i + 1) / tables.length })),
-  secondsPerPicture: 0.02,
+  pace: { start: 1, perPicture: 0.02 },
   boundary: { name: 'conv4', shareAbove: 0.25 },
   words: { pictures: "it's here", model: ['net'], store: 'made.fc7' },
 })
@@ -120,15 +120,18 @@ describe('the sweep', () => {
   })
 
   it('foresees more for more that is trained', () => {
-    const rows = foreseeCost({ pictures: 100, secondsPerPicture: 0.1, trainedShare: 0.2, epochs: 10 })
+    const pace = { start: 2, perPicture: 0.1 }
+    const rows = foreseeCost({ pictures: 100, pace, trainedShare: 0.2, epochs: 10 })
     const of = (name: string) => rows.find(({ strategy }) => strategy === name)!.seconds
-    expect(of('embeddings')).toBeCloseTo(10)
+    expect(of('embeddings')).toBeCloseTo(12)
+    // 85 pictures in 4 views, 15 as they are.
+    expect(of('head')).toBeCloseTo(2 + 0.1 * (85 * 4 + 15))
     expect(of('last')).toBeGreaterThan(of('head'))
     expect(of('all')).toBeGreaterThan(3 * of('last'))
     const [cheap, dear] = [2, 14].map((backward) =>
-      foreseeCost({ pictures: 100, secondsPerPicture: 0.1, trainedShare: 0.2, epochs: 10, backward }),
+      foreseeCost({ pictures: 100, pace, trainedShare: 0.2, epochs: 10, backward }),
     )
-    expect(cheap!.at(-1)!.seconds).toBeCloseTo(300)
-    expect(dear!.at(-1)!.seconds).toBeCloseTo(1500)
+    expect(cheap!.at(-1)!.seconds).toBeCloseTo(2 + 10 * 0.1 * (85 * 3 + 15))
+    expect(dear!.at(-1)!.seconds).toBeCloseTo(2 + 10 * 0.1 * (85 * 15 + 15))
   })
 })

@@ -13,7 +13,10 @@ export const advise = defineCommand({
     sourceOptions(yargs)
       .positional('source', { type: 'string', demandOption: true, describe: 'Store, or folder of pictures' })
       .option('model', { type: 'string', default: defaultModel, describe: 'Backbone for pictures' })
-      .option('epochs', { type: 'number', default: 10, describe: 'Epochs that the cost of training is foreseen for' })
+      .option('epochs', {
+        type: 'number',
+        describe: 'Epochs that costs are foreseen for; default those of each strategy',
+      })
       .option('out', { type: 'string', describe: 'Folder for advice.html and advice.json' })
       .option('dry-run', { type: 'boolean', default: false, describe: 'Say what would be measured, and stop' }),
   async run(options, context) {
