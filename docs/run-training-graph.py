@@ -26,6 +26,9 @@ for step in range(steps):
     }
     for mask in manifest["masks"]:  # dropout: 1 keeps a value
         feeds[mask["name"]] = (random.random([1, *mask["shape"]]) >= mask["rate"]).astype(np.uint8)
+    if alpha := manifest["mixup"]:  # each row is blended with another of its batch
+        feeds["partner"] = random.permutation(feeds["index"][0])[None]
+        feeds["share"] = random.beta(alpha, alpha, (1, batch)).astype(np.float32)
     result = dict(zip(outputs, session.run(outputs, feeds)))
     state = {carried["input"]: result[carried["output"]] for carried in manifest["carried"]}
     print(f"step {step + 1}: loss {result['loss'][0]:.4f}, {result['correct'][0]:.0f} of {batch} right")

@@ -47,6 +47,7 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
     data: { row: training.rowShape, type: training.inputType, evaluationInput: input },
     recipe: backbone.recipe,
     masks: training.masks,
+    mixup: training.mixup,
     parts: training.parts,
     carried: training.carried,
     rateFactors: Object.fromEntries(factors),

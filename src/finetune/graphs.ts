@@ -7,6 +7,7 @@ import { buildTrainingGraph, type TrainingGraph } from '../training/graph.js'
 import { prepareNetwork } from '../training/network.js'
 import {
   type Boundary,
+  droppedName,
   type HeadedNetwork,
   headBias,
   headWeight,
@@ -117,6 +118,8 @@ export function buildPhaseGraphs(
     rateFactor: (name) => factors.get(name) ?? 1,
     ...(optimiser.clip === null ? {} : { clipNorm: optimiser.clip }),
     accumulate: options.accumulate,
+    mixup: options.mixup,
+    drops: (node) => node.output[0] === droppedName,
     frozenOutside: everyRow && phase.trunk === 'computed each epoch',
     parts: partsOf(network, phase),
     batchStatistics: (node) => phase.batchNorm === 'train' && above.has(node.input[1] ?? ''),

@@ -23,6 +23,8 @@ import { modernise } from '../training/modernise.js'
 export const headWeight = 'fc7/head/weight'
 export const headBias = 'fc7/head/bias'
 export const logitsName = 'logits'
+/** The features after dropout, where there is any. */
+export const droppedName = 'fc7/head/dropped'
 
 /** A tensor through which everything flows: the network below it may be frozen. */
 export interface Boundary {
@@ -62,7 +64,9 @@ export interface HeadedNetwork {
 }
 
 /** Names that the training graph and the extraction graph use for themselves. */
-const taken = new Set('data labels weights index rate step loss correct norm norms logits pixels'.split(' '))
+const taken = new Set(
+  'data labels weights index rate step partner share loss correct norm norms logits pixels'.split(' '),
+)
 
 /** A backbone's tensor under the name it has in the headed network. */
 export const innerName = (name: string): string => (taken.has(name) ? `net/${name}` : name)
@@ -147,7 +151,8 @@ export function heValues(dims: readonly number[], gain: number, random: Random):
 }
 
 /**
- * Takes the classifier off a backbone and puts a new dense layer of `outputs` scores on its features.
+ * Takes the classifier off a backbone and puts a new dense layer of `outputs` scores on its features, behind dropout if asked for
+ * (which passes everything outside of training).
  *
  * @throws Fc7Error of the extraction graph; TRAIN_OPSET
  */
@@ -158,9 +163,11 @@ export function buildHeaded(
     readonly card?: Partial<Pick<Card, 'layers' | 'defaultLayer' | 'input'>>
     readonly outputs: number
     readonly random: Random
+    /** Probability of 0 before the new layer. Default 0. */
+    readonly dropout?: number
   },
 ): HeadedNetwork {
-  const { recipe, outputs, random } = options
+  const { recipe, outputs, random, dropout = 0 } = options
   const { input, ...rest } = options.card ?? {}
   const card = {
     ...rest,
@@ -172,15 +179,20 @@ export function buildHeaded(
   const base = modernise(extraction.model)
   const graph = graphOf(base)
   const dims = [outputs, layer!.dim]
-  const head = node('Gemm', [layer!.output, headWeight, headBias], [logitsName], { transB: 1 })
+  const ratio = 'fc7/head/dropout'
+  const head = [
+    ...(dropout > 0 ? [node('Dropout', [layer!.output, ratio], [droppedName])] : []),
+    node('Gemm', [dropout > 0 ? droppedName : layer!.output, headWeight, headBias], [logitsName], { transB: 1 }),
+  ]
   const initializer = [
     ...graph.initializer,
+    ...(dropout > 0 ? [tensor(ratio, 'float32', [], Float32Array.of(dropout))] : []),
     tensor(headWeight, 'float32', dims, heValues(dims, 1, random.fork('head'))),
     tensor(headBias, 'float32', [outputs], new Float32Array(outputs)),
   ]
   const model = withModel(base, {
     graph: withGraph(graph, {
-      node: [...graph.node, head],
+      node: [...graph.node, ...head],
       initializer,
       output: [valueInfo(logitsName, 'float32', ['N', outputs])],
     }),
@@ -202,7 +214,9 @@ export function buildHeaded(
   )
   const names = new Map(layers.map((entry) => [entry.tensor, layerName(entry)]))
   names.set(layer!.output, layer!.layer)
-  const boundaries = findBoundaries(nodes, constants, row, names).filter(({ tensor: t }) => t !== logitsName)
+  const boundaries = findBoundaries(nodes, constants, row, names).filter(
+    ({ tensor: t }) => t !== logitsName && t !== droppedName,
+  )
   const features = boundaries.at(-1)
   if (features?.tensor !== layer!.output) {
     throw new Fc7Error('FINETUNE_FEATURES', `The features ${layer!.layer} are not the only way to the new layer.`, {

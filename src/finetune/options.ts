@@ -34,6 +34,10 @@ export const optionsSchema = z.strictObject({
   /** Largest norm of the whole gradient, 0 for no limit. Default: 1 where pretrained weights train, none from scratch. */
   clip: z.number().min(0).optional(),
   smoothing: share.default(0),
+  /** Share of the features set to 0 before the new layer, at random at every step. */
+  dropout: share.default(0),
+  /** The α of mixup: pictures and labels are blended in pairs by shares from Beta(α, α). 0 for none. */
+  mixup: z.number().min(0).max(4).default(0),
   classWeight: z.enum(['balanced', 'none']).default('none'),
   /** Label of the positive class: two classes become one output with a sigmoid. */
   positive: z.string().optional(),

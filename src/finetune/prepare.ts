@@ -70,6 +70,7 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
     card: backbone.card,
     outputs: options.positive === undefined ? classes.length : 1,
     random: createRandom(options.seed),
+    dropout: options.dropout,
   })
   const network = options.strategy === 'scratch' ? reinitialised(headed, options.seed) : headed
   const plan = planFinetune({

@@ -1,6 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
+import { displayNames, visible } from '../base/escape.js'
 import { analyseCandidate, type ShownNames } from './detail.js'
-import { displayNames, visible } from './escape.js'
 import type { ReportFact, ReportInput } from './input.js'
 import type { DetailRecord, ReportRecord } from './record.js'
 import { judge, rank } from './verdict.js'

@@ -1,5 +1,5 @@
+import { html } from '../base/escape.js'
 import { renderChart } from './charts.js'
-import { html } from './escape.js'
 import { formatCount, formatValue } from './format.js'
 import type { ReportFact, ReportMetric } from './input.js'
 import type { DetailRecord, RankedRecord } from './record.js'

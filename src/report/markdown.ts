@@ -1,4 +1,4 @@
-import { markdown } from './escape.js'
+import { markdown } from '../base/escape.js'
 import { formatBytes, formatDifference, formatP, formatSeconds, formatValue } from './format.js'
 import type { ReportMetric } from './input.js'
 import type { DetailRecord, RankedRecord, ReportRecord } from './record.js'

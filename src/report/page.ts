@@ -1,8 +1,8 @@
+import { scriptJson } from '../base/escape.js'
 import { candidateSection } from './candidate-section.js'
 import { clientScript } from './client.js'
 import type { ShownNames } from './detail.js'
 import { clientData, type DrawnMap } from './embed.js'
-import { scriptJson } from './escape.js'
 import type { ReportInput } from './input.js'
 import type { ReportRecord } from './record.js'
 import {

@@ -1,7 +1,7 @@
+import { html } from '../base/escape.js'
 import { factList } from './candidate-section.js'
 import { renderChart } from './charts.js'
 import type { DrawnMap } from './embed.js'
-import { html } from './escape.js'
 import { formatBytes, formatCount, formatDifference, formatP, formatSeconds, formatValue, joinWords } from './format.js'
 import type { ReportMetric } from './input.js'
 import type { RankedRecord, ReportRecord } from './record.js'

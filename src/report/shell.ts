@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { html } from './escape.js'
+import { html } from '../base/escape.js'
 
 const cspHash = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 

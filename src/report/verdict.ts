@@ -1,4 +1,4 @@
-import { displayNames, visible } from './escape.js'
+import { displayNames, visible } from '../base/escape.js'
 import { formatCount, formatDifference, formatP, formatValue, joinWords } from './format.js'
 import type { ReportInput, ReportMetric } from './input.js'
 import type { RankedRecord, Verdict } from './record.js'

@@ -42,3 +42,17 @@ export function fillMask(target: Uint8Array, from: number, count: number, rate: 
     target[from + i] = mix((key + Math.imul(i + 1, 0x9e3779b9)) | 0) >>> 0 >= limit ? 1 : 0
   }
 }
+
+/**
+ * A draw from the Beta(α, α) distribution by Jöhnk's method, in logarithms so that small α do not underflow. The stream's numbers
+ * are taken in order from `place`.
+ *
+ * @returns the value, and the first place that was not used
+ */
+export function counterBeta(key: number, alpha: number, place = 0): { readonly value: number; readonly next: number } {
+  for (let at = place; ; at += 2) {
+    // Half a step up: log 0 never comes.
+    const [x, y] = [0, 1].map((i) => Math.log(counterUniform(key, at + i) + 2 ** -33) / alpha) as [number, number]
+    if (Math.exp(x) + Math.exp(y) <= 1) return { value: 1 / (1 + Math.exp(y - x)), next: at + 2 }
+  }
+}

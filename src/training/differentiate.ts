@@ -24,6 +24,8 @@ export interface DifferentiateOptions {
   readonly batchStatistics?: (node: NodeProto) => boolean
   /** Gives the float32 mask tensor of a Dropout. Default: dropout passes everything. */
   readonly mask?: (spec: Omit<MaskSpec, 'name'>, node: NodeProto) => string
+  /** Which Dropout nodes drop although no gradient passes them, such as one between a frozen network and its new head. Default: none. */
+  readonly drops?: (node: NodeProto) => boolean
 }
 
 /** The two passes over a network, written into one builder. */
@@ -83,9 +85,13 @@ export class Differentiation {
     }
   }
 
-  /** Whether a node is another in training than in inference: a gradient passes it, or it updates statistics. */
+  /** Whether a node is another in training than in inference: a gradient passes it, it updates statistics, or it drops values. */
   stays(node: NodeProto): boolean {
-    return node.output.some((name) => this.reached.has(name)) || this.context(node).batchStatistics
+    return (
+      node.output.some((name) => this.reached.has(name)) ||
+      this.context(node).batchStatistics ||
+      (node.opType === 'Dropout' && (this.options.drops?.(node) ?? false))
+    )
   }
 
   /** Writes the forward pass, in the form that training needs where gradients pass; `except` what is computed elsewhere. */
@@ -94,7 +100,7 @@ export class Differentiation {
       if (except.has(node)) continue
       const rule = ruleOf(node)
       const context = this.context(node)
-      if (!rule?.forward || !(this.reached.has(node.output[0]!) || context.batchStatistics)) {
+      if (!rule?.forward || !this.stays(node)) {
         this.g.nodes.push(node)
         continue
       }

@@ -30,6 +30,14 @@ export interface TrainingGraphOptions {
   readonly norm?: boolean
   /** Which BatchNormalization nodes use and update their batch's statistics. Default: none. */
   readonly batchStatistics?: (node: NodeProto) => boolean
+  /** Which Dropout nodes drop although no gradient passes them. Default: none. */
+  readonly drops?: (node: NodeProto) => boolean
+  /**
+   * Mixup (Zhang et al. 2018) with this α: each row is mixed with a partner of its batch by shares from Beta(α, α), and so are their
+   * labels. Mixed is what enters the loop: the network's input, or what `frozenOutside` computed before it (Verma et al. 2019).
+   * Default 0: none.
+   */
+  readonly mixup?: number
   /** Steps whose gradients are averaged before the parameters move, for batches that memory does not hold. Default 1. */
   readonly accumulate?: number
   /**
@@ -55,7 +63,8 @@ export interface CarriedTensor {
 /**
  * The training graph and how to run it. Inputs: `data` `[R, …]` any number of rows; `labels` int64 `[R]`; `weights` float32 `[R]`;
  * `index` int64 `[K, B]` which rows make the batch of each of K steps; `rate` float32 `[K]`; `step` int64 scalar, steps done
- * before; one uint8 `[K, …]` per mask; every carried tensor. Outputs: `loss`, `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every
+ * before; one uint8 `[K, …]` per mask; with mixup `partner` int64 `[K, B]`, row that each row is mixed with, and `share` float32
+ * `[K, B]`, how much of the row itself stays; every carried tensor. Outputs: `loss`, `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every
  * carried tensor.
  */
 export interface TrainingGraph {
@@ -64,6 +73,8 @@ export interface TrainingGraph {
   readonly rowShape: readonly number[]
   readonly inputType: 'float32' | 'uint8'
   readonly masks: readonly MaskSpec[]
+  /** The α that rows are mixed with; 0 for none. */
+  readonly mixup: number
   /** Names of the columns of `norms`. */
   readonly parts: readonly string[]
   readonly carried: readonly CarriedTensor[]
@@ -108,6 +119,12 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const labels = body.add('Gather', ['labels', rows], { axis: 0 })
   const weights = body.add('Gather', ['weights', rows], { axis: 0 })
   const rate = body.add('Gather', ['rate', iteration], { axis: 0 })
+  const mixup = options.mixup ?? 0
+  if (mixup > 0) {
+    outer.input('partner', 'int64', ['K', batch])
+    outer.input('share', 'float32', ['K', batch])
+  }
+  const mix = mixup > 0 ? mixing(body, network, iteration) : undefined
   const accumulate = options.accumulate ?? 1
   const done = body.add('Add', ['step', iteration])
   // Parameters move at the last of every `accumulate` steps; the optimiser counts only those.
@@ -120,6 +137,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const differentiation = new Differentiation(body, network, {
     wanted: new Set(options.trainable),
     ...(options.batchStatistics ? { batchStatistics: options.batchStatistics } : {}),
+    ...(options.drops ? { drops: options.drops } : {}),
     mask: ({ shape, rate: dropped }, node) => {
       const name = `mask:${node.output[0]}`
       masks.push({ name, shape, rate: dropped })
@@ -131,7 +149,10 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const hoisted = options.frozenOutside
     ? hoistFrozen(outer, network, (node) => differentiation.stays(node))
     : nothingHoisted(network)
-  for (const [name, source] of hoisted.crossing) body.add('Gather', [source, rows], { axis: 0 }, { outputs: [name] })
+  for (const [name, source] of hoisted.crossing) {
+    if (mix) mix.rows(name, source, rows)
+    else body.add('Gather', [source, rows], { axis: 0 }, { outputs: [name] })
+  }
   differentiation.forward(hoisted.nodes)
   const loss = buildLoss(body, options.loss, {
     logits: options.logits,
@@ -139,6 +160,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     weights,
     batch,
     classes: logitsShape[1]!,
+    ...(mix ? { mix: mix.labels } : {}),
   })
   const gradients = differentiation.backward(new Map([[options.logits, loss.gradient]]))
   for (const name of options.trainable) {
@@ -254,9 +276,31 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     rowShape,
     inputType: network.inputType,
     masks,
+    mixup,
     parts: partNames,
     carried,
     initial,
+  }
+}
+
+/** Each step's rows mixed with their partners. */
+function mixing(g: GraphBuilder, network: Network, iteration: string) {
+  const partners = g.add('Gather', ['partner', iteration], { axis: 0 })
+  const share = g.add('Gather', ['share', iteration], { axis: 0 })
+  return {
+    labels: { labels: g.add('Gather', ['labels', partners], { axis: 0 }), share },
+    /** Writes `name`: the step's rows of `source`, mixed. Whole numbers (pixels) stay whole. */
+    rows(name: string, source: string, rows: string): void {
+      const whole = name === network.input && network.inputType === 'uint8'
+      const float = (tensor: string) => (whole ? g.add('Cast', [tensor], { to: 1 }) : tensor)
+      const own = float(g.add('Gather', [source, rows], { axis: 0 }))
+      const other = float(g.add('Gather', [source, partners], { axis: 0 }))
+      const rank = network.shapes.get(name)!.length
+      const wide = reshape(g, share, [network.batch, ...Array.from({ length: rank - 1 }, () => 1)])
+      const change = g.add('Mul', [g.add('Sub', [own, other]), wide])
+      if (!whole) g.add('Add', [other, change], {}, { outputs: [name] })
+      else g.add('Cast', [g.add('Round', [g.add('Add', [other, change])])], { to: 2 }, { outputs: [name] })
+    },
   }
 }
 

@@ -27,6 +27,8 @@ export interface LossInputs {
   readonly weights: string
   readonly batch: number
   readonly classes: number
+  /** Mixup: a second label of each row, int64 `[B]`, and the share of the first, float32 `[B]`. */
+  readonly mix?: { readonly labels: string; readonly share: string }
 }
 
 export interface LossOutputs {
@@ -34,7 +36,7 @@ export interface LossOutputs {
   readonly loss: string
   /** float32 `[B, C]`: derivative of the loss at the logits. */
   readonly gradient: string
-  /** float32 scalar: summed weight of the rows that are classified correctly. */
+  /** float32 scalar: summed weight of the rows that are classified correctly; a mixed row counts each label by its share. */
   readonly correct: string
 }
 
@@ -46,19 +48,40 @@ export function buildLoss(g: GraphBuilder, loss: Loss, inputs: LossInputs): Loss
   return loss.kind === 'softmax' ? buildSoftmax(g, loss, inputs) : buildSigmoid(g, loss, inputs)
 }
 
+/** What a function of the labels is for each row: that of its label, or of both by their shares. Linear in the label's one-hot row. */
+function ofLabels(
+  g: GraphBuilder,
+  { labels, mix }: LossInputs,
+  value: (labels: string) => string,
+  share?: string,
+): string {
+  const first = value(labels)
+  if (!mix) return first
+  const part = share ?? mix.share
+  const second = value(mix.labels)
+  // second + share · (first − second)
+  return g.add('Add', [second, g.add('Mul', [part, g.add('Sub', [first, second])])])
+}
+
+const column = (g: GraphBuilder, vector: string, { batch }: LossInputs): string =>
+  g.add('Reshape', [vector, g.ints([batch, 1])])
+
+/** Weight of each row's class, `[B]`. */
+const classShare = (g: GraphBuilder, classWeights: readonly number[], inputs: LossInputs): string =>
+  ofLabels(g, inputs, (labels) => g.add('Gather', [g.floats(classWeights), labels]))
+
 /** Rows' weights over their sum, `[B, 1]`; the sum counts class weights, as PyTorch's mean does. */
 function shares(g: GraphBuilder, loss: Loss, inputs: LossInputs): string {
   let divisor = inputs.weights
-  if (loss.classWeights) {
-    const own = g.add('Gather', [g.floats(loss.classWeights), inputs.labels])
-    divisor = g.add('Mul', [inputs.weights, own])
-  }
+  if (loss.classWeights) divisor = g.add('Mul', [inputs.weights, classShare(g, loss.classWeights, inputs)])
   const sum = g.add('Max', [g.add('ReduceSum', [divisor], { keepdims: 0 }), g.floats(tiny)])
-  return g.add('Reshape', [g.add('Div', [inputs.weights, sum]), g.ints([inputs.batch, 1])])
+  return column(g, g.add('Div', [inputs.weights, sum]), inputs)
 }
 
-function countCorrect(g: GraphBuilder, same: string, weights: string): string {
-  return g.add('ReduceSum', [g.add('Mul', [g.add('Cast', [same], { to: 1 }), weights])], { keepdims: 0 })
+/** `same` says where a label was predicted, bool `[B]`. */
+function countCorrect(g: GraphBuilder, inputs: LossInputs, same: (labels: string) => string): string {
+  const right = ofLabels(g, inputs, (labels) => g.add('Cast', [same(labels)], { to: 1 }))
+  return g.add('ReduceSum', [g.add('Mul', [right, inputs.weights])], { keepdims: 0 })
 }
 
 function buildSoftmax(g: GraphBuilder, loss: SoftmaxLoss, inputs: LossInputs): LossOutputs {
@@ -66,7 +89,12 @@ function buildSoftmax(g: GraphBuilder, loss: SoftmaxLoss, inputs: LossInputs): L
   const smoothing = loss.smoothing ?? 0
   const share = shares(g, loss, inputs)
   const low = smoothing / classes
-  let target = g.add('OneHot', [inputs.labels, g.ints([classes]), g.floats([low, 1 - smoothing + low])], { axis: -1 })
+  let target = ofLabels(
+    g,
+    inputs,
+    (labels) => g.add('OneHot', [labels, g.ints([classes]), g.floats([low, 1 - smoothing + low])], { axis: -1 }),
+    inputs.mix && column(g, inputs.mix.share, inputs),
+  )
   if (loss.classWeights) target = g.add('Mul', [target, g.floats(loss.classWeights)])
   target = g.add('Mul', [target, share])
   const logp = g.add('LogSoftmax', [logits], { axis: -1 })
@@ -77,7 +105,7 @@ function buildSoftmax(g: GraphBuilder, loss: SoftmaxLoss, inputs: LossInputs): L
   return {
     loss: total,
     gradient,
-    correct: countCorrect(g, g.add('Equal', [predicted, inputs.labels]), inputs.weights),
+    correct: countCorrect(g, inputs, (labels) => g.add('Equal', [predicted, labels])),
   }
 }
 
@@ -86,12 +114,14 @@ function buildSigmoid(g: GraphBuilder, loss: SigmoidLoss, inputs: LossInputs): L
   const { logits } = inputs
   const smoothing = loss.smoothing ?? 0
   let share = shares(g, loss, inputs)
-  const column = g.ints([inputs.batch, 1])
+  let target = ofLabels(g, inputs, (labels) => g.add('Cast', [labels], { to: 1 }))
   if (loss.classWeights) {
-    const own = g.add('Gather', [g.floats(loss.classWeights), inputs.labels])
-    share = g.add('Mul', [share, g.add('Reshape', [own, column])])
+    const own = classShare(g, loss.classWeights, inputs)
+    share = g.add('Mul', [share, column(g, own, inputs)])
+    // Of two labels mixed, the target is the share of the positive one in the weight of both.
+    if (inputs.mix) target = g.add('Div', [g.add('Mul', [target, g.floats(loss.classWeights[1]!)]), own])
   }
-  let target = g.add('Reshape', [g.add('Cast', [inputs.labels], { to: 1 }), column])
+  target = column(g, target, inputs)
   if (smoothing > 0) target = g.add('Add', [g.add('Mul', [target, g.floats(1 - smoothing)]), g.floats(smoothing / 2)])
   const decay = g.add('Exp', [g.add('Neg', [g.add('Abs', [logits])])])
   const soft = g.add('Log', [g.add('Add', [g.floats(1), decay])])
@@ -99,10 +129,9 @@ function buildSigmoid(g: GraphBuilder, loss: SigmoidLoss, inputs: LossInputs): L
   const each = g.add('Mul', [g.add('Add', [linear, soft]), share])
   const gradient = g.add('Mul', [g.add('Sub', [g.add('Sigmoid', [logits]), target]), share])
   const positive = g.add('Reshape', [g.add('Greater', [logits, g.floats(0)]), g.ints([inputs.batch])])
-  const truth = g.add('Cast', [inputs.labels], { to: 9 })
   return {
     loss: g.add('ReduceSum', [each], { keepdims: 0 }),
     gradient,
-    correct: countCorrect(g, g.add('Equal', [positive, truth]), inputs.weights),
+    correct: countCorrect(g, inputs, (labels) => g.add('Equal', [positive, g.add('Cast', [labels], { to: 9 })])),
   }
 }

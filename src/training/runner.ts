@@ -2,8 +2,11 @@ import { throwIfAborted } from '../base/errors.js'
 import { encodeModel } from '../onnx/build.js'
 import { loadOrt, type OrtModule, type Session } from '../runtime/ort.js'
 import { closeSession, openSession } from '../runtime/session.js'
-import { counterKey, fillMask } from './counter-random.js'
+import { counterBeta, counterKey, counterUniform, fillMask } from './counter-random.js'
 import type { TrainingGraph } from './graph.js'
+
+/** Lane of mixup's random numbers, apart from those of masks, which count from 0. */
+export const mixupLane = 1 << 20
 
 type OrtTensor = InstanceType<OrtModule['Tensor']>
 
@@ -22,10 +25,10 @@ export interface TrainingSteps {
   readonly index: ArrayLike<number>
   /** `[K]` learning rates. */
   readonly rates: ArrayLike<number>
-  /** For the masks. */
+  /** For the masks and the mixing of rows. */
   readonly seed: number
   readonly epoch: number
-  /** Identity of each row for the masks, `[K × batch]`; default the row numbers. */
+  /** Identity of each row for the same, `[K × batch]`; default the row numbers. */
   readonly pictures?: ArrayLike<number>
 }
 
@@ -48,6 +51,7 @@ export type TrainingGraphFacts = Omit<TrainingGraph, 'model'>
 export class TrainingRunner {
   private carried: Record<string, OrtTensor> = {}
   private rows: Record<string, OrtTensor> = {}
+  private weights: Float32Array = new Float32Array(0)
   private stepsDone = 0
 
   private constructor(
@@ -93,13 +97,14 @@ export class TrainingRunner {
     const { Tensor } = this.ort
     const count = labels.length
     const dims = [count, ...this.graph.rowShape]
+    this.weights = weights ?? new Float32Array(count).fill(1)
     this.rows = {
       data:
         this.graph.inputType === 'uint8'
           ? new Tensor('uint8', data as Uint8Array, dims)
           : new Tensor('float32', data as Float32Array, dims),
       labels: new Tensor('int64', BigInt64Array.from(Array.from(labels), BigInt), [count]),
-      weights: new Tensor('float32', weights ?? new Float32Array(count).fill(1), [count]),
+      weights: new Tensor('float32', this.weights, [count]),
     }
   }
 
@@ -129,6 +134,27 @@ export class TrainingRunner {
     return feeds
   }
 
+  /** Partner and share of each row: functions of (seed, epoch, step, picture). A row without weight mixes with none. */
+  private mixing(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
+    const { batch, mixup } = this.graph
+    if (mixup === 0) return {}
+    const partner = new BigInt64Array(count * batch)
+    const share = new Float32Array(count * batch)
+    for (let i = 0; i < count * batch; i++) {
+      const k = Math.floor(i / batch)
+      const { seed, epoch } = steps
+      const picture = (steps.pictures ?? steps.index)[i]!
+      const key = counterKey({ seed, epoch, step: this.stepsDone + k, picture, lane: mixupLane })
+      const other = steps.index[k * batch + Math.floor(counterUniform(key, 0) * batch)]!
+      partner[i] = BigInt(other)
+      share[i] = this.weights[other]! > 0 ? counterBeta(key, mixup, 1).value : 1
+    }
+    return {
+      partner: new this.ort.Tensor('int64', partner, [count, batch]),
+      share: new this.ort.Tensor('float32', share, [count, batch]),
+    }
+  }
+
   /** Makes K steps. @throws InterruptedError before a run when the signal has fired; what was learnt before stays */
   async run(steps: TrainingSteps, signal?: AbortSignal): Promise<StepResults> {
     throwIfAborted(signal, 'Training')
@@ -138,6 +164,7 @@ export class TrainingRunner {
       ...this.rows,
       ...this.carried,
       ...this.masks(steps, count),
+      ...this.mixing(steps, count),
       index: new Tensor('int64', BigInt64Array.from(Array.from(steps.index), BigInt), [count, this.graph.batch]),
       rate: new Tensor('float32', Float32Array.from(steps.rates), [count]),
       step: new Tensor('int64', BigInt64Array.of(BigInt(this.stepsDone)), []),

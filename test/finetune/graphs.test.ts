@@ -3,6 +3,9 @@ import { createRandom } from '../../src/base/random.js'
 import {
   buildHeaded,
   chooseBoundary,
+  droppedName,
+  headBias,
+  headWeight,
   lowerModel,
   trainedParameters,
   upperModel,
@@ -15,6 +18,7 @@ import { decodeModel } from '../../src/onnx/read.js'
 import { graphOf } from '../../src/onnx/walk.js'
 import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
+import { counterBeta, counterKey } from '../../src/training/counter-random.js'
 import { buildTrainingGraph } from '../../src/training/graph.js'
 import { modernise } from '../../src/training/modernise.js'
 import { prepareNetwork } from '../../src/training/network.js'
@@ -176,4 +180,81 @@ describe('the training graph', () => {
     expect(norms).toHaveLength(2)
     expect(Math.hypot(...norms)).toBeCloseTo(norm[0]!, 4)
   })
+
+  it('drops features before a new head on a frozen network, the same in the loop as on cached features', async () => {
+    const dropped = buildHeaded(decodeModel(tinyModel()), { recipe, outputs: 3, random: createRandom(0), dropout: 0.5 })
+    expect(dropped.features.tensor).toBe(network.features.tensor)
+    // Outside of training it passes everything.
+    const row = [tinySide, tinySide, 3]
+    expect(await logits(dropped.model, pixels, row)).toEqual(await logits(network.model, pixels, row))
+    const train = async (model: ModelProto, data: Float32Array | Uint8Array, frozenOutside: boolean, seed = 5) => {
+      const graph = buildTrainingGraph({
+        network: prepareNetwork(model, rows),
+        logits: 'logits',
+        trainable: [headWeight, headBias],
+        loss: { kind: 'softmax' },
+        optimiser: { kind: 'sgd' },
+        frozenOutside,
+        drops: ({ output }) => output[0] === droppedName,
+      })
+      expect(graph.masks).toEqual([{ name: `mask:${droppedName}`, shape: [rows, 24], rate: 0.5 }])
+      const runner = await TrainingRunner.open(graph)
+      runner.setRows({ data, labels })
+      const index = labels.flatMap((_, i) => [i])
+      const { loss } = await runner.run({ index: [...index, ...index], rates: [0.01, 0.01], seed, epoch: 0 })
+      await runner.close()
+      return [...loss]
+    }
+    const losses = await train(dropped.model, pixels, false)
+    expect(losses[0]).not.toBeCloseTo(losses[1]!, 3)
+    const features = await logits(lowerModel(dropped, dropped.features), pixels, row)
+    for (const same of [
+      await train(dropped.model, pixels, true),
+      await train(upperModel(dropped, dropped.features), features, true),
+    ])
+      same.forEach((loss, i) => {
+        expect(loss).toBeCloseTo(losses[i]!, 4)
+      })
+    expect(await train(dropped.model, pixels, false, 6)).not.toEqual(losses)
+  })
+
+  it('mixes pictures and labels in pairs; a picture without weight is nobody’s partner', async () => {
+    const graph = (mixup: number) =>
+      buildTrainingGraph({
+        network: prepareNetwork(network.model, rows),
+        logits: 'logits',
+        trainable: [headWeight, headBias],
+        loss: { kind: 'softmax' },
+        optimiser: { kind: 'sgd' },
+        mixup,
+      })
+    const loss = async (mixup: number, weights: Float32Array, data = pixels) => {
+      const runner = await TrainingRunner.open(graph(mixup))
+      runner.setRows({ data, labels, weights })
+      const run = await runner.run({ index: labels.map((_, i) => i), rates: [0], seed: 2, epoch: 3 })
+      await runner.close()
+      return run.loss[0]!
+    }
+    const all = new Float32Array(rows).fill(1)
+    expect(await loss(1, all)).not.toBeCloseTo(await loss(0, all), 3)
+    // One picture counts, so it can only be mixed with itself; the others' pixels are of no account.
+    const one = Float32Array.from({ length: rows }, (_, i) => (i === 3 ? 1 : 0))
+    const other = pixels.map((v, i) => (Math.floor((i * rows) / pixels.length) === 3 ? v : 255 - v))
+    expect(await loss(1, one)).toBeCloseTo(await loss(0, one), 5)
+    expect(await loss(1, one, other)).toBeCloseTo(await loss(1, one), 5)
+  })
+})
+
+it('shares of mixup follow Beta(α, α)', () => {
+  for (const alpha of [0.02, 0.4, 1, 3]) {
+    const values = Array.from({ length: 4000 }, (_, picture) => {
+      const key = counterKey({ seed: 0, epoch: 0, step: 0, picture, lane: 0 })
+      return counterBeta(key, alpha).value
+    })
+    const mean = values.reduce((a, b) => a + b, 0) / values.length
+    const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length
+    expect(Math.abs(mean - 0.5)).toBeLessThan(0.03)
+    expect(variance * 4 * (2 * alpha + 1)).toBeCloseTo(1, 1)
+    expect(values.every((v) => v >= 0 && v <= 1)).toBe(true)
+  }
 })

@@ -73,7 +73,8 @@ describe('fine-tuning a tiny network', () => {
       strategy,
       epochs: 3,
       patience: 50,
-      ...(strategy === 'last' ? { optimiser: 'adamw', accumulate: 2 } : {}),
+      // Dropout and mixup draw by picture and step: a resumed run draws the same.
+      ...(strategy === 'last' ? { optimiser: 'adamw', accumulate: 2 } : { dropout: 0.3, mixup: 0.4 }),
     }
     await tune(`whole-${strategy}`, options)
     const controller = new AbortController()
@@ -103,7 +104,8 @@ describe('fine-tuning a tiny network', () => {
 
   it('exports graphs with a manifest, and a sheet of augmented pictures', async () => {
     const prepared = await prepareFinetune(request({ strategy: 'all' }))
-    const files = await exportTraining(prepared, join(root, 'export'))
+    const regular = await prepareFinetune(request({ strategy: 'head', mixup: 0.2, dropout: 0.5 }))
+    const files = await exportTraining(regular, join(root, 'export'))
     expect(files).toEqual([
       'training.onnx',
       'evaluation.onnx',
@@ -116,10 +118,15 @@ describe('fine-tuning a tiny network', () => {
       format: 1,
       kind: 'fc7-training-graph',
       batch: 8,
+      mixup: 0.2,
+      masks: [{ name: 'mask:fc7/head/dropped', shape: [8, 24], rate: 0.5 }],
       data: { row: [32, 32, 3], type: 'uint8' },
     })
     expect(await previewAugmentation(prepared, join(root, 'sheet.html'))).toBe(12)
     const page = await readFile(join(root, 'sheet.html'), 'utf8')
     expect(page.match(/data:image\/webp/g)!.length).toBeGreaterThan(70)
+    const mixed = await prepareFinetune(request({ strategy: 'all', mixup: 0.4 }))
+    await previewAugmentation(mixed, join(root, 'mixed.html'))
+    expect(await readFile(join(root, 'mixed.html'), 'utf8')).toMatch(/α 0.4[\s\S]*% of this picture/)
   })
 })

@@ -9,6 +9,8 @@ interface Recorded {
   readonly net: 'mlp' | 'cnn-train' | 'cnn-frozen'
   readonly loss: 'softmax' | 'sigmoid'
   readonly optimiser: 'sgd' | 'adam' | 'adamw'
+  /** α of Beta(α, α), 0 for none: shares and partners are drawn by the record's own script. */
+  readonly mixup: number
   readonly losses: readonly number[]
   readonly mean?: readonly number[]
   readonly variance?: readonly number[]
@@ -77,7 +79,7 @@ function buildNet({ net, loss }: Recorded) {
 }
 
 async function train(recorded: Recorded, stepsPerRun: number) {
-  const { net, loss, optimiser } = recorded
+  const { net, loss, optimiser, mixup } = recorded
   const graph = buildTrainingGraph({
     ...buildNet(recorded),
     loss:
@@ -85,7 +87,8 @@ async function train(recorded: Recorded, stepsPerRun: number) {
         ? { kind: 'sigmoid' }
         : net === 'mlp'
           ? { kind: 'softmax' }
-          : { kind: 'softmax', classWeights: [1, 2, 0.5, 1, 1.5], smoothing: 0.1 },
+          : { kind: 'softmax', ...(mixup ? {} : { classWeights: [1, 2, 0.5, 1, 1.5] }), smoothing: 0.1 },
+    mixup,
     optimiser: { kind: optimiser },
     weightDecay: 0.02,
     ...(net === 'mlp' ? {} : { clipNorm: 0.5 }),
@@ -111,7 +114,8 @@ async function train(recorded: Recorded, stepsPerRun: number) {
   return { losses, snapshot }
 }
 
-const name = ({ net, loss, optimiser }: Recorded) => `${net}, ${loss}, ${optimiser}`
+const name = ({ net, loss, optimiser, mixup }: Recorded) =>
+  `${net}, ${loss}, ${optimiser}${mixup ? `, mixup ${mixup}` : ''}`
 
 describe('training follows PyTorch 2.13', () => {
   it.each(runs.map((run) => [name(run), run] as const))('%s: 20 losses within 1e-4', async (_name, recorded) => {

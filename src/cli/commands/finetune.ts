@@ -55,6 +55,8 @@ export const finetune = defineCommand({
         describe: 'Largest norm of the gradient, 0 for none; default 1, scratch: none',
       })
       .option('smoothing', { type: 'number', describe: 'Label smoothing' })
+      .option('dropout', { type: 'number', describe: 'Share of the features dropped before the new layer; default 0' })
+      .option('mixup', { type: 'number', describe: 'Blend pictures and labels in pairs: α of Beta(α, α); default 0' })
       .option('class-weight', { choices: ['balanced', 'none'] as const, describe: 'Weight classes by rarity' })
       .option('positive', { type: 'string', describe: 'One output with a sigmoid for this label of two' })
       .option('batch-norm', {
@@ -108,6 +110,8 @@ export const finetune = defineCommand({
       warmup: options.warmup,
       clip: options.clip,
       smoothing: options.smoothing,
+      dropout: options.dropout,
+      mixup: options.mixup,
       classWeight: options.classWeight,
       positive: options.positive,
       batchNorm: options.batchNorm,
