@@ -44,7 +44,13 @@ function isUsable(id: string): boolean {
   return cardSchema.shape.id.safeParse(id).success && !/\.onnx$/i.test(id)
 }
 
-async function refuseTaken(id: string, cacheFolder: string, force: boolean): Promise<void> {
+/**
+ * Whether a user's card may be written under an id: none stands there, or one of the user's own that `force` or `mine` (the file it
+ * describes) allows to replace.
+ *
+ * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN
+ */
+export async function refuseTaken(id: string, cacheFolder: string, force: boolean, mine?: string): Promise<void> {
   if (!isUsable(id)) {
     throw new Fc7Error('USAGE_MODEL_ID', `"${id}" cannot be the id of a model.`, {
       hint: 'Use letters, digits, dots, hyphens and underscores, beginning with a letter or digit.',
@@ -55,6 +61,7 @@ async function refuseTaken(id: string, cacheFolder: string, force: boolean): Pro
     throw error
   })
   if (!standing || (standing.own && force)) return
+  if (standing.own && standing.card.sources.some((source) => source.kind === 'file' && source.path === mine)) return
   throw new Fc7Error('MODEL_ID_TAKEN', `There is a model "${id}" already (${standing.path}).`, {
     hint: standing.own ? 'Choose another --id, or replace it with --force.' : 'Choose another --id.',
   })

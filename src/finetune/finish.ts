@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import { node, valueInfo } from '../onnx/build.js'
 import { withGraph, withModel } from '../onnx/edit.js'
@@ -11,6 +11,7 @@ import type { EpochRecord, State, Weights } from './checkpoint.js'
 import { type HeadedNetwork, logitsName, withWeights } from './network.js'
 import type { Pictures } from './pictures.js'
 import type { PreparedFinetune } from './prepare.js'
+import { registerTuned, tunedId } from './register.js'
 import { writeBackbone } from './result.js'
 
 export interface FinetuneRun {
@@ -20,6 +21,10 @@ export interface FinetuneRun {
   readonly force?: boolean
   /** Steps between two checkpoints within an epoch; 0 for none. Default 200. */
   readonly checkpointSteps?: number
+  /** Name of the tuned network; default that of its folder. */
+  readonly id?: string
+  /** Where the network is made known under its name (`--model <id>`); left out, it is used by its path. */
+  readonly cacheFolder?: string
   /** Leaves the frozen activations in place when training is over. */
   readonly keepFrozen?: boolean
   readonly versions: Readonly<Record<string, string>>
@@ -29,6 +34,8 @@ export interface FinetuneSummary {
   readonly out: string
   readonly model: string
   readonly id: string
+  /** Whether `--model <id>` means this network; otherwise another one has that name, or no cache folder was given. */
+  readonly known: boolean
   readonly sha256: string
   readonly accuracy: number
   readonly correct: number
@@ -127,12 +134,9 @@ export async function finish(
   const hashes = (list: readonly number[]): string[] => [
     ...new Set(list.flatMap((i) => pictures.hashes.get(items[i]!.id) ?? [])),
   ]
-  const name = basename(resolve(run.out))
-    .replace(/[^\w.-]+/g, '-')
-    .replace(/^[^a-zA-Z0-9]+/, '')
   const written = await writeBackbone({
     out: run.out,
-    id: name || 'tuned',
+    id: tunedId(run),
     plan,
     backbone: prepared.model,
     card: backbone.card,
@@ -144,6 +148,7 @@ export async function finish(
     epoch: state.best?.epoch ?? 0,
     orient: done.orient,
   })
+  const known = await registerTuned(written.card, run)
   const failures = [...pictures.failures.values()]
   await writeFileAtomic(
     join(run.out, 'failures.jsonl'),
@@ -176,6 +181,7 @@ export async function finish(
     out: run.out,
     model: written.model,
     id: written.id,
+    known,
     sha256: written.sha256,
     accuracy,
     correct: measured.correct,

@@ -77,6 +77,7 @@ export interface WrittenBackbone {
   readonly model: string
   readonly id: string
   readonly sha256: string
+  readonly card: Card
 }
 
 /** Writes `model.onnx`, its card, the list of pictures it was trained on, and its head as a classifier folder. */
@@ -147,5 +148,5 @@ export async function writeBackbone(options: {
     new LinearModel({ ...head, softmax: true, facts: { fineTuned: plan.strategy } }),
   )
   await classifier.save(join(out, 'classifier'))
-  return { model: path, id, sha256: hash }
+  return { model: path, id, sha256: hash, card: next }
 }

@@ -17,6 +17,7 @@ import { augmentationOf } from './options.js'
 import { runPhase } from './phase.js'
 import { Pictures } from './pictures.js'
 import type { FinetuneRequest, PreparedFinetune } from './prepare.js'
+import { nameIsFree } from './register.js'
 import { TrainingThread } from './training-thread.js'
 
 const exists = (path: string): Promise<boolean> =>
@@ -62,7 +63,7 @@ async function openFolder(run: FinetuneRun, planHash: string): Promise<State | u
 /**
  * Fine-tunes as prepared, or goes on where a stopped run left off: the same command gives the same weights.
  *
- * @throws Fc7Error FINETUNE_DONE, FINETUNE_OTHER, FINETUNE_TAKEN, FINETUNE_DIVERGED, GRADIENT_MISSING; INTERRUPTED
+ * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN, FINETUNE_DONE, FINETUNE_OTHER, FINETUNE_TAKEN, FINETUNE_DIVERGED, GRADIENT_MISSING; INTERRUPTED
  */
 export async function runFinetune(
   prepared: PreparedFinetune,
@@ -81,6 +82,7 @@ export async function runFinetune(
   // Every phase's graph is built before anything runs: an op without a gradient is found now.
   let current = network
   for (const phase of plan.phases) buildPhaseGraphs(current, plan, phase, counts)
+  await nameIsFree(run)
   let state = await openFolder(run, planHash)
   const work = join(run.out, 'work')
   await writeJsonAtomic(join(run.out, 'plan.json'), plan)

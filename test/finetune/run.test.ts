@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { resolveBackbone } from '../../src/backbones/resolve.js'
 import { silentProgress } from '../../src/base/progress.js'
 import { readTrainedOn } from '../../src/evaluation/trained-on.js'
 import { exportTraining } from '../../src/finetune/export.js'
@@ -37,11 +38,12 @@ async function tune(
   more: { signal?: AbortSignal; progress?: typeof silentProgress } = {},
 ) {
   const asked = { ...request(options), ...more }
-  return runFinetune(await prepareFinetune(asked), asked, {
+  return runFinetune(await prepareFinetune(asked), {}, {
     out: join(root, out),
     threads: 1,
     checkpointSteps: 2,
     versions: {},
+    cacheFolder: asked.cacheFolder,
   })
 }
 const hash = async (...path: string[]): Promise<string> =>
@@ -65,7 +67,29 @@ describe('fine-tuning a tiny network', () => {
     const classifier = await loadClassifier(join(root, 'last', 'classifier'))
     expect(classifier.classes).toEqual(['blue', 'green', 'red'])
     await expect(stat(join(root, 'last', 'work'))).rejects.toThrow()
+    const byName = await resolveBackbone('last', { cacheFolder: join(root, 'cache'), offline: true })
+    expect(byName.weights).toMatchObject({ path: join(root, 'last', 'model.onnx'), sha256: list!.backbone })
+    expect([summary.known, byName.recipe.name, byName.card.classes]).toEqual([true, 'torchvision', classifier.classes])
     await expect(tune('last', { strategy: 'last', epochs: 6 })).rejects.toMatchObject({ code: 'FINETUNE_DONE' })
+  })
+
+  it('takes the name that was asked for, and leaves a name that another network has', async () => {
+    const named = async (out: string, id?: string) => {
+      const asked = request({ strategy: 'head', epochs: 1, augment: false })
+      return runFinetune(await prepareFinetune(asked), {}, {
+        out: join(root, out),
+        threads: 1,
+        versions: {},
+        cacheFolder: asked.cacheFolder,
+        ...(id === undefined ? {} : { id }),
+      })
+    }
+    expect(await named('first', 'tuned')).toMatchObject({ id: 'tuned', known: true })
+    expect(await named('tuned')).toMatchObject({ id: 'tuned', known: false })
+    await expect(named('third', 'tuned')).rejects.toMatchObject({ code: 'MODEL_ID_TAKEN' })
+    await expect(named('third', 'resnet50')).rejects.toMatchObject({ code: 'MODEL_ID_TAKEN' })
+    await expect(named('third', 'a b')).rejects.toMatchObject({ code: 'USAGE_MODEL_ID' })
+    await expect(stat(join(root, 'third'))).rejects.toThrow()
   })
 
   it.each(['all', 'last'])('stopped in the middle of an epoch and resumed, %s: the same file', async (strategy) => {

@@ -35,6 +35,7 @@ export const finetune = defineCommand({
       .positional('source', { type: 'string', demandOption: true, describe: 'Labelled pictures' })
       .option('model', { type: 'string', demandOption: true, describe: 'Backbone id or ONNX file' })
       .option('out', { type: 'string', demandOption: true, describe: 'Folder for the new backbone' })
+      .option('id', { type: 'string', describe: 'Name of the new backbone; default the folder’s' })
       .option('strategy', { choices: strategies, default: 'head' as const, describe: 'What trains' })
       .option('freeze-until', { type: 'string', describe: 'last: this layer and all below stay' })
       .option('epochs', { type: 'number', describe: 'Passes over the pictures, of each phase' })
@@ -162,6 +163,8 @@ export const finetune = defineCommand({
     const summary = await runFinetune(prepared, request, {
       out: options.out,
       versions: versions(),
+      cacheFolder,
+      ...(options.id === undefined ? {} : { id: options.id }),
       force: options.force,
       keepFrozen: options.keepWork,
       ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -176,7 +179,9 @@ export const finetune = defineCommand({
         ...(summary.failures > 0
           ? [`${summary.failures} pictures could not be read: see ${options.out}/failures.jsonl`]
           : []),
-        `Predict: fc7 predict ${options.out}/classifier <pictures> --model ${options.out}/model.onnx`,
+        summary.known
+          ? `Predict: fc7 predict ${options.out}/classifier <pictures>; embed: fc7 extract <pictures> --model ${summary.id}`
+          : `Predict: fc7 predict ${options.out}/classifier <pictures> --model ${options.out}/model.onnx (another model is called ${summary.id})`,
       ].join('\n'),
     )
   },
