@@ -38,7 +38,7 @@ async function tune(
   more: { signal?: AbortSignal; progress?: typeof silentProgress } = {},
 ) {
   const asked = { ...request(options), ...more }
-  return runFinetune(await prepareFinetune(asked), {}, {
+  return runFinetune(await prepareFinetune(asked), asked, {
     out: join(root, out),
     threads: 1,
     checkpointSteps: 2,
