@@ -76,13 +76,17 @@ describe('fine-tuning a tiny network', () => {
   it('takes the name that was asked for, and leaves a name that another network has', async () => {
     const named = async (out: string, id?: string) => {
       const asked = request({ strategy: 'head', epochs: 1, augment: false })
-      return runFinetune(await prepareFinetune(asked), {}, {
-        out: join(root, out),
-        threads: 1,
-        versions: {},
-        cacheFolder: asked.cacheFolder,
-        ...(id === undefined ? {} : { id }),
-      })
+      return runFinetune(
+        await prepareFinetune(asked),
+        {},
+        {
+          out: join(root, out),
+          threads: 1,
+          versions: {},
+          cacheFolder: asked.cacheFolder,
+          ...(id === undefined ? {} : { id }),
+        },
+      )
     }
     expect(await named('first', 'tuned')).toMatchObject({ id: 'tuned', known: true })
     expect(await named('tuned')).toMatchObject({ id: 'tuned', known: false })
