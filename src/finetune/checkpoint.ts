@@ -6,7 +6,7 @@ import { readIfPresent, sha256File, writeFileAtomic, writeJsonAtomic } from '../
 import type { NamedTensor } from '../trainers/contract.js'
 import { encodeSafetensors, readSafetensors } from '../trainers/safetensors.js'
 
-const epochSchema = z.strictObject({
+export const epochSchema = z.strictObject({
   phase: z.string(),
   epoch: z.int(),
   trainLoss: z.number(),

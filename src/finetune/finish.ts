@@ -11,6 +11,7 @@ import type { EpochRecord, State, Weights } from './checkpoint.js'
 import { type HeadedNetwork, logitsName, withWeights } from './network.js'
 import type { Pictures } from './pictures.js'
 import type { PreparedFinetune } from './prepare.js'
+import { recordName } from './record.js'
 import { registerTuned, tunedId } from './register.js'
 import { writeBackbone } from './result.js'
 
@@ -45,9 +46,6 @@ export interface FinetuneSummary {
   readonly history: readonly EpochRecord[]
   readonly seconds: number
 }
-
-/** The record that says a run is finished. */
-export const recordName = 'finetune.json'
 
 /** Pixels to probabilities, one column a class: what the report is measured with. */
 function scoringModel(network: HeadedNetwork, weights: Weights): ModelProto {

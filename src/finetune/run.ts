@@ -9,7 +9,7 @@ import { graphOf } from '../onnx/walk.js'
 import { writeModel } from '../onnx/write.js'
 import { machineFacts } from '../runtime/machine.js'
 import { readState, type State, type Weights } from './checkpoint.js'
-import { type FinetuneRun, type FinetuneSummary, finish, recordName } from './finish.js'
+import { type FinetuneRun, type FinetuneSummary, finish } from './finish.js'
 import { FrozenActivations } from './frozen.js'
 import { buildPhaseGraphs } from './graphs.js'
 import { type HeadedNetwork, lowerModel, withWeights } from './network.js'
@@ -17,6 +17,7 @@ import { augmentationOf } from './options.js'
 import { runPhase } from './phase.js'
 import { Pictures } from './pictures.js'
 import type { FinetuneRequest, PreparedFinetune } from './prepare.js'
+import { recordName } from './record.js'
 import { nameIsFree } from './register.js'
 import { TrainingThread } from './training-thread.js'
 
@@ -29,6 +30,7 @@ const exists = (path: string): Promise<boolean> =>
 const ownNames = [
   'plan.json',
   'log.jsonl',
+  'curves.html',
   'failures.jsonl',
   'trained-on.json',
   'model.onnx',

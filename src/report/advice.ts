@@ -9,6 +9,7 @@ import { ink, renderChart } from './charts.js'
 import { formatCount, formatP, formatSeconds } from './format.js'
 import { shellPage } from './shell.js'
 import { styleSheet } from './style.js'
+import { plainTable } from './table.js'
 
 const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
 
@@ -129,16 +130,6 @@ function votesSpec(votes: Advice['verdict']['votes'], chosen: string): object {
   }
 }
 
-const table = (label: string, head: readonly [string, boolean][], rows: readonly (readonly string[])[]): string =>
-  `<div class="scroll" tabindex="0" role="region" aria-label="${html(label)}"><table class="plain"><thead><tr>${head
-    .map(([name, text]) => `<th scope="col"${text ? ' class="l name"' : ''}>${html(name)}</th>`)
-    .join('')}</tr></thead><tbody>${rows
-    .map(
-      (row) =>
-        `<tr>${row.map((cell, i) => `<td${head[i]![1] ? ' class="l name"' : ''}>${html(cell)}</td>`).join('')}</tr>`,
-    )
-    .join('')}</tbody></table></div>`
-
 const list = (items: readonly string[]): string => `<ul>${items.map((item) => `<li>${html(item)}</li>`).join('')}</ul>`
 
 function dataSection({ data, notes }: Advice): string {
@@ -169,7 +160,7 @@ async function measurements(advice: Advice): Promise<string> {
   const costs =
     cost.length === 0
       ? ''
-      : `<section id="cost"><h2>What it would cost here</h2><p class="about">Foreseen from the measured time of one picture; training runs decide the rest.</p>${table(
+      : `<section id="cost"><h2>What it would cost here</h2><p class="about">Foreseen from the measured time of one picture; training runs decide the rest.</p>${plainTable(
           'Cost',
           [
             ['strategy', true],
@@ -179,7 +170,7 @@ async function measurements(advice: Advice): Promise<string> {
           cost.map((row) => [row.strategy, formatSeconds(row.seconds), row.about]),
         )}</section>`
   return `<section id="depth"><h2>Which layer transfers best</h2><p class="about">A linear classifier on each depth, over the same folds. An earlier layer
-that does better is the cheapest honest sign of pictures unlike those the network learned from.</p>${depth}${table(
+that does better is the cheapest honest sign of pictures unlike those the network learned from.</p>${depth}${plainTable(
     'Layers',
     [
       ['layer', true],
@@ -201,7 +192,7 @@ that does better is the cheapest honest sign of pictures unlike those the networ
       ? ` Fitted: ${fit.a.toFixed(3)} − ${fit.b.toFixed(2)}·n<sup>−${fit.c.toFixed(2)}</sup>; dashed beyond the data.`
       : ''
   }</p><figure>${await renderChart(curveSpec(curve), `Learning curve: ${curve.points.map((point) => `${percent(point.value)} at ${Math.round(point.rows)} pictures`).join(', ')}`)}</figure></section>
-<section id="source"><h2>How far from the network’s own pictures</h2><p class="about">Weak evidence: fine-grained sets look near and still gain from tuning.</p>${table(
+<section id="source"><h2>How far from the network’s own pictures</h2><p class="about">Weak evidence: fine-grained sets look near and still gain from tuning.</p>${plainTable(
     'Distance',
     [
       ['measure', true],
@@ -253,7 +244,7 @@ export async function renderAdvice(advice: Advice): Promise<string> {
 ${lines.map((line) => `<p class="lead">${html(line)}</p>`).join('')}
 <h3>Run next</h3><pre><code>${html(verdict.command)}</code></pre></header>
 <section id="evidence"><h2>Why</h2><figure>${await renderChart(votesSpec(verdict.votes, verdict.strategy), `Votes: ${strategies.map((one) => `${one} ${verdict.votes[one]}`).join(', ')}`)}</figure>
-${table(
+${plainTable(
   'Evidence',
   [
     ['speaks', true],

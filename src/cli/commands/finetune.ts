@@ -1,10 +1,13 @@
+import { join } from 'node:path'
 import { formatBytes, formatSeconds } from '../../base/text.js'
 import { exportTraining } from '../../finetune/export.js'
 import { strategies } from '../../finetune/options.js'
 import type { FinetunePlan } from '../../finetune/plan.js'
 import { prepareFinetune } from '../../finetune/prepare.js'
 import { previewAugmentation } from '../../finetune/preview.js'
+import { readTraining } from '../../finetune/record.js'
 import { runFinetune } from '../../finetune/run.js'
+import { curvesName, writeTraining } from '../../report/training.js'
 import { defineCommand } from '../command.js'
 import { versions } from '../versions.js'
 
@@ -171,11 +174,14 @@ export const finetune = defineCommand({
       ...(options.decodeThreads === undefined ? {} : { decodeThreads: options.decodeThreads }),
       ...(options.checkpointSteps === undefined ? {} : { checkpointSteps: options.checkpointSteps }),
     })
+    const curves = join(options.out, curvesName)
+    await writeTraining(await readTraining(options.out), curves)
     context.result(
-      summary,
+      { ...summary, curves },
       [
         `${summary.model}: the backbone ${summary.id}, best after epoch ${summary.bestEpoch}`,
         `${summary.correct} of ${summary.reported} right on ${plan.pictures.sources.report} (${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
+        `Curves: ${curves}`,
         ...(summary.failures > 0
           ? [`${summary.failures} pictures could not be read: see ${options.out}/failures.jsonl`]
           : []),
