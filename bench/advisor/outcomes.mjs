@@ -1,9 +1,12 @@
-// The advisor's verdict beside what happened: node bench/advisor/outcomes.mjs <model> <recipe> <out folder> <name>=<pictures>...
-// For each data set a seeded part is copied into train and test folders (an own test split is kept, at most `train` and `test` pictures a
-// class); `fc7 advise` sees the training part, then every strategy is run on the same split with the same seed: linear-svm and logistic on
-// frozen embeddings (`fc7 compare`), `fc7 finetune` with head, last and all. `textures` without a folder is made (textures.mjs). Prints
-// one JSON line a data set and a Markdown table; finished parts under <out folder> are not repeated. Environment: TRAIN=40 TEST=40
-// EPOCHS=8 SEED=0 RATE=0.001 THREADS.
+// The advisor's verdict beside what happened:
+//
+//     node bench/advisor/outcomes.mjs <model> <recipe> <out folder> <name>=<pictures>@<train>/<test>...
+//
+// For each data set and seed a part is copied into train and test folders: at most so many pictures a class (an own test or val split is
+// kept as the test part). `fc7 advise` sees the training part, then every strategy runs on the same split with the same seed: linear-svm and
+// logistic on frozen embeddings (`fc7 compare`), `fc7 finetune` with its own defaults. `textures` without a folder is made (textures.mjs).
+// Prints one JSON line a data set and seed, and a Markdown table; finished parts under <out folder> are not repeated. Environment: SEEDS=0,
+// STRATEGIES=head,last,all THREADS, and EPOCHS and RATE to depart from the defaults.
 import { spawn } from 'node:child_process'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
@@ -13,17 +16,15 @@ import { writeTextures } from './textures.mjs'
 
 const [model, recipe, out, ...sets] = process.argv.slice(2)
 const setting = (name, value) => process.env[name] ?? value
-const [train, test, epochs, seed] = [
-  ['TRAIN', 40],
-  ['TEST', 40],
-  ['EPOCHS', 8],
-  ['SEED', 0],
-].map(([name, value]) => Number(setting(name, value)))
-const rate = setting('RATE', '0.001')
+const seeds = setting('SEEDS', '0').split(',').map(Number)
+const strategies = setting('STRATEGIES', 'head,last,all').split(',')
+const flags = ['EPOCHS', 'RATE', 'THREADS'].map((name) => [`--${name.toLowerCase()}`, process.env[name]])
+/** Those of the settings that the command takes. */
+const flagsFor = (...names) => flags.flatMap(([flag, value]) => (value && names.includes(flag) ? [flag, value] : []))
 const bin = new URL('../../bin/fc7.js', import.meta.url).pathname
 
 /** Runs the command and returns its JSON document and its seconds; a document that is kept is not computed again. */
-async function fc7(kept, ...args) {
+async function fc7(kept, seed, ...args) {
   const held = await readFile(kept, 'utf8').catch(() => undefined)
   if (held) return JSON.parse(held)
   const started = performance.now()
@@ -39,7 +40,7 @@ async function fc7(kept, ...args) {
 }
 
 /** Copies the seeded part; a set without a test split gives one. */
-async function cut(from, to) {
+async function cut(from, to, { train, test, seed }) {
   const items = []
   for await (const item of (await openDataset(from)).items())
     if (item.label !== undefined && item.load.kind === 'file' && extname(item.path) !== '.gif') items.push(item)
@@ -65,87 +66,68 @@ async function cut(from, to) {
 
 const lines = []
 await mkdir(out, { recursive: true })
-for (const set of sets) {
-  const [name, given] = set.split('=')
-  const work = resolve(out, name)
-  const pictures = join(work, 'pictures')
-  await mkdir(work, { recursive: true })
-  if (!(await readFile(join(work, 'cut')).catch(() => undefined))) {
-    await rm(pictures, { recursive: true, force: true })
-    const source = given ?? join(work, 'made')
-    if (given === undefined) await writeTextures(source, train + test, seed)
-    await cut(source, pictures)
-    await writeFile(join(work, 'cut'), '')
+for (const set of sets)
+  for (const seed of seeds) {
+    const [name, rest] = set.split('=')
+    const [, given, train, test] = /^(.*?)@(\d+)\/(\d+)$/.exec(rest) ?? [null, rest, '40', '40']
+    const work = resolve(out, `${name}-${seed}`)
+    const pictures = join(work, 'pictures')
+    await mkdir(work, { recursive: true })
+    if (!(await readFile(join(work, 'cut')).catch(() => undefined))) {
+      await rm(pictures, { recursive: true, force: true })
+      const source = given || join(work, 'made')
+      if (!given) await writeTextures(source, Number(train) + Number(test), seed)
+      await cut(source, pictures, { train: Number(train), test: Number(test), seed })
+      await writeFile(join(work, 'cut'), '')
+    }
+    const common = ['--model', resolve(model), '--recipe', recipe, ...flagsFor('--threads')]
+    const run = (file, ...args) => fc7(join(work, file), seed, ...args)
+    const advised = await run('advice.json', 'advise', pictures, ...common, ...flagsFor('--epochs'))
+    const frozen = ['--trainers', 'linear-svm,logistic', '--out', join(work, 'frozen')]
+    const compared = await run('frozen.json', 'compare', pictures, ...common, ...frozen)
+    const accuracy = {}
+    const trainAccuracy = {}
+    const seconds = { embeddings: compared.seconds }
+    for (const { trainer, metrics } of compared.result.results) accuracy[trainer] = metrics.accuracy.value
+    accuracy.embeddings = Math.max(accuracy['linear-svm'], accuracy.logistic)
+    for (const strategy of strategies) {
+      const more = ['--strategy', strategy, ...flagsFor('--epochs', '--rate'), '--force', '--out', join(work, strategy)]
+      const tuned = await run(`${strategy}.json`, 'finetune', pictures, ...common, ...more)
+      accuracy[strategy] = tuned.result.accuracy
+      trainAccuracy[strategy] = tuned.result.history.at(-1).trainAccuracy
+      seconds[strategy] = tuned.seconds
+    }
+    const { advice } = advised.result
+    const tested = compared.result.results[0].predictions
+    const line = {
+      name,
+      seed,
+      pictures: advice.data.pictures,
+      tested,
+      verdict: advice.verdict.strategy,
+      confidence: advice.verdict.confidence,
+      votes: advice.verdict.votes,
+      probe: advice.probe.accuracy,
+      layers: advice.layers.map((layer) => [layer.name, Number(layer.accuracy.toFixed(3)), layer.p]),
+      accuracy,
+      trainAccuracy,
+      seconds,
+      adviceSeconds: advised.seconds,
+      foreseen: Object.fromEntries(advice.cost.map((row) => [row.strategy, row.seconds])),
+    }
+    lines.push(line)
+    console.log(JSON.stringify(line))
   }
-  const common = ['--model', resolve(model), '--recipe', recipe]
-  const { result: advised, seconds: adviceSeconds } = await fc7(
-    join(work, 'advice.json'),
-    'advise',
-    pictures,
-    ...common,
-    '--epochs',
-    String(epochs),
-  )
-  const compared = await fc7(
-    join(work, 'frozen.json'),
-    'compare',
-    pictures,
-    ...common,
-    '--trainers',
-    'linear-svm,logistic',
-    '--out',
-    join(work, 'frozen'),
-  )
-  const accuracy = {}
-  const seconds = { embeddings: compared.seconds }
-  for (const { trainer, metrics } of compared.result.results) accuracy[trainer] = metrics.accuracy.value
-  accuracy.embeddings = Math.max(accuracy['linear-svm'], accuracy.logistic)
-  for (const strategy of ['head', 'last', 'all']) {
-    const tuned = await fc7(
-      join(work, `${strategy}.json`),
-      'finetune',
-      pictures,
-      ...common,
-      '--strategy',
-      strategy,
-      '--epochs',
-      String(epochs),
-      '--rate',
-      rate,
-      '--force',
-      '--out',
-      join(work, strategy),
-    )
-    accuracy[strategy] = tuned.result.accuracy
-    seconds[strategy] = tuned.seconds
-  }
-  const { advice } = advised
-  const best = Object.entries(accuracy)
-    .filter(([key]) => ['embeddings', 'head', 'last', 'all'].includes(key))
-    .sort((a, b) => b[1] - a[1])[0]
-  const tested = compared.result.results[0].predictions
-  const half = 1.96 * Math.sqrt((best[1] * (1 - best[1])) / tested)
-  const line = {
-    name,
-    tested,
-    verdict: advice.verdict.strategy,
-    confidence: advice.verdict.confidence,
-    probe: advice.probe.accuracy,
-    accuracy,
-    best: best[0],
-    half,
-    seconds,
-    adviceSeconds,
-    foreseen: advice.cost,
-  }
-  lines.push(line)
-  console.log(JSON.stringify(line))
-}
 const percent = (value) => (100 * value).toFixed(1)
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
+const shown = ['embeddings', ...strategies]
 console.log(
-  '\n| data set | tested | verdict | embeddings | head | last | all | best |\n| --- | --: | --- | --: | --: | --: | --: | --- |',
+  `\n| data set | training pictures | tested | probe | verdict (confidence), a seed each | ${shown.join(' | ')} |\n| --- | --: | --: | --: | --- |${shown.map(() => ' --: |').join('')}`,
 )
-for (const { name, tested, verdict, confidence, accuracy: a, best, half } of lines)
-  console.log(
-    `| ${name} | ${tested} | ${verdict} (${confidence}) | ${percent(a.embeddings)} | ${percent(a.head)} | ${percent(a.last)} | ${percent(a.all)} | ${best}, ± ${percent(half)} |`,
-  )
+for (const name of new Set(lines.map((line) => line.name))) {
+  const own = lines.filter((line) => line.name === name)
+  const verdicts = [...new Set(own.map(({ verdict, confidence }) => `${verdict} (${confidence})`))].join(', ')
+  const means = shown.map((key) => percent(mean(own.map(({ accuracy }) => accuracy[key]))))
+  const probe = percent(mean(own.map((line) => line.probe)))
+  console.log(`| ${name} | ${own[0].pictures} | ${own[0].tested} | ${probe} | ${verdicts} | ${means.join(' | ')} |`)
+}

@@ -1,5 +1,5 @@
-// Pictures unlike any photograph: eight classes of grey textures that differ in orientation, frequency or statistics alone, drawn from a
-// seed. node bench/advisor/textures.mjs <folder> [pictures a class = 60] [seed = 0]  writes <folder>/<class>/<n>.png
+// Pictures unlike any photograph: eight classes of grey textures that differ a little in direction, scale or distribution alone, under
+// grain and changing contrast, drawn from a seed. node bench/advisor/textures.mjs <folder> [pictures a class = 60] [seed = 0]  writes <folder>/<class>/<n>.png
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -20,22 +20,27 @@ function cosines(random, waves, draw) {
 const spread = (random, middle, width) => middle + (random.next() - 0.5) * width
 const any = (random) => random.next() * Math.PI
 
-/** Value of a pixel in about [-2, 2]. Neighbouring classes differ in one thing only. */
+/** Stripes: waves in nearly one direction. */
+const stripes = (r, angle) => cosines(r, 6, () => ({ angle: spread(r, angle, 0.5), cycles: spread(r, 14, 8) }))
+/** Waves in every direction. */
+const noise = (r, cycles) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, cycles, 5) }))
+
+/** Value of a pixel in about [-2, 2]. Neighbouring classes differ in one thing only, and by little. */
 const kinds = {
-  'stripes-00': (r) => cosines(r, 6, () => ({ angle: spread(r, 0, 0.5), cycles: spread(r, 14, 8) })),
-  'stripes-45': (r) => cosines(r, 6, () => ({ angle: spread(r, Math.PI / 4, 0.5), cycles: spread(r, 14, 8) })),
-  'stripes-20': (r) => cosines(r, 6, () => ({ angle: spread(r, 0.35, 0.5), cycles: spread(r, 14, 8) })),
-  'noise-coarse': (r) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, 8, 4) })),
-  'noise-middle': (r) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, 11, 4) })),
-  'noise-fine': (r) => cosines(r, 24, () => ({ angle: any(r), cycles: spread(r, 15, 4) })),
-  // The same spectrum as noise-middle; its extremes are cut off or folded back.
-  'noise-cut': (r) => {
-    const wave = kinds['noise-middle'](r)
-    return (x, y) => Math.max(-0.6, Math.min(0.6, wave(x, y))) * 1.6
+  'stripes-00': (r) => stripes(r, 0),
+  'stripes-12': (r) => stripes(r, 0.21),
+  'stripes-24': (r) => stripes(r, 0.42),
+  'noise-coarse': (r) => noise(r, 9),
+  'noise-middle': (r) => noise(r, 11),
+  'noise-fine': (r) => noise(r, 13),
+  // The same spectrum as noise-middle; its extremes are pressed, or pulled out to one side.
+  'noise-pressed': (r) => {
+    const wave = noise(r, 11)
+    return (x, y) => 1.3 * Math.tanh(1.5 * wave(x, y))
   },
-  'noise-folded': (r) => {
-    const wave = kinds['noise-middle'](r)
-    return (x, y) => Math.abs(wave(x, y)) * 2 - 1.4
+  'noise-skewed': (r) => {
+    const wave = noise(r, 11)
+    return (x, y) => 0.7 * (wave(x, y) + 0.5 * (wave(x, y) ** 2 - 0.5))
   },
 }
 
@@ -46,11 +51,12 @@ export async function writeTextures(folder, perClass, seed) {
     for (let i = 0; i < perClass; i++) {
       const random = createRandom(`${seed}/${name}/${i}`)
       const value = kind(random)
-      const contrast = 25 + 30 * random.next()
-      const middle = 100 + 55 * random.next()
+      const contrast = 12 + 24 * random.next()
+      const middle = 90 + 75 * random.next()
+      const grain = 10 + 20 * random.next()
       const pixels = new Uint8Array(side * side)
       for (let p = 0; p < pixels.length; p++) {
-        const grey = middle + contrast * value(p % side, Math.floor(p / side)) + 12 * random.normal()
+        const grey = middle + contrast * value(p % side, Math.floor(p / side)) + grain * random.normal()
         pixels[p] = Math.max(0, Math.min(255, Math.round(grey)))
       }
       await sharp(pixels, { raw: { width: side, height: side, channels: 1 } })

@@ -1,10 +1,12 @@
 // Which training recipe suits a data set: node bench/finetune/recipes.mjs <pictures> <model> <recipe or -> '<options as JSON>'...
 // Trains once for each set of options and prints what the selection part says (a seeded 15 % of train, or val beside test). The reported
-// part is never shown: a recipe chosen here may be measured on it afterwards (lines.mjs). SEED=0, THREADS.
-import { mkdtemp, rm } from 'node:fs/promises'
+// part is never shown: a recipe chosen here may be measured on it afterwards (lines.mjs). Frozen activations are computed once for all
+// sets of options that share them. SEED=0, THREADS, KEEP=<folder for frozen activations, kept>.
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder } from '../../dist/base/cache.js'
+import { sha256 } from '../../dist/base/files.js'
 import { prepareFinetune } from '../../dist/finetune/prepare.js'
 import { runFinetune } from '../../dist/finetune/run.js'
 
@@ -12,6 +14,8 @@ const [source, model, recipe, ...sets] = process.argv.slice(2)
 const seed = Number(process.env.SEED ?? 0)
 const threads = process.env.THREADS === undefined ? {} : { threads: Number(process.env.THREADS) }
 const work = await mkdtemp(join(tmpdir(), 'fc7-recipes-'))
+const keep = process.env.KEEP ?? join(work, 'kept')
+await mkdir(keep, { recursive: true })
 const round = (value) => Number(value.toFixed(3))
 try {
   for (const [i, text] of sets.entries()) {
@@ -25,7 +29,19 @@ try {
         ...(recipe === '-' ? {} : { recipe }),
         options: { seed, ...given },
       })
-      const done = await runFinetune(prepared, {}, { out: join(work, String(i)), versions: {}, ...threads })
+      const { dataset, backbone, pictures, phases, options } = prepared.plan
+      // What the frozen activations depend on, in place of the whole plan.
+      const { augment, erase, grey, rotation } = options
+      const facts = { dataset, backbone, pictures, seed, augment, erase, grey, rotation }
+      const planHash = sha256(JSON.stringify([facts, phases[0].boundary, phases[0].views]))
+      const out = join(work, String(i))
+      const frozen = join(out, 'work', 'frozen0')
+      const held = join(keep, planHash.slice(0, 16))
+      await mkdir(join(out, 'work'), { recursive: true })
+      await rename(held, frozen).catch(() => {})
+      const run = { out, versions: {}, keepFrozen: true, ...threads }
+      const done = await runFinetune({ ...prepared, planHash }, {}, run)
+      await rename(frozen, held).catch(() => {})
       const best = done.history.find(({ epoch }) => epoch === done.bestEpoch) ?? done.history.at(-1)
       Object.assign(line, {
         bestEpoch: done.bestEpoch,
