@@ -1,7 +1,8 @@
 // Fine-tuned against frozen: node bench/finetune/lines.mjs <pictures> <model> [recipe] [seeds] [strategies] [epochs]
 // For every seed the same pictures are held out from the tuned network and from each classical trainer on frozen embeddings; prints one
 // line a seed and, at the end, the mean paired difference to the best trainer with its 95 % interval (Student's t over the seeds).
-// The best trainer is the one with the highest mean over the seeds. Minutes to hours on a CPU.
+// The best trainer is the one with the highest mean over the seeds. Each line tells the training accuracy of the last epoch, the epoch that was
+// kept and the selection part's accuracies as well. Minutes to hours on a CPU. TRAINERS=linear-svm,… THREADS.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,11 +18,12 @@ const [source, model, recipe = '', seedList = '0,1,2,3,4', strategyList = 'last,
   process.argv.slice(2)
 const seeds = seedList.split(',').map(Number)
 const strategies = strategyList.split(',')
-const classical = ['linear-svm', 'logistic', 'kernel-svm', 'mlp', 'random-forest']
+const classical = (process.env.TRAINERS ?? 'linear-svm,logistic,kernel-svm,mlp,random-forest').split(',')
+const threads = Number(process.env.THREADS ?? 2)
 const student = { 1: Number.NaN, 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776 }
 const work = await mkdtemp(join(tmpdir(), 'fc7-lines-'))
 const common = { source, model, cacheFolder: cacheFolder(), ...(recipe === '' ? {} : { recipe }) }
-await extractImages({ ...common, thumbs: false }, { out: join(work, 'store'), versions: {} })
+await extractImages({ ...common, thumbs: false }, { out: join(work, 'store'), versions: {}, threads })
 const store = await openStore(join(work, 'store'))
 const table = await readTable(store, store.plan.layers[0].name)
 const rowOf = new Map(table.ids.map((id, row) => [id, row]))
@@ -48,10 +50,10 @@ async function trainerAccuracy(trainer, classes, fit, report) {
       ids: train.map((row) => table.ids[row]),
     },
     provenance: { backbone: model, layer: table.layer, recipe: 'bench' },
-    threads: 2,
+    threads,
   })
   const test = rows(report)
-  const predicted = predictedClasses(await classifier.predictScores(matrix(test), { threads: 2 }), classes.length)
+  const predicted = predictedClasses(await classifier.predictScores(matrix(test), { threads }), classes.length)
   return test.filter((row, i) => classes[predicted[i]] === table.labels[row]).length / test.length
 }
 
@@ -61,10 +63,16 @@ for (const seed of seeds) {
     const options = { strategy, seed, ...(epochs === '' ? {} : { epochs: Number(epochs) }) }
     const prepared = await prepareFinetune({ ...common, options })
     const out = join(work, `${strategy}-${seed}`)
-    const { accuracy } = await runFinetune(prepared, {}, { out, versions: {} })
+    const { accuracy, history, bestEpoch, seconds } = await runFinetune(prepared, {}, { out, versions: {}, threads })
     const record = JSON.parse(await readFile(join(out, 'finetune.json'), 'utf8'))
     note(strategy, accuracy)
     line[strategy] = accuracy
+    line[`${strategy} training`] = {
+      trainAccuracy: history.at(-1).trainAccuracy,
+      bestEpoch,
+      selected: history.map((epoch) => Number(epoch.selectAccuracy.toFixed(3))).join(' '),
+      seconds: Math.round(seconds),
+    }
     if (strategy === strategies[0]) {
       const { roles, items, classes } = prepared
       const fit = [...roles.train, ...roles.select].map((i) => items[i].id)

@@ -14,11 +14,11 @@ export interface CostRow {
 }
 
 /**
- * What the backward pass and the update cost in forward passes, as bench/advisor/step.mjs measured them (two threads, batch 8, every layer
- * trained): 4.2 for SqueezeNet, 4.9 for GoogLeNet, 8.3 for ResNet-50 (the mean of these stands for others); 13.7 for MobileNetV2, whose
- * depthwise convolutions are dear to differentiate.
+ * What the backward pass and the update cost in forward passes: a step as bench/advisor/step.mjs measures it (two threads, batch 8, every
+ * layer trained), less the forward pass in it. Steps of 4.3 for SqueezeNet, 6.4 for GoogLeNet, 7.1 for ResNet-50 (the mean of these
+ * stands for others); 10.8 for MobileNetV2, whose depthwise convolutions are dear to differentiate.
  */
-const backwardPasses = { ordinary: 5.8, depthwise: 13.7 }
+const backwardPasses = { ordinary: 4.9, depthwise: 9.8 }
 
 /** Which of the measured factors a network is nearest to. */
 export function backwardOverForward({ graph, facts }: Trunk): number {
