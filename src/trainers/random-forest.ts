@@ -34,7 +34,7 @@ export class ForestModel implements Model {
       for (const root of roots) {
         for (let i = first; i < end; i++) {
           const leaf = leafOf(forest, root, x.data, i * x.cols)
-          // The first rows of `values` are pure (joinTrees).
+          // The first rows of `values` are those of pure leaves.
           if (leaf < classes) out[i * classes + leaf]!++
           else for (let c = 0; c < classes; c++) out[i * classes + c]! += values[leaf * classes + c]!
         }
@@ -108,7 +108,7 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const tried = triedColumns(text(params, 'features'), cols)
   const maxBins = 256
   const setup = {
-    ...treeData(set, randomCuts ? 'columns' : 'bytes', threads > 1),
+    ...treeData(set, randomCuts ? 'none' : 'forest', threads > 1),
     maxBins,
     seed,
     bootstrap,
@@ -123,7 +123,7 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const visits = rows * cols + count * rows * tried * Math.log2(rows + 1)
   const pool = openPool(setup, Math.min(threads, count), visits, signal)
   try {
-    await pool.run(columnJobs(cols, threads), () => {})
+    if (!randomCuts) await pool.run(columnJobs(cols, threads), () => {})
     const trees: TreeResult[] = new Array(count)
     let done = 0
     await pool.run(
@@ -164,7 +164,8 @@ function outOfBagAccuracy(trees: readonly TreeResult[], y: Int32Array, classes: 
       const leaf = outOfBag![i]!
       if (leaf < 0) continue
       voters++
-      for (let c = 0; c < classes; c++) votes[c]! += values[leaf * classes + c]!
+      if (leaf < classes) votes[leaf]!++
+      else for (let c = 0; c < classes; c++) votes[c]! += values[(leaf - classes) * classes + c]!
     }
     if (voters === 0) return
     judged++

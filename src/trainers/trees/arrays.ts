@@ -5,7 +5,11 @@ export interface TreeNodes {
   readonly threshold: Float32Array
   readonly left: Int32Array
   readonly right: Int32Array
-  /** A leaf's row of `values`, else -1. */
+  /**
+   * A leaf's row of `values`, else -1. With several outputs the first rows are those of leaves that are all of one class, row c for
+   * class c, which is nearly all of them in fully grown trees: a forest on a hundred classes would need hundreds of megabytes
+   * otherwise. A single tree leaves these rows out of its `values`, a forest has them once.
+   */
   readonly leaf: Int32Array
   /** `[leaves, outputs]`: class shares of a classification tree, one number of a boosted one. */
   readonly values: Float32Array
@@ -18,8 +22,7 @@ export interface Forest extends TreeNodes {
 }
 
 /**
- * Joins trees. Rows of `values` that are all of one class are kept once (row c for class c), which is nearly all of them in fully
- * grown trees: a forest on a hundred classes would need hundreds of megabytes otherwise.
+ * Joins trees.
  *
  * @param outputs numbers of a leaf
  */
@@ -34,34 +37,24 @@ export function joinTrees(trees: readonly TreeNodes[], outputs: number): Forest 
     leaf: new Int32Array(nodes),
   }
   const shared = outputs > 1 ? outputs : 0
-  const isShared = (values: Float32Array, row: number): number => {
-    if (shared === 0) return -1
-    for (let c = 0; c < outputs; c++) if (values[row * outputs + c] === 1) return c
-    return -1
-  }
-  let mixed = 0
-  for (const { values } of trees)
-    for (let row = 0; row * outputs < values.length; row++) if (isShared(values, row) < 0) mixed++
-  const values = new Float32Array((shared + mixed) * outputs)
+  const values = new Float32Array(shared * outputs + trees.reduce((sum, tree) => sum + tree.values.length, 0))
   for (let c = 0; c < shared; c++) values[c * outputs + c] = 1
   let node = 0
-  let leaf = shared
+  let used = shared * outputs
   trees.forEach((tree, t) => {
     forest.roots[t] = node
     forest.feature.set(tree.feature, node)
     forest.threshold.set(tree.threshold, node)
+    values.set(tree.values, used)
+    const before = used / outputs - shared
     for (let i = 0; i < tree.feature.length; i++) {
       const row = tree.leaf[i]!
       forest.left[node + i] = row >= 0 ? -1 : tree.left[i]! + node
       forest.right[node + i] = row >= 0 ? -1 : tree.right[i]! + node
-      if (row < 0) forest.leaf[node + i] = -1
-      else {
-        const same = isShared(tree.values, row)
-        if (same < 0) values.set(tree.values.subarray(row * outputs, (row + 1) * outputs), leaf * outputs)
-        forest.leaf[node + i] = same >= 0 ? same : leaf++
-      }
+      forest.leaf[node + i] = row < shared ? row : row + before
     }
     node += tree.feature.length
+    used += tree.values.length
   })
   return { ...forest, values }
 }

@@ -1,21 +1,11 @@
 import type { Random } from '../../base/random.js'
 import type { TreeNodes } from './arrays.js'
+import { ByteSearch } from './byte-search.js'
 import { between, NodeList } from './growing.js'
-import { type Criterion, type Cut, Sweeper, worth } from './sweep.js'
-
-/** What trees grow on. All arrays may be shared between threads: none is written to. */
-export interface TreeData {
-  /** `[rows, cols]`. */
-  readonly x: Float32Array
-  readonly rows: number
-  readonly cols: number
-  readonly classes: number
-  readonly y: Int32Array
-  /** Bins (binning.ts); empty where cuts are drawn at random. */
-  readonly codes: Uint8Array | Uint16Array
-  /** The values column by column, where cuts are drawn at random; else empty. */
-  readonly columns: Float32Array
-}
+import { RandomCuts } from './random-cuts.js'
+import type { CutSearch, NodeRows, SearchOptions, TreeData } from './search.js'
+import { type Criterion, type Cut, sumOf, worth, xlogx } from './sweep.js'
+import { WideSearch } from './wide-search.js'
 
 export interface GrowOptions {
   readonly criterion: Criterion
@@ -46,184 +36,146 @@ const leastWeight = 1e-3
  * even by a cut that gains nothing. The threshold lies halfway between the neighbouring values of the node's own rows.
  *
  * @param weights `[rows]`, 0 leaves a row out
+ * @param leaves `[rows]`; rows in which it is not -1 only walk along, and their leaf is written there
  */
 export function growClassificationTree(
   data: TreeData,
   weights: Float64Array,
   options: GrowOptions,
   random: Random,
+  leaves?: Int32Array,
 ): GrownTree {
-  const { x, cols, classes, y, codes } = data
+  const { cols, classes, y } = data
   const { criterion, minRows } = options
   const nodes = new NodeList(classes)
   const rows = Int32Array.from(weights.keys()).filter((i) => weights[i]! > 0)
-  const scratch = new Int32Array(rows.length)
-  const features = Int32Array.from({ length: cols }, (_, f) => f)
+  const others = leaves ? Int32Array.from(leaves.keys()).filter((i) => leaves[i]! >= 0) : new Int32Array(0)
+  const scratch = new Int32Array(Math.max(rows.length, others.length))
   const importance = new Float64Array(cols)
   const kept: number[] = []
-  const list = { codes: new Int32Array(rows.length), places: new Int32Array(rows.length) }
-  const own = { y: new Int32Array(rows.length), w: new Float64Array(rows.length) }
   let weight = 0
   for (const row of rows) weight += weights[row]!
-  const minWeight = (leastWeight * weight) / rows.length
-  const sweeper = new Sweeper(classes, rows.length, criterion, minRows, minWeight)
-  const drawer = new CutDrawer(data, criterion, minRows, minWeight, random)
-  const wide = codes.BYTES_PER_ELEMENT === 2
-  const [shift, fill] = wide ? [16, 65535] : [8, 255]
-
-  /** False where the column is constant in the node. */
-  const sweepColumn = (
-    feature: number,
-    from: number,
-    n: number,
-    counts: Float64Array,
-    total: number,
-    best: Cut,
-  ): boolean => {
-    const start = feature * data.rows
-    const { codes: found, places } = list
-    let m = 0
-    for (let k = 0; k < n; k++) {
-      const code = codes[start + rows[from + k]!]!
-      found[m] = code
-      places[m] = k
-      m += (code + fill) >> shift // 1 unless the code is 0, without a branch that would be guessed wrong
-    }
-    return m > 0 && sweeper.run(found, places, m, own.y, own.w, n, counts, total, feature, best)
+  const search = searchFor(data, rows.length, random, options, (leastWeight * weight) / rows.length)
+  const node: NodeRows = {
+    rows,
+    from: 0,
+    n: 0,
+    y: new Int32Array(rows.length),
+    w: new Float64Array(rows.length),
+    counts: new Float64Array(classes),
+    total: 0,
+    sum: 0,
   }
-
-  const search = (from: number, n: number, counts: Float64Array, total: number): Cut => {
-    const best: Cut = { feature: -1, code: 0, threshold: 0, gain: Number.NEGATIVE_INFINITY }
-    let useful = 0
-    for (let drawn = 0; drawn < cols && (drawn < options.tried || useful === 0); drawn++) {
-      const pick = drawn + random.int(cols - drawn)
-      const feature = features[pick]!
-      features[pick] = features[drawn]!
-      features[drawn] = feature
-      const varies = options.randomCuts
-        ? drawer.run(feature, rows, from, n, own.y, own.w, counts, total, best)
-        : sweepColumn(feature, from, n, counts, total, best)
-      if (varies) useful++
-    }
-    return best
-  }
-
-  /** Rows of the left side first; returns where the right side begins, and the threshold. */
-  const part = (cut: Cut, from: number, n: number): { middle: number; threshold: number } => {
-    const start = cut.feature * data.rows
-    let middle = from
-    let right = 0
-    let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
-    for (let k = from; k < from + n; k++) {
-      const row = rows[k]!
-      const value = x[row * cols + cut.feature]!
-      if (options.randomCuts ? value <= cut.threshold : codes[start + row]! <= cut.code) {
-        rows[middle++] = row
-        if (value > low) low = value
-      } else {
-        scratch[right++] = row
-        if (value < high) high = value
-      }
-    }
-    rows.set(scratch.subarray(0, right), middle)
-    return { middle, threshold: options.randomCuts ? cut.threshold : between(low, high) }
-  }
-
-  const stack = [{ node: nodes.add(), from: 0, n: rows.length, depth: 0 }]
+  const { counts } = node
+  const stack = [{ id: nodes.add(), from: 0, n: rows.length, depth: 0, aside: 0, others: others.length }]
   for (let next = stack.pop(); next; next = stack.pop()) {
-    const { node, from, n, depth } = next
-    const counts = new Float64Array(classes)
-    let total = 0
-    let first = -1
-    let pure = true
-    for (let k = 0; k < n; k++) {
-      const row = rows[from + k]!
-      const c = y[row]!
-      const w = weights[row]!
-      own.y[k] = c
-      own.w[k] = w
-      counts[c]! += w
-      total += w
-      if (first < 0) first = c
-      else if (c !== first) pure = false
+    const { id, from, n, depth } = next
+    const pure = weigh(node, from, n, y, weights)
+    if (options.keepCounts) for (let c = 0; c < classes; c++) kept[id * classes + c] = counts[c]!
+    let cut: Cut | undefined
+    if (!pure && depth < options.maxDepth && n >= 2 * minRows) {
+      node.sum = criterion === 'gini' ? node.sum : sumOf(counts, criterion)
+      cut = search.search(node)
     }
-    if (options.keepCounts) for (let c = 0; c < classes; c++) kept[node * classes + c] = counts[c]!
-    const cut = pure || depth >= options.maxDepth || n < 2 * minRows ? undefined : search(from, n, counts, total)
-    if (!cut || cut.feature < 0) {
-      if (pure) counts.fill(0)[first] = total
-      nodes.fill(node, counts, 1 / total)
-      continue
+    if (cut && cut.feature >= 0) {
+      importance[cut.feature]! += Math.max(0, cut.gain - worth(node.sum, node.total, criterion))
+      const middle = part(data, search, cut, node, scratch)
+      const aside = partOthers(data, cut, others, next.aside, next.others, scratch)
+      const { left, right } = nodes.split(id, cut.feature, cut.threshold)
+      const below = depth + 1
+      stack.push(
+        { id: right, from: middle, n: from + n - middle, depth: below, aside, others: next.aside + next.others - aside },
+        { id: left, from, n: middle - from, depth: below, aside: next.aside, others: aside - next.aside },
+      )
+    } else {
+      if (pure) nodes.fillPure(id, node.y[0]!)
+      else nodes.fill(id, counts, 1 / node.total)
+      const leaf = nodes.leafOf(id)
+      for (let k = next.aside; k < next.aside + next.others; k++) leaves![others[k]!] = leaf
     }
-    importance[cut.feature]! += Math.max(0, cut.gain - worth(counts, total, criterion))
-    const { middle, threshold } = part(cut, from, n)
-    const { left, right } = nodes.split(node, cut.feature, threshold)
-    stack.push(
-      { node: right, from: middle, n: from + n - middle, depth: depth + 1 },
-      { node: left, from, n: middle - from, depth: depth + 1 },
-    )
+    for (let k = 0; k < n; k++) counts[node.y[k]!] = 0
   }
   const sum = importance.reduce((a, b) => a + b, 0)
   if (sum > 0) for (let f = 0; f < cols; f++) importance[f]! /= sum
   return { ...nodes.finish(), importance, ...(options.keepCounts ? { counts: Float64Array.from(kept) } : {}) }
 }
 
-/** Extra-trees' cut: one value, uniform between the smallest and the largest of the node. */
-class CutDrawer {
-  private readonly low: Float64Array
-  private readonly high: Float64Array
+function searchFor(
+  data: TreeData,
+  rows: number,
+  random: Random,
+  { criterion, tried, minRows, randomCuts }: GrowOptions,
+  minWeight: number,
+): CutSearch {
+  const options: SearchOptions = { criterion, tried, minRows, minWeight }
+  if (randomCuts) return new RandomCuts(data, options, rows, random)
+  return data.codes.length > 0
+    ? new WideSearch(data, options, rows, random)
+    : new ByteSearch(data, options, rows, random)
+}
 
-  constructor(
-    private readonly data: TreeData,
-    private readonly criterion: Criterion,
-    private readonly minRows: number,
-    private readonly minWeight: number,
-    private readonly random: Random,
-  ) {
-    this.low = new Float64Array(data.classes)
-    this.high = new Float64Array(data.classes)
+/** Fills `node`, whose counts are 0, with the rows from `from`; true if they are all of one class. */
+function weigh(node: NodeRows, from: number, n: number, y: Int32Array, weights: Float64Array): boolean {
+  const { rows, counts } = node
+  node.from = from
+  node.n = n
+  let total = 0
+  let squares = 0
+  let pure = true
+  for (let k = 0; k < n; k++) {
+    const row = rows[from + k]!
+    const c = y[row]!
+    const w = weights[row]!
+    node.y[k] = c
+    node.w[k] = w
+    squares += w * (2 * counts[c]! + w)
+    counts[c]! += w
+    total += w
+    if (c !== node.y[0]) pure = false
   }
+  node.total = total
+  node.sum = squares
+  return pure
+}
 
-  run(
-    feature: number,
-    rows: Int32Array,
-    from: number,
-    n: number,
-    y: Int32Array,
-    w: Float64Array,
-    counts: Float64Array,
-    total: number,
-    best: Cut,
-  ): boolean {
-    const { columns, rows: height } = this.data
-    const start = feature * height
-    let low = columns[start + rows[from]!]!
-    let top = low
-    for (let k = 1; k < n; k++) {
-      const value = columns[start + rows[from + k]!]!
-      if (value < low) low = value
-      else if (value > top) top = value
+/** Rows of the left side first; sets the threshold and returns where the right side begins. */
+function part({ x, cols }: TreeData, search: CutSearch, cut: Cut, node: NodeRows, scratch: Int32Array): number {
+  const { rows, from, n } = node
+  let middle = from
+  let right = 0
+  let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+  for (let k = from; k < from + n; k++) {
+    const row = rows[k]!
+    const value = x[row * cols + cut.feature]!
+    if (search.isLeft(cut, row, value)) {
+      rows[middle++] = row
+      if (value > low) low = value
+    } else {
+      scratch[right++] = row
+      if (value < high) high = value
     }
-    if (low === top) return false
-    let threshold = Math.fround(low + (top - low) * this.random.next())
-    if (threshold >= top) threshold = low
-    this.high.fill(0)
-    let above = 0
-    let aboveWeight = 0
-    for (let k = 0; k < n; k++) {
-      if (columns[start + rows[from + k]!]! <= threshold) continue
-      above++
-      this.high[y[k]!]! += w[k]!
-      aboveWeight += w[k]!
-    }
-    if (above < this.minRows || n - above < this.minRows) return true
-    if (aboveWeight < this.minWeight || total - aboveWeight < this.minWeight) return true
-    for (let c = 0; c < counts.length; c++) this.low[c] = Math.max(0, counts[c]! - this.high[c]!)
-    const gain = worth(this.low, total - aboveWeight, this.criterion) + worth(this.high, aboveWeight, this.criterion)
-    if (gain > best.gain) {
-      best.gain = gain
-      best.feature = feature
-      best.threshold = threshold
-    }
-    return true
   }
+  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
+  if (cut.code >= 0) cut.threshold = between(low, high)
+  return middle
+}
+
+/** The same for rows that only walk along. */
+function partOthers(
+  { x, cols }: TreeData,
+  cut: Cut,
+  rows: Int32Array,
+  from: number,
+  n: number,
+  scratch: Int32Array,
+): number {
+  let middle = from
+  let right = 0
+  for (let k = from; k < from + n; k++) {
+    const row = rows[k]!
+    if (x[row * cols + cut.feature]! <= cut.threshold) rows[middle++] = row
+    else scratch[right++] = row
+  }
+  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
+  return middle
 }

@@ -1,8 +1,8 @@
 import { Fc7Error } from '../../base/errors.js'
 import type { TrainingSet } from '../contract.js'
 import { maxTreeRows } from './binning.js'
-import type { TreeData } from './classification.js'
-import { shared, sharedFloats } from './pool.js'
+import { own, shared, sharedFloats } from './pool.js'
+import type { ForestBins, TreeData } from './search.js'
 import type { TreeJob } from './work.js'
 
 /** Largest array of bins or columns. */
@@ -20,34 +20,43 @@ export function checkTreeSize(rows: number, cols: number): void {
   })
 }
 
-/** Room for bins of one or two bytes, or for the values column by column; {@link columnJobs} fill it. */
+const noBins: ForestBins = { codes: new Uint8Array(0), lists: new Uint16Array(0), lengths: new Int32Array(0) }
+
+/**
+ * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, as forests read them, or none where cuts are
+ * values.
+ */
 export function treeData(
   { x, y, classes, weights }: TrainingSet,
-  kind: 'bytes' | 'words' | 'columns',
+  kind: 'bytes' | 'words' | 'forest' | 'none',
   share: boolean,
 ): { data: TreeData; weights?: Float64Array } {
   const size = x.rows * x.cols
-  const own = share ? sharedFloats(x.data) : x.data
-  const codes =
-    kind === 'bytes'
-      ? share
-        ? shared.uint8(size)
-        : new Uint8Array(size)
-      : kind === 'words'
-        ? share
-          ? shared.uint16(size)
-          : new Uint16Array(size)
-        : new Uint8Array(0)
-  const columns = kind !== 'columns' ? new Float32Array(0) : share ? shared.float32(size) : new Float32Array(size)
+  const room = share ? shared : own
   return {
-    data: { x: own, rows: x.rows, cols: x.cols, classes: classes.length, y, codes, columns },
+    data: {
+      x: share ? sharedFloats(x.data) : x.data,
+      rows: x.rows,
+      cols: x.cols,
+      classes: classes.length,
+      y,
+      codes: kind === 'bytes' ? room.uint8(size) : kind === 'words' ? room.uint16(size) : new Uint8Array(0),
+      forest:
+        kind === 'forest'
+          ? {
+              codes: room.uint8(size),
+              lists: x.rows <= 2 ** 15 ? room.uint16(size) : room.uint32(size),
+              lengths: room.int32(x.cols),
+            }
+          : noBins,
+    },
     ...(weights ? { weights } : {}),
   }
 }
 
 /** Columns in one job: a few jobs a thread, none too small. */
 export function columnJobs(cols: number, threads: number): TreeJob[] {
-  const step = Math.max(64, Math.ceil(cols / (threads * 4) / 16) * 16)
+  const step = Math.max(64, Math.ceil(cols / (threads * 4) / 64) * 64)
   return Array.from({ length: Math.ceil(cols / step) }, (_, k) => ({
     kind: 'columns',
     from: k * step,

@@ -1,6 +1,9 @@
 import type { TreeNodes } from './arrays.js'
 
-/** Typed arrays of nodes that grow by doubling. */
+/**
+ * Typed arrays of nodes that grow by doubling. With several outputs, leaves that are all of one class share a row of values: row c is
+ * that of class c, see {@link TreeNodes}.
+ */
 export class NodeList {
   private feature = new Int32Array(64)
   private threshold = new Float32Array(64)
@@ -10,8 +13,11 @@ export class NodeList {
   private values = new Float32Array(64)
   private nodes = 0
   private used = 0
+  private readonly shared: number
 
-  constructor(private readonly outputs: number) {}
+  constructor(private readonly outputs: number) {
+    this.shared = outputs > 1 ? outputs : 0
+  }
 
   get length(): number {
     return this.nodes
@@ -49,6 +55,11 @@ export class NodeList {
     return { left, right }
   }
 
+  /** Makes a leaf of one class. */
+  fillPure(node: number, c: number): void {
+    this.leaf[node] = c
+  }
+
   /** Gives a leaf its values: `factor` times them. */
   fill(node: number, values: ArrayLike<number>, factor = 1): void {
     if ((this.used + 1) * this.outputs > this.values.length) {
@@ -57,7 +68,11 @@ export class NodeList {
       this.values = next
     }
     for (let c = 0; c < this.outputs; c++) this.values[this.used * this.outputs + c] = values[c]! * factor
-    this.leaf[node] = this.used++
+    this.leaf[node] = this.shared + this.used++
+  }
+
+  leafOf(node: number): number {
+    return this.leaf[node]!
   }
 
   finish(): TreeNodes {

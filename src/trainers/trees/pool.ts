@@ -111,13 +111,20 @@ export function openPool(setup: TreeSetup, threads: number, visits: number, sign
   return threads > 1 && visits > visitsWorthThreads ? workerPool(setup, threads, signal) : inlinePool(setup, signal)
 }
 
-/** Memory that threads share. */
+/** Memory that threads share, and memory of one thread. Pages that are never written to take no room. */
 export const shared = {
   float32: (n: number): Float32Array => new Float32Array(new SharedArrayBuffer(n * 4)),
   float64: (n: number): Float64Array => new Float64Array(new SharedArrayBuffer(n * 8)),
   int32: (n: number): Int32Array => new Int32Array(new SharedArrayBuffer(n * 4)),
+  uint32: (n: number): Uint32Array => new Uint32Array(new SharedArrayBuffer(n * 4)),
   uint16: (n: number): Uint16Array => new Uint16Array(new SharedArrayBuffer(n * 2)),
   uint8: (n: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(n)),
+}
+export const own = {
+  int32: (n: number): Int32Array => new Int32Array(n),
+  uint32: (n: number): Uint32Array => new Uint32Array(n),
+  uint16: (n: number): Uint16Array => new Uint16Array(n),
+  uint8: (n: number): Uint8Array => new Uint8Array(n),
 }
 
 /** The same numbers in memory that threads share; shared memory is returned as it is. */

@@ -74,7 +74,10 @@ function keep(tree: CountedTree, classes: number, isLeaf: readonly boolean[]): C
     const own = tree.counts.subarray(old * classes, (old + 1) * classes)
     for (let c = 0; c < classes; c++) counts[node * classes + c] = own[c]!
     if (isLeaf[old]) {
-      nodes.fill(node, own, 1 / own.reduce((a, b) => a + b, 0))
+      const total = own.reduce((a, b) => a + b, 0)
+      const pure = own.indexOf(total)
+      if (pure >= 0) nodes.fillPure(node, pure)
+      else nodes.fill(node, own, 1 / total)
       continue
     }
     const { left, right } = nodes.split(node, tree.feature[old]!, tree.threshold[old]!)

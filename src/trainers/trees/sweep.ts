@@ -1,24 +1,30 @@
 /** The best cut of one node so far. `gain` is the criterion of both sides together: larger is purer. */
 export interface Cut {
   feature: number
-  /** Codes up to this one go left. */
+  /** Codes up to this one go left; -1 where the cut is a value. */
   code: number
-  /** Set where cuts are drawn as values instead of codes. */
   threshold: number
   gain: number
 }
 
+/** Where a search begins. */
+export const noCut = (): Cut => ({ feature: -1, code: 0, threshold: 0, gain: Number.NEGATIVE_INFINITY })
+
 export type Criterion = 'gini' | 'entropy'
 
 /** Σ w·log2 w of class weights, minus that of the total: minus the weighted entropy. */
-const xlogx = (w: number): number => (w > 0 ? w * Math.log2(w) : 0)
+export const xlogx = (w: number): number => (w > 0 ? w * Math.log2(w) : 0)
 
-/** What a node is worth whole, on the scale of {@link Cut.gain}. */
-export function worth(counts: Float64Array, total: number, criterion: Criterion): number {
+/** Σ counts² or Σ counts · log2 counts: what sweeps keep up to date from row to row. */
+export function sumOf(counts: Float64Array, criterion: Criterion): number {
   let sum = 0
   for (const w of counts) sum += criterion === 'gini' ? w * w : xlogx(w)
-  return criterion === 'gini' ? sum / total : sum - xlogx(total)
+  return sum
 }
+
+/** What rows are worth together, from their {@link sumOf}, on the scale of {@link Cut.gain}. */
+export const worth = (sum: number, total: number, criterion: Criterion): number =>
+  criterion === 'gini' ? sum / total : sum - xlogx(total)
 
 /** Lists of at most this length are sorted by insertion. */
 const shortList = 24
@@ -32,8 +38,6 @@ export class Sweeper {
   private readonly order: Int32Array
   private readonly sortedCodes: Int32Array
   private starts = new Int32Array(1024)
-  private node: Float64Array | undefined
-  private squares = 0
 
   constructor(
     classes: number,
@@ -96,6 +100,7 @@ export class Sweeper {
    * @param w weight of every place of the node
    * @param m at least 1
    * @param n rows of the node
+   * @param sum of the node: {@link sumOf}
    */
   run(
     codes: Int32Array,
@@ -106,6 +111,7 @@ export class Sweeper {
     n: number,
     counts: Float64Array,
     total: number,
+    sum: number,
     feature: number,
     best: Cut,
   ): boolean {
@@ -118,19 +124,9 @@ export class Sweeper {
     }
     if (low === top && m === n) return false
     this.sort(codes, m, low, top)
-    if (this.criterion === 'gini') this.sweepGini(places, m, y, w, n, counts, total, feature, best)
-    else this.sweepEntropy(places, m, y, w, n, counts, total, feature, best)
+    if (this.criterion === 'gini') this.sweepGini(places, m, y, w, n, counts, total, sum, feature, best)
+    else this.sweepEntropy(places, m, y, w, n, counts, total, sum, feature, best)
     return true
-  }
-
-  /** Σ counts², kept for the node's other columns. */
-  private squaresOf(counts: Float64Array): number {
-    if (this.node !== counts) {
-      this.node = counts
-      this.squares = 0
-      for (const count of counts) this.squares += count * count
-    }
-    return this.squares
   }
 
   private sweepGini(
@@ -141,12 +137,13 @@ export class Sweeper {
     n: number,
     counts: Float64Array,
     total: number,
+    sum: number,
     feature: number,
     best: Cut,
   ): void {
     const { high, order, sortedCodes, minRows, minWeight } = this
     let highSquares = 0
-    let lowSquares = this.squaresOf(counts)
+    let lowSquares = sum
     let highWeight = 0
     for (let k = 0; k < m; k++) {
       const place = places[order[k]!]!
@@ -182,14 +179,13 @@ export class Sweeper {
     n: number,
     counts: Float64Array,
     total: number,
+    nodeSum: number,
     feature: number,
     best: Cut,
   ): void {
     const { high, order, sortedCodes, minRows, minWeight } = this
-    high.fill(0)
-    let sum = 0
+    let sum = nodeSum
     let highWeight = 0
-    for (const count of counts) sum += xlogx(count)
     for (let k = 0; k < m; k++) {
       const place = places[order[k]!]!
       const c = y[place]!
@@ -210,5 +206,6 @@ export class Sweeper {
         best.code = next
       }
     }
+    for (let k = 0; k < m; k++) high[y[places[k]!]!] = 0
   }
 }

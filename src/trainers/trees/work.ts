@@ -1,8 +1,8 @@
 import { createRandom } from '../../base/random.js'
-import { leafOf } from './arrays.js'
-import { binColumns, transposeColumns } from './binning.js'
+import { binColumns, binForest } from './binning.js'
 import { type BoostingSetup, type BoostJob, boostTree } from './boosting.js'
-import { type GrownTree, type GrowOptions, growClassificationTree, type TreeData } from './classification.js'
+import { type GrownTree, type GrowOptions, growClassificationTree } from './classification.js'
+import type { TreeData } from './search.js'
 
 /** What every job of one fit shares. Its arrays lie in shared memory where threads share it. */
 export interface TreeSetup {
@@ -18,7 +18,7 @@ export interface TreeSetup {
 }
 
 export type TreeJob =
-  /** Fills bins (or columns) `from` to `to`. */
+  /** Fills the bins of the columns `from` to `to`. */
   | { readonly kind: 'columns'; readonly from: number; readonly to: number }
   | { readonly kind: 'tree'; readonly tree: number }
   | BoostJob
@@ -33,8 +33,8 @@ export function perform(setup: TreeSetup, job: TreeJob): unknown {
   const { data } = setup
   switch (job.kind) {
     case 'columns':
-      if (data.columns.length > 0) transposeColumns(data.x, data.rows, data.cols, data.columns, job.from, job.to)
-      else binColumns(data.x, data, setup.maxBins, job.from, job.to)
+      if (data.codes.length > 0) binColumns({ ...data, ...job }, data.codes, setup.maxBins)
+      else binForest({ ...data, ...job }, data.forest, setup.maxBins)
       return undefined
     case 'tree':
       return forestTree(setup, job.tree)
@@ -45,13 +45,12 @@ export function perform(setup: TreeSetup, job: TreeJob): unknown {
 
 function forestTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: number): TreeResult {
   const random = createRandom(seed).fork(index)
-  const { rows, cols, x } = data
+  const { rows } = data
   const drawn = new Float64Array(rows)
   if (bootstrap) for (let i = 0; i < rows; i++) drawn[random.int(rows)]!++
   else drawn.fill(1)
-  const tree = growClassificationTree(data, weights ? drawn.map((n, i) => n * weights[i]!) : drawn, grow!, random)
-  if (!bootstrap) return tree
-  const outOfBag = new Int32Array(rows)
-  for (let i = 0; i < rows; i++) outOfBag[i] = drawn[i] === 0 ? leafOf(tree, 0, x, i * cols) : -1
-  return { ...tree, outOfBag }
+  const outOfBag = bootstrap ? Int32Array.from(drawn, (n) => (n > 0 ? -1 : 0)) : undefined
+  const own = weights ? drawn.map((n, i) => n * weights[i]!) : drawn
+  const tree = growClassificationTree(data, own, grow!, random, outOfBag)
+  return outOfBag ? { ...tree, outOfBag } : tree
 }

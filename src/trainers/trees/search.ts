@@ -1,0 +1,86 @@
+import type { Random } from '../../base/random.js'
+import type { Criterion, Cut } from './sweep.js'
+
+/** What trees grow on. All arrays may be shared between threads: none is written to while trees grow. */
+export interface TreeData {
+  /** `[rows, cols]`. */
+  readonly x: Float32Array
+  readonly rows: number
+  readonly cols: number
+  readonly classes: number
+  readonly y: Int32Array
+  /** Bins column by column (binning.ts), for boosting and single trees; else empty. */
+  readonly codes: Uint8Array | Uint16Array
+  /** Bins for forests; empty arrays in other trees, and where cuts are drawn at random. */
+  readonly forest: ForestBins
+}
+
+/** Bins of one byte as forests read them. */
+export interface ForestBins {
+  /** `[rows, cols]`: the rows of a small node stay in the processor's cache. */
+  readonly codes: Uint8Array
+  /**
+   * `[cols, rows]`: of every column the rows with a code above 0, by falling code, for nodes that hold much of all rows. Only the
+   * first {@link lengths} of a column are set.
+   */
+  readonly lists: Uint16Array | Uint32Array
+  /** `[cols]`. */
+  readonly lengths: Int32Array
+}
+
+/** The rows of the node that is looked at, and what they weigh. */
+export interface NodeRows {
+  /** All rows of the tree; this node's are `n` beginning at `from`. */
+  readonly rows: Int32Array
+  from: number
+  n: number
+  /** Class and weight of the node's rows: place k is row `rows[from + k]`. */
+  readonly y: Int32Array
+  readonly w: Float64Array
+  /** `[classes]` weight of every class, and their sum. */
+  readonly counts: Float64Array
+  total: number
+  /** Σ counts² (gini) or Σ counts · log2 counts (entropy). */
+  sum: number
+}
+
+/** Finds cuts of a tree's nodes. */
+export interface CutSearch {
+  /** The node's best cut; its feature is -1 if there is none. */
+  search(node: NodeRows): Cut
+  /** The side of a row whose value in the cut's column is given. */
+  isLeft(cut: Cut, row: number, value: number): boolean
+}
+
+export interface SearchOptions {
+  readonly criterion: Criterion
+  /** Columns drawn at each node. */
+  readonly tried: number
+  /** Fewest rows of a side. */
+  readonly minRows: number
+  /** Least weight of a side. */
+  readonly minWeight: number
+}
+
+/** Draws columns without putting them back. */
+export class ColumnDraw {
+  /** The columns drawn so far come first. */
+  readonly columns: Int32Array
+
+  constructor(
+    cols: number,
+    private readonly random: Random,
+  ) {
+    this.columns = Int32Array.from({ length: cols }, (_, f) => f)
+  }
+
+  /** Draws the column number `drawn`. */
+  next(drawn: number): number {
+    const { columns } = this
+    const pick = drawn + this.random.int(columns.length - drawn)
+    const column = columns[pick]!
+    columns[pick] = columns[drawn]!
+    columns[drawn] = column
+    return column
+  }
+}
