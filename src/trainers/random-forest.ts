@@ -181,8 +181,8 @@ function loadForest(state: ModelState): Model {
 }
 
 /**
- * Memory of a fit besides the rows: a byte for each value (bins; a forest of random cuts: four), a copy of the rows where
- * several threads share them, and 20 bytes for each node of the trees.
+ * Memory of a fit besides the rows: for a random forest a byte for each value (bins) and two more for each that is not zero (four with
+ * more than 32,768 rows); a copy of the rows where several threads share them; 20 bytes for each node of the trees.
  */
 export const randomForest: Trainer = {
   id: 'random-forest',

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
+import { createRandom } from '../../src/base/random.js'
 import type { ParamValue, TrainingSet } from '../../src/trainers/contract.js'
 import { decisionTree } from '../../src/trainers/decision-tree.js'
 import { gradientBoosting } from '../../src/trainers/gradient-boosting.js'
 import { type RawParams, resolveParams } from '../../src/trainers/params.js'
 import { extraTrees, randomForest } from '../../src/trainers/random-forest.js'
-import { binColumns } from '../../src/trainers/trees/binning.js'
+import { binColumns, binForest } from '../../src/trainers/trees/binning.js'
 import { openPool, shared } from '../../src/trainers/trees/pool.js'
 import { accuracy, clusters, digits, iris } from './data.js'
 
@@ -19,9 +20,9 @@ const fitting = (trainer: typeof randomForest, threads: number, raw: RawParams =
 
 describe('binning', () => {
   const binned = (values: readonly number[], maxBins: number): number[] => {
-    const to = { codes: new Uint8Array(values.length), rows: values.length, cols: 1 }
-    binColumns(Float32Array.from(values), to, maxBins, 0, 1)
-    return [...to.codes]
+    const codes = new Uint8Array(values.length)
+    binColumns({ x: Float32Array.from(values), rows: values.length, cols: 1, from: 0, to: 1 }, codes, maxBins)
+    return [...codes]
   }
 
   it('gives every distinct value its own bin while there are enough', () => {
@@ -36,6 +37,53 @@ describe('binning', () => {
     expect(codes.slice(0, 600).every((code) => code === 0)).toBe(true)
     for (const bin of [1, 2, 3]) expect(codes.filter((code) => code === bin)).toHaveLength(100)
     expect(codes[600]).toBe(3)
+  })
+})
+
+describe('bins of forests', () => {
+  const rows = 700
+  const cols = 20
+  const random = createRandom('bins')
+  // Many zeros; negative values in every third column; few distinct values in every fifth; one far outlier in column 7.
+  const x = Float32Array.from({ length: rows * cols }, (_, at) => {
+    const f = at % cols
+    const v = f % 3 === 0 ? random.normal() : Math.max(0, random.normal())
+    return f % 5 === 0 ? Math.round(v * 3) : f === 7 && at === 7 ? 1e30 : v
+  })
+  const forest = {
+    codes: new Uint8Array(rows * cols),
+    lists: new Uint16Array(rows * cols),
+    lengths: new Int32Array(cols),
+  }
+  binForest({ x, rows, cols, from: 0, to: cols }, forest, 256)
+  const columns = Array.from({ length: cols }, (_, f) => ({
+    f,
+    values: Array.from({ length: rows }, (_, i) => x[i * cols + f]!),
+    codes: Array.from({ length: rows }, (_, i) => forest.codes[i * cols + f]!),
+  }))
+
+  it('follow the order of the values, and hold about as many rows each', () => {
+    for (const { values, codes } of columns) {
+      const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]!)
+      for (let k = 1; k < rows; k++) expect(codes[order[k]!]!).toBeGreaterThanOrEqual(codes[order[k - 1]!]!)
+      const counted = codes.filter((code) => code > 0)
+      const distinct = new Set(values).size
+      if (distinct <= 256) expect(new Set(codes).size).toBe(distinct)
+      else expect(new Set(counted).size).toBeGreaterThan(150)
+    }
+  })
+
+  it('list the rows above code 0 by falling code, the last of each marked', () => {
+    for (const { f, codes } of columns) {
+      const list = [...forest.lists.subarray(f * rows, f * rows + forest.lengths[f]!)]
+      const listed = list.map((entry) => entry % 2 ** 15)
+      expect([...listed].sort((a, b) => a - b)).toEqual(codes.flatMap((code, i) => (code > 0 ? [i] : [])))
+      list.forEach((entry, k) => {
+        const next = k + 1 < list.length ? codes[listed[k + 1]!]! : 0
+        expect(codes[listed[k]!]!).toBeGreaterThanOrEqual(next)
+        expect(entry >= 2 ** 15).toBe(codes[listed[k]!] !== next)
+      })
+    }
   })
 })
 
@@ -100,7 +148,7 @@ describe('threads', () => {
         classes: 2,
         y: new Int32Array(2),
         codes: shared.uint8(4),
-        columns: new Float32Array(0),
+        forest: { codes: shared.uint8(0), lists: shared.uint16(0), lengths: shared.int32(0) },
       },
       maxBins: 256,
       seed: 1,

@@ -4,9 +4,9 @@ import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type Tre
 import { type Cut, noCut } from './sweep.js'
 
 /** A node with more than this share of all rows is searched by the columns' lists. */
-const listShare = Number(process.env.LISTSHARE ?? 1 / 6)
+const listShare = 1 / 6
 /** Entries gathered at a time. */
-const batchEntries = Number(process.env.BATCH ?? 65_536)
+const batchEntries = 65_536
 
 /** Cuts between the bins of a forest. */
 export class ByteSearch implements CutSearch {
@@ -39,7 +39,7 @@ export class ByteSearch implements CutSearch {
     const { draw } = this
     const { cols } = this.data
     const tried = Math.min(this.options.tried, cols)
-    for (let drawn = 0; drawn < tried; drawn++) draw.next(drawn)
+    draw.first(tried)
     let useful = node.n > this.listRows ? this.byLists(tried, node, best) : this.byRows(0, tried, node, best)
     // Only when all were constant it draws on.
     for (let drawn = tried; drawn < cols && useful === 0; drawn++) {

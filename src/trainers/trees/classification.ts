@@ -84,7 +84,14 @@ export function growClassificationTree(
       const { left, right } = nodes.split(id, cut.feature, cut.threshold)
       const below = depth + 1
       stack.push(
-        { id: right, from: middle, n: from + n - middle, depth: below, aside, others: next.aside + next.others - aside },
+        {
+          id: right,
+          from: middle,
+          n: from + n - middle,
+          depth: below,
+          aside,
+          others: next.aside + next.others - aside,
+        },
         { id: left, from, n: middle - from, depth: below, aside: next.aside, others: aside - next.aside },
       )
     } else {

@@ -66,11 +66,13 @@ export interface SearchOptions {
 export class ColumnDraw {
   /** The columns drawn so far come first. */
   readonly columns: Int32Array
+  private readonly bits: Int32Array
 
   constructor(
     cols: number,
     private readonly random: Random,
   ) {
+    this.bits = new Int32Array(Math.ceil(cols / 32))
     this.columns = Int32Array.from({ length: cols }, (_, f) => f)
   }
 
@@ -82,5 +84,20 @@ export class ColumnDraw {
     columns[pick] = columns[drawn]!
     columns[drawn] = column
     return column
+  }
+
+  /** Draws the first `count` columns and leaves them in ascending order: a row's codes are then read from front to back. */
+  first(count: number): void {
+    const { columns, bits } = this
+    for (let drawn = 0; drawn < count; drawn++) {
+      const column = this.next(drawn)
+      bits[column >>> 5]! |= 1 << (column & 31)
+    }
+    let at = 0
+    for (let k = 0; at < count; k++) {
+      let word = bits[k]!
+      bits[k] = 0
+      for (; word !== 0; word &= word - 1) columns[at++] = k * 32 + 31 - Math.clz32(word & -word)
+    }
   }
 }
