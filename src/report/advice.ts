@@ -18,7 +18,7 @@ const accuracy = {
   type: 'quantitative',
   title: 'accuracy of the linear probe',
   scale: { zero: false },
-  axis: { format: '.0%' },
+  axis: { format: '.1~%' },
 }
 
 /** Accuracy of the probe over the depth of the network, with one standard error either way. */
@@ -49,8 +49,16 @@ function depthSpec(layers: Advice['layers']): object {
         encoding: { x: at, y: { field: 'value', ...accuracy } },
       },
       {
-        mark: { type: 'text', dy: -14, align: 'center', fontSize: 11, color: ink.text },
-        encoding: { x: at, y: { field: 'high', ...accuracy }, text: { field: 'name' } },
+        // Beside the points, where neither the curve (which mostly rises) nor the axis is.
+        mark: {
+          type: 'text',
+          align: { expr: "datum.depth > 0.7 ? 'right' : 'left'" },
+          dx: { expr: 'datum.depth > 0.7 ? -8 : 8' },
+          dy: { expr: 'datum.depth > 0.7 ? -8 : 10' },
+          fontSize: 11,
+          color: ink.text,
+        },
+        encoding: { x: at, y: { field: 'value', ...accuracy }, text: { field: 'name' } },
       },
     ],
   }

@@ -227,7 +227,7 @@ export async function renderTraining({ plan, best, history, finished }: Training
       percent(epoch.trainAccuracy),
       percent(epoch.selectAccuracy),
       epoch.rate.toPrecision(3),
-      epoch.imagesPerSecond.toFixed(1),
+      epoch.imagesPerSecond < 100 ? epoch.imagesPerSecond.toFixed(1) : formatCount(epoch.imagesPerSecond),
     ]),
   )
   return shellPage({
