@@ -2,6 +2,7 @@ import { Fc7Error } from '../base/errors.js'
 import type { GraphBuilder } from '../onnx/build.js'
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx/generated/onnx_pb.js'
 import { floatsOf, intsOf } from '../onnx/values.js'
+import { addAll } from './gradients/arithmetic.js'
 import { Attributes } from './gradients/attributes.js'
 import type { BackwardContext, ForwardContext, RuleContext } from './gradients/contract.js'
 import { gradientRules } from './gradients/registry.js'
@@ -123,7 +124,7 @@ export class Differentiation {
     const total = (tensor: string): string | undefined => {
       const list = parts.get(tensor)
       if (!list) return undefined
-      if (list.length > 1) list.splice(0, list.length, this.g.add('Sum', [...list]))
+      if (list.length > 1) list.splice(0, list.length, addAll(this.g, list))
       return list[0]
     }
     for (const node of [...this.network.nodes].reverse()) {

@@ -3,6 +3,7 @@ import { GraphBuilder } from '../onnx/build.js'
 import type { ModelProto, NodeProto } from '../onnx/generated/onnx_pb.js'
 import { floatsOf } from '../onnx/values.js'
 import { Differentiation, type MaskSpec } from './differentiate.js'
+import { foldNorms } from './fold-norms.js'
 import { reshape } from './gradients/arithmetic.js'
 import { hoistFrozen, nothingHoisted } from './hoist.js'
 import { buildLoss, type Loss } from './losses.js'
@@ -84,7 +85,11 @@ export interface TrainingGraph {
 
 /** Joins forward pass, loss, gradients and optimiser into one ONNX graph whose Loop makes K steps per run. */
 export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph {
-  const { network } = options
+  const network = foldNorms(
+    options.network,
+    new Set(options.trainable),
+    (node) => options.batchStatistics?.(node) ?? false,
+  )
   const logitsShape = network.shapes.get(options.logits)
   const rowShape = network.shapes.get(network.input)!.slice(1)
   const { batch } = network

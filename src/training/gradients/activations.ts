@@ -1,3 +1,4 @@
+import type { GraphBuilder } from '../../onnx/build.js'
 import { toFloat } from './arithmetic.js'
 import { type BackwardContext, type GradientRule, unsupported } from './contract.js'
 
@@ -9,10 +10,19 @@ function unary(op: string, derivative: (context: BackwardContext, x: string, y: 
   }
 }
 
+/** So steep that the ramp of a HardSigmoid is a step for every number that is not denormal. */
+const steep = 1e30
+
+/**
+ * 1 where `sign`·x > `sign`·bound, 0 where it is less, either at the bound itself unless that is 0, where it is 0. A comparison and
+ * a cast of its result take onnxruntime four times as long: they run on one thread.
+ */
+function beyond(g: GraphBuilder, x: string, bound: number, sign: 1 | -1): string {
+  return g.add('HardSigmoid', [x], { alpha: { float: sign * steep }, beta: { float: -sign * steep * bound } })
+}
+
 /** dx = dy where y > 0. */
-export const reluRule = unary('Relu', ({ g, dy }, _x, y) =>
-  g.add('Mul', [dy, toFloat(g, g.add('Greater', [y, g.floats(0)]))]),
-)
+export const reluRule = unary('Relu', ({ g, dy }, _x, y) => g.add('Mul', [dy, beyond(g, y, 0, 1)]))
 
 /** dx = dy where x > 0, α·dy elsewhere. */
 export const leakyReluRule = unary('LeakyRelu', ({ g, dy, attributes }, x) =>
@@ -39,16 +49,21 @@ export const expRule = unary('Exp', ({ g, dy }, _x, y) => g.add('Mul', [dy, y]))
 /** dx = dy / (2·y). */
 export const sqrtRule = unary('Sqrt', ({ g, dy }, _x, y) => g.add('Div', [g.add('Mul', [dy, g.floats(0.5)]), y]))
 
-/** dx = dy inside the bounds (both included, as PyTorch has it); ReLU6 is Clip(0, 6). */
+/** dx = dy inside the bounds; ReLU6 is Clip(0, 6). */
 export const clipRule: GradientRule = {
   op: 'Clip',
   backward(context) {
     const { g, node, dy } = context
     const [x, low, high] = node.input
     if (context.wanted(1) || context.wanted(2)) throw unsupported(node, 'its bounds would have to be trained')
+    const inside = (input: 1 | 2, op: 'GreaterOrEqual' | 'LessOrEqual', sign: 1 | -1): string => {
+      const bound = context.constant(input)?.[0]
+      if (bound === undefined) return toFloat(g, g.add(op, [x!, node.input[input]!]))
+      return beyond(g, x!, bound, sign)
+    }
     let gradient = dy
-    if (low) gradient = g.add('Mul', [gradient, toFloat(g, g.add('GreaterOrEqual', [x!, low]))])
-    if (high) gradient = g.add('Mul', [gradient, toFloat(g, g.add('LessOrEqual', [x!, high]))])
+    if (low) gradient = g.add('Mul', [gradient, inside(1, 'GreaterOrEqual', 1)])
+    if (high) gradient = g.add('Mul', [gradient, inside(2, 'LessOrEqual', -1)])
     return [gradient]
   },
 }

@@ -1,5 +1,10 @@
 import type { GraphBuilder } from '../../onnx/build.js'
 
+/** The sum of tensors of one shape, in pairs: onnxruntime's Sum runs on one thread, its Add on all. */
+export function addAll(g: GraphBuilder, [first, ...rest]: readonly string[]): string {
+  return rest.reduce((sum, next) => g.add('Add', [sum, next]), first!)
+}
+
 /** A static reshape. */
 export function reshape(g: GraphBuilder, x: string, shape: readonly number[]): string {
   return g.add('Reshape', [x, g.ints(shape)])

@@ -1,4 +1,4 @@
-import { sumTo } from './arithmetic.js'
+import { addAll, sumTo } from './arithmetic.js'
 import type { BackwardContext, GradientRule } from './contract.js'
 
 /** The wanted gradients of a broadcasting op, each summed down to its input's shape. */
@@ -16,6 +16,12 @@ export const addRule: GradientRule = {
 
 export const sumRule: GradientRule = {
   op: 'Sum',
+  /** As additions in pairs: see addAll. */
+  forward({ g, node }) {
+    const { input, output } = node
+    if (input.length === 1) g.add('Identity', input, {}, { outputs: output })
+    else g.add('Add', [addAll(g, input.slice(0, -1)), input.at(-1)!], {}, { outputs: output })
+  },
   backward: (context) =>
     broadcast(
       context,

@@ -15,10 +15,13 @@ export function sgd(options: SgdOptions): Optimiser {
       if (momentum === 0) {
         return { parameter: g.add('Sub', [parameter, g.add('Mul', [direction, rate])]), state: [] }
       }
-      const kept = g.add('Add', [g.add('Mul', [state[0]!, number(momentum)]), number(keepsNormal)])
-      const velocity = g.add('Add', [kept, direction])
-      const move = nesterov ? g.add('Add', [direction, g.add('Mul', [velocity, number(momentum)])]) : velocity
-      return { parameter: g.add('Sub', [parameter, g.add('Mul', [move, rate])]), state: [velocity] }
+      // Kept is what the next step begins with, momentum times the velocity: Nesterov's step needs the same number.
+      const velocity = g.add('Add', [state[0]!, direction])
+      let kept = g.add('Mul', [velocity, number(momentum)])
+      const move = nesterov ? g.add('Add', [direction, kept]) : velocity
+      // A weight that decays has a gradient as long as it is there.
+      if (decay === 0) kept = g.add('Add', [kept, number(keepsNormal)])
+      return { parameter: g.add('Sub', [parameter, g.add('Mul', [move, rate])]), state: [kept] }
     },
   }
 }
