@@ -1,12 +1,13 @@
 import { node, tensor } from '../onnx/build.js'
 import type { NodeProto, TensorProto } from '../onnx/generated/onnx_pb.js'
 import { floatAttribute, floatsOf } from '../onnx/values.js'
+import { product } from './gradients/arithmetic.js'
 import type { Network } from './network.js'
 
 /**
  * Multiplies batch norms with frozen statistics into the convolutions before them, in the graph itself: y = conv(x, W·f) + β − μ·f with
  * f = γ / √(σ² + ε). Gain, shift and weights stay parameters with gradients of their own, all of them found in the weights, which
- * are a quarter of the values that pass a norm, or less: four passes over activations less in a step.
+ * are often far fewer than the values that pass a norm: four passes over those less in a step.
  *
  * Norms that use their batch's statistics stay, and so do those that no gradient passes: what is constant the runtime folds itself.
  */
@@ -36,6 +37,9 @@ export function foldNorms(
     const fits = conv?.opType === 'Conv' && conv.domain === norm.domain && readers.get(norm.input[0]!) === 1
     const [gain, shift, mean, variance] = norm.input.slice(1).map((name) => network.initializers.get(name))
     if (!fits || !gain || !shift || !mean || !variance) continue
+    // Above the last stages of a network the weights are more than what they make.
+    const values = product(network.shapes.get(norm.output[0]!) ?? [])
+    if (product(network.initializers.get(conv.input[1]!)?.dims.map(Number) ?? [Infinity]) > values) continue
     replaced.set(conv, [])
     replaced.set(norm, folded(conv, norm, mean, variance, network, initializers, shapes))
   }

@@ -1,42 +1,108 @@
 import { matmul, reduceSum, reshape } from './arithmetic.js'
 import type { BackwardContext } from './contract.js'
+import { phases } from './strided.js'
 import type { Window } from './window.js'
 
-/** Kernels with more taps than this (the stem of a network) go through a convolution instead of one product per tap. */
+/** Kernels with more taps than this (the stem of a network) go through a convolution instead of products. */
 const maxTaps = 9
 
 /**
- * The gradient at the weights, `[Co, Ci / group, kh, kw]`.
+ * The gradient at the weights, `[Co, Ci / group, kh, kw]`. A tap is one place of the kernel.
  *
- * - one group, small kernel: with channels first, each tap of the kernel is one product of `[Co, N·P]` and `[N·P, Ci]`;
  * - one group, large kernel: a convolution in which the batch plays the channels, with stride and dilation exchanged;
+ * - one group, planes large beside the kernel: one product a picture for all taps, summed over the batch, nothing transposed;
+ * - one group, small planes: with channels first, each tap is one product of `[Co, N·P]` and `[N·P, Ci]`;
  * - depthwise: products and sums per tap;
  * - other groups: batched products per tap, summed over the batch.
  */
 export function convWeights(context: BackwardContext, window: Window, group: number): string {
+  const [co, , kh, kw] = context.shape(context.node.input[1]!) as [number, number, number, number]
+  const ci = context.shape(context.node.input[0]!)[1]!
+  if (group > 1) return byTaps(context, window, group)
+  if (kh * kw > maxTaps) return byConvolution(context, window)
+  // Written and read again: products of the whole kernel for each picture, or both operands with their channels first.
+  const wide = kh * kw * co * ci <= (window.output[0] * window.output[1] * (co + ci)) / (kh * kw === 1 ? 2 : 1)
+  return wide && window.strides.every((s) => s === 1) ? byPicture(context, window) : byTaps(context, window, 1)
+}
+
+/** Rows and columns after the input that the last window reaches; with a floor in the output's size, less than was declared. */
+function reached(window: Window): [number, number] {
+  const after = (axis: 0 | 1): number => {
+    const reach =
+      (window.output[axis] - 1) * window.strides[axis] + window.dilations[axis] * (window.kernel[axis] - 1) + 1
+    return Math.max(0, reach - window.begin[axis] - window.input[axis])
+  }
+  return [after(0), after(1)]
+}
+
+/** Pads the two last axes by zeros where there is anything to pad. */
+function padded(context: BackwardContext, x: string, begin: readonly number[], end: readonly number[]): string {
+  if ([...begin, ...end].every((n) => n === 0)) return x
+  return context.g.add('Pad', [x, context.g.ints([0, 0, ...begin, 0, 0, ...end])])
+}
+
+/**
+ * All taps of a picture in one product. A tap moves the input against the gradient by rows and by columns: the columns are cut from the
+ * input once for each column of the kernel, the rows are zeros above and below the gradient, once for each of its rows. Stacked in the
+ * channels, `[Co·kh, P']` and `[P', kw·Ci]` give every pair.
+ */
+function byPicture(context: BackwardContext, window: Window): string {
+  const { g, node } = context
+  const [co, ci, kh, kw] = context.shape(node.input[1]!) as [number, number, number, number]
+  const n = context.shape(node.input[0]!)[0]!
+  const [oh, ow] = window.output
+  const [down, right] = window.dilations
+  const rows = oh + (kh - 1) * down
+  const x = padded(context, node.input[0]!, window.begin, reached(window))
+  const columns = Array.from({ length: kw }, (_, col) => {
+    const whole = kw === 1 && window.input[1] + window.begin[1] + reached(window)[1] === ow
+    return whole ? x : g.add('Slice', [x, g.ints([col * right]), g.ints([col * right + ow]), g.ints([3])])
+  })
+  const stacked = columns.length === 1 ? columns[0]! : g.add('Concat', columns, { axis: 1 })
+  const products = matmul(g, shiftedRows(context, window), reshape(g, stacked, [n, kw * ci, rows * ow]), {
+    transB: true,
+  })
+  const sum = reduceSum(g, products, [0])
+  if (kh * kw === 1) return reshape(g, sum, [co, ci, 1, 1])
+  return g.add('Transpose', [reshape(g, sum, [co, kh, kw, ci])], { perm: [0, 3, 1, 2] })
+}
+
+/** `[N, Co·kh, (oh + zeros)·ow]`: each plane of the gradient with its zeros above and below, for one row of the kernel after another. */
+function shiftedRows({ g, dy, node, shape }: BackwardContext, window: Window): string {
+  const [n, co] = shape(node.output[0]!) as [number, number]
+  const kh = window.kernel[0]
+  const [oh, ow] = window.output
+  const down = window.dilations[0]
+  const plane = (oh + (kh - 1) * down) * ow
+  if (kh === 1) return reshape(g, dy, [n, co, plane])
+  // Between two copies lie the zeros below the one and above the other, always as many.
+  const zeros = (rows: number) => g.add('ConstantOfShape', [g.ints([n, co, rows * ow])])
+  const between = zeros(kh * down)
+  const own = reshape(g, dy, [n, co, oh * ow])
+  const list = Array.from({ length: kh }, (_, row) => (row === 0 ? [own] : [between, own])).flat()
+  return reshape(g, g.add('Concat', list, { axis: 2 }), [n, co * kh, plane])
+}
+
+function byTaps(context: BackwardContext, window: Window, group: number): string {
   const { g, node, dy } = context
   const [co, ciPerGroup, kh, kw] = context.shape(node.input[1]!) as [number, number, number, number]
   const [n, ci, height, width] = context.shape(node.input[0]!) as [number, number, number, number]
   const [oh, ow] = window.output
-  if (group === 1 && kh * kw > maxTaps) return byConvolution(context, window)
-  let x = node.input[0]!
-  // What the last window reaches beyond the input; with a floor in the output's size it may be less than the declared padding.
-  const reach = (axis: 0 | 1) =>
-    (window.output[axis] - 1) * window.strides[axis] + window.dilations[axis] * (window.kernel[axis] - 1) + 1
-  const after = [
-    Math.max(0, reach(0) - window.begin[0] - height),
-    Math.max(0, reach(1) - window.begin[1] - width),
-  ] as const
   const joined = group === 1
+  const after = reached(window)
+  let x = node.input[0]!
   if (joined) x = g.add('Transpose', [x], { perm: [1, 0, 2, 3] })
-  if (window.begin[0] + window.begin[1] + after[0] + after[1] > 0)
-    x = g.add('Pad', [x, g.ints([0, 0, ...window.begin, 0, 0, ...after])])
-  const padded = [height + window.begin[0] + after[0], width + window.begin[1] + after[1]]
+  const lead = joined ? [ci, n] : [n, ci]
+  const size = [height + window.begin[0] + after[0], width + window.begin[1] + after[1]] as const
+  // Taps of a strided window are picked from few phases, not from the input nine times over.
+  const strided = kh * kw > 1 ? phases(g, x, lead, window, size) : undefined
+  if (!strided) x = padded(context, x, window.begin, after)
   const tap = (row: number, col: number): string => {
-    const from = [row * window.dilations[0], col * window.dilations[1]]
-    const until = [from[0]! + (oh - 1) * window.strides[0] + 1, from[1]! + (ow - 1) * window.strides[1] + 1]
-    if (window.strides.every((s) => s === 1) && oh === padded[0] && ow === padded[1]) return x
-    return g.add('Slice', [x, g.ints(from), g.ints(until), g.ints([2, 3]), g.ints([...window.strides])])
+    const from = [row * window.dilations[0], col * window.dilations[1]] as const
+    if (strided) return strided(from)
+    if (window.strides.every((s) => s === 1) && oh === size[0] && ow === size[1]) return x
+    const until = [from[0] + (oh - 1) * window.strides[0] + 1, from[1] + (ow - 1) * window.strides[1] + 1]
+    return g.add('Slice', [x, g.ints([...from]), g.ints(until), g.ints([2, 3]), g.ints([...window.strides])])
   }
   const dyJoined = joined ? reshape(g, g.add('Transpose', [dy], { perm: [1, 0, 2, 3] }), [co, n * oh * ow]) : ''
   const coPerGroup = co / group

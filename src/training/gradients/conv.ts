@@ -1,11 +1,12 @@
 import { reduceSum, reshape } from './arithmetic.js'
 import type { BackwardContext, GradientRule } from './contract.js'
 import { convWeights } from './conv-weights.js'
+import { spreadOut } from './strided.js'
 import { readWindow, transposeAttributes, type Window } from './window.js'
 
 /**
  * The gradient at the input. Stride 1: a convolution with the kernel flipped and its channels exchanged, which runs at the speed
- * of a forward pass; otherwise the transposed convolution.
+ * of a forward pass. Kernel 1, stride above 1: that on the small plane, spread out. Otherwise the transposed convolution.
  */
 function convInput(context: BackwardContext, window: Window, group: number): string {
   const { g, node, dy } = context
@@ -15,6 +16,12 @@ function convInput(context: BackwardContext, window: Window, group: number): str
   // Padding after the last row follows from the sizes: it is what makes the result as large as the input.
   const before = [0, 1].map((i) => reach[i]! - window.begin[i]!)
   const after = [0, 1].map((i) => window.input[i]! - window.output[i]! + reach[i]! - before[i]!)
+  const [s] = window.strides
+  const picks = kh * kw === 1 && group === 1 && window.begin.every((n) => n === 0) && s > 1
+  if (picks && [0, 1].every((i) => window.strides[i] === s && window.input[i] === s * window.output[i]!)) {
+    const small = g.add('Conv', [dy, g.add('Transpose', [weights], { perm: [1, 0, 2, 3] })], { kernel_shape: [1, 1] })
+    return spreadOut(g, small, [context.shape(node.input[0]!)[0]!, ciPerGroup, ...window.output], s)
+  }
   const plain = window.strides.every((s) => s === 1) && [...before, ...after].every((n) => n >= 0)
   if (!plain) return g.add('ConvTranspose', [dy, weights], { ...transposeAttributes(window), group })
   const taps = kh * kw
