@@ -14,14 +14,11 @@ import { readModel } from '../../dist/onnx/read.js'
 import { writeModel } from '../../dist/onnx/write.js'
 import { loadOrt } from '../../dist/runtime/ort.js'
 import { closeSession, openSession } from '../../dist/runtime/session.js'
-import { buildTrainingGraph } from '../../dist/training/graph.js'
-import { prepareNetwork } from '../../dist/training/network.js'
-import { TrainingRunner } from '../../dist/training/runner.js'
+import { median, openTraining } from '../finetune/step-time.mjs'
 
 const steps = Number(process.env.STEPS ?? 6)
 const batch = Number(process.env.BATCH ?? 8)
 const perRun = 2
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 const scratch = mkdtempSync(join(tmpdir(), 'fc7-bench-'))
 try {
   for (const given of process.argv.slice(2)) {
@@ -44,37 +41,18 @@ try {
       random: createRandom(0),
     })
     const bottom = headed.boundaries[0]
-    const graph = buildTrainingGraph({
-      network: prepareNetwork(wholeModel(headed, bottom), batch),
-      logits: 'logits',
-      trainable: trainedParameters(headed, bottom).map((parameter) => parameter.name),
-      loss: { kind: 'softmax' },
-      optimiser: { kind: 'sgd' },
-      weightDecay: 1e-4,
-    })
-    const runner = await TrainingRunner.open(graph, { threads: 2 })
-    const count = batch * graph.rowShape.reduce((a, b) => a * b, 1)
-    const random = createRandom(1)
-    const Values = graph.inputType === 'uint8' ? Uint8Array : Float32Array
-    runner.setRows({
-      data: Values.from({ length: count }, () => (graph.inputType === 'uint8' ? random.int(256) : random.next())),
-      labels: Array.from({ length: batch }, (_, i) => i % 10),
+    const training = await openTraining(wholeModel(headed, bottom), trainedParameters(headed, bottom), {
+      batch,
+      perRun,
     })
     const times = { forward: [], step: [] }
     for (let done = 0; done < steps + perRun; done += perRun) {
-      let start = performance.now()
+      const start = performance.now()
       await session.run({ pixels })
       times.forward.push(performance.now() - start)
-      start = performance.now()
-      await runner.run({
-        index: Array.from({ length: perRun * batch }, (_, i) => i % batch),
-        rates: new Array(perRun).fill(1e-6),
-        seed: 1,
-        epoch: 0,
-      })
-      times.step.push((performance.now() - start) / perRun)
+      times.step.push(await training.run())
     }
-    await runner.close()
+    await training.close()
     await closeSession(session)
     const [forward, step] = [median(times.forward.slice(1)), median(times.step.slice(1))]
     console.log(

@@ -5,12 +5,13 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createRandom } from '../../dist/base/random.js'
 import { buildHeaded, defaultBoundary, trainedParameters, upperModel, wholeModel } from '../../dist/finetune/network.js'
+import { parseOptions } from '../../dist/finetune/options.js'
+import { stepsPerRun } from '../../dist/finetune/phase.js'
+import { planFinetune } from '../../dist/finetune/plan.js'
 import { namedRecipe } from '../../dist/images/recipe.js'
 import { readModel } from '../../dist/onnx/read.js'
-import { buildTrainingGraph } from '../../dist/training/graph.js'
-import { prepareNetwork } from '../../dist/training/network.js'
-import { TrainingRunner } from '../../dist/training/runner.js'
 import { withSeededWeights } from './seeded-weights.mjs'
+import { stepTime } from './step-time.mjs'
 
 const shared = join(resolve(process.env.FC7_SHARED ?? '../shared'), 'models', 'topologies')
 const networks = {
@@ -21,41 +22,25 @@ const targets = { head: 0.6, last: 0.9, all: 1.2 }
 const wanted = process.argv[2] ?? 'resnet50,alexnet'
 const strategies = (process.argv[3] ?? 'head,last,all').split(',')
 const steps = Number(process.argv[4] ?? 20)
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 
-/** Median milliseconds of a step; as many steps a run as the command line would make. */
-async function stepTime(model, parameters, batch, perRun) {
-  const network = prepareNetwork(model, batch)
-  const graph = buildTrainingGraph({
+/** Steps that the command line would make in a run over as many pictures as the bench has steps for. */
+function stepsOfCommand(network, strategy, batch, cached) {
+  const list = (count) => Array.from({ length: count }, (_, i) => i)
+  const plan = planFinetune({
     network,
-    logits: 'logits',
-    trainable: parameters.map(({ name }) => name),
-    loss: { kind: 'softmax' },
-    optimiser: { kind: 'sgd' },
-    weightDecay: 1e-4,
-    frozenOutside: true,
+    card: {},
+    backbone: { id: '', sha256: '', recipe: '' },
+    dataset: { name: '', fingerprint: '' },
+    classes: ['a', 'b'],
+    roles: { train: list(batch * steps), select: [0], report: [0], sources: { select: '', report: '' } },
+    options: parseOptions({ strategy, batch, cache: cached }),
+    memoryBytes: 2 ** 40,
   })
-  const runner = await TrainingRunner.open(graph, { threads: 2 })
-  const rowsPerRun = perRun * batch
-  const count = rowsPerRun * graph.rowShape.reduce((a, b) => a * b, 1)
-  const random = createRandom(1)
-  const Values = graph.inputType === 'uint8' ? Uint8Array : Float32Array
-  const data = Values.from({ length: count }, () => (graph.inputType === 'uint8' ? random.int(256) : random.next()))
-  const rows = Array.from({ length: rowsPerRun }, (_, i) => i)
-  runner.setRows({ data, labels: rows.map((i) => i % 10) })
-  const times = []
-  for (let done = 0; done < steps + perRun; done += perRun) {
-    const start = performance.now()
-    await runner.run({
-      index: rows,
-      rates: new Array(perRun).fill(1e-6),
-      seed: 1,
-      epoch: 0,
-    })
-    times.push((performance.now() - start) / perRun)
-  }
-  await runner.close()
-  return median(times.slice(1))
+  const [phase] = plan.phases
+  const values =
+    phase.trunk === 'cached' ? network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor).row : []
+  const rowBytes = cached ? 4 * values.reduce((a, b) => a * b, 1) : network.width * network.height * 3
+  return stepsPerRun(phase, { batch, rowBytes, checkpointSteps: 200 })
 }
 
 for (const name of wanted.split(',')) {
@@ -67,7 +52,8 @@ for (const name of wanted.split(',')) {
     const boundary =
       strategy === 'head' ? network.features : strategy === 'last' ? defaultBoundary(network) : network.boundaries[0]
     const parameters = trainedParameters(network, boundary)
-    const ours = await stepTime(wholeModel(network, boundary), parameters, batch, 4)
+    const perRun = stepsOfCommand(network, strategy, batch, false)
+    const ours = await stepTime(wholeModel(network, boundary), parameters, { batch, perRun, steps })
     const peak = Math.round(process.memoryUsage().rss / 2 ** 20)
     let torch
     if (process.env.FC7_PYTHON) {
@@ -82,6 +68,7 @@ for (const name of wanted.split(',')) {
       network: name,
       strategy,
       batch,
+      perRun,
       boundary: boundary.name,
       oursMs: Number(ours.toFixed(1)),
       imagesPerSecond: Number(((1000 * batch) / ours).toFixed(1)),
@@ -91,7 +78,11 @@ for (const name of wanted.split(',')) {
         : {}),
     }
     if (strategy !== 'all') {
-      const cached = await stepTime(upperModel(network, boundary), parameters, batch, 4)
+      const cached = await stepTime(upperModel(network, boundary), parameters, {
+        batch,
+        perRun: stepsOfCommand(network, strategy, batch, true),
+        steps,
+      })
       Object.assign(line, { cachedMs: Number(cached.toFixed(2)), cachedFaster: Number((ours / cached).toFixed(1)) })
     }
     console.log(JSON.stringify(line))

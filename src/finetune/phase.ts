@@ -44,6 +44,23 @@ export interface PhaseResult {
   readonly best: Weights
 }
 
+/** Steps that one run of the training graph makes: parameters are copied once a run. */
+export function stepsPerRun(
+  phase: Pick<PhasePlan, 'stepsPerEpoch' | 'rowsPerRun'>,
+  { batch, rowBytes, checkpointSteps }: Pick<PhaseRun, 'batch' | 'rowBytes' | 'checkpointSteps'>,
+): number {
+  return Math.max(
+    1,
+    Math.min(
+      phase.stepsPerEpoch,
+      checkpointSteps > 0 ? checkpointSteps : phase.stepsPerEpoch,
+      Math.floor(maxRunBytes / (batch * rowBytes)),
+      Math.floor(phase.rowsPerRun / batch),
+      maxStepsPerRun,
+    ),
+  )
+}
+
 /** Mean loss and accuracy of logits against labels; the loss of the head's own kind. */
 export function scoreLogits(
   logits: Float32Array,
@@ -118,17 +135,7 @@ function diverged(run: PhaseRun, results: StepResults, firstLoss: number | null)
 export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   const { plan, phase, thread, folder, batch, task, signal } = run
   const { options } = plan
-  const between = run.checkpointSteps > 0 ? run.checkpointSteps : phase.stepsPerEpoch
-  const perRun = Math.max(
-    1,
-    Math.min(
-      phase.stepsPerEpoch,
-      between,
-      Math.floor(maxRunBytes / (batch * run.rowBytes)),
-      Math.floor(phase.rowsPerRun / batch),
-      maxStepsPerRun,
-    ),
-  )
+  const perRun = stepsPerRun(phase, run)
   let state: State
   let bestWeights: Weights
   const snapshot = () => thread.ask('snapshot', null)
