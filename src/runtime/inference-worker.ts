@@ -54,7 +54,7 @@ async function handle(message: ToWorker): Promise<void> {
         providers: message.providers,
         threads: message.threads,
         // Spinning threads would take the cores that decoding needs.
-        extra: { extra: { session: { intra_op: { allow_spinning: '0' } } } },
+        spinning: false,
       })
       send({ kind: 'opened' })
     } else if (message.kind === 'run') {

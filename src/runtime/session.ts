@@ -6,6 +6,11 @@ export interface OpenSessionOptions {
   readonly providers?: readonly string[]
   /** Threads inside one operator. Default 1: always explicit, because onnxruntime's own default follows the host's cores. */
   readonly threads?: number
+  /**
+   * Whether threads without work spin for a while before they sleep. Default true: best for one session that runs again and again.
+   * Where sessions take turns, the spinning threads of the last one cost the next one a core for tens of milliseconds.
+   */
+  readonly spinning?: boolean
   /** Further options of onnxruntime-node. */
   readonly extra?: SessionOptions
 }
@@ -24,6 +29,7 @@ export async function openSession(model: string | Uint8Array, options: OpenSessi
     interOpNumThreads: 1,
     executionMode: 'sequential',
     logSeverityLevel: 3,
+    ...(options.spinning === false ? { extra: { session: { intra_op: { allow_spinning: '0' } } } } : {}),
     ...options.extra,
   }
   try {

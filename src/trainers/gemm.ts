@@ -25,7 +25,7 @@ function open(transA: boolean, transB: boolean, threads: number): Promise<Sessio
       { domain: 'com.microsoft', outputs: ['c'] },
     )
     graph.output('c', 'float32', ['m', 'n'])
-    session = openSession(encodeModel(graph.model(17, { 'com.microsoft': 1 })), { threads })
+    session = openSession(encodeModel(graph.model(17, { 'com.microsoft': 1 })), { threads, spinning: false })
     sessions.set(key, session)
   }
   return session

@@ -117,7 +117,7 @@ function open(kernel: Kernel, threads: number): Promise<Session> {
     }
     graph.add('Identity', [last], {}, { outputs: ['c'] })
     graph.output('c', 'float32', ['m', 'n'])
-    session = openSession(encodeModel(graph.model(17, { 'com.microsoft': 1 })), { threads })
+    session = openSession(encodeModel(graph.model(17, { 'com.microsoft': 1 })), { threads, spinning: false })
     sessions.set(key, session)
   }
   return session

@@ -111,34 +111,67 @@ export class Preconditioner {
 
   /** @param vectors each `[columns, size]` @param curvature `[columns]` mean second derivative of a row's loss by its margin */
   async apply(vectors: readonly Float64Array[], curvature: Float64Array): Promise<Float64Array[]> {
-    const { spectrum, columns, freeBiasRows, threads } = this
-    const { values, rest } = spectrum
+    const { spectrum, columns, freeBiasRows } = this
     const width = spectrum.vectors.cols
-    const rank = spectrum.vectors.rows
     const size = vectors[0]!.length / columns
     const flat = new Float32Array(vectors.length * columns * width)
-    const total = vectors.length * columns
-    for (let k = 0; k < total; k++) {
+    for (let k = 0; k < vectors.length * columns; k++) {
       const at = (k % columns) * size
       flat.set(vectors[Math.floor(k / columns)]!.subarray(at, at + width), k * width)
     }
-    const shares = await gemm({ data: flat, rows: total, cols: width }, spectrum.vectors, { transB: true, threads })
-    const others = curvature.map((c) => 1 / (1 + c * rest))
-    for (let k = 0; k < total; k++) {
-      const c = curvature[k % columns]!
-      for (let r = 0; r < rank; r++) shares.data[k * rank + r]! *= 1 / (1 + c * values[r]!) - others[k % columns]!
-    }
-    const back = await gemm(shares, spectrum.vectors, { threads })
+    const shaped = await this.shape(flat, curvature)
     return vectors.map((vector, v) => {
       const out = new Float64Array(vector.length)
       for (let k = 0; k < columns; k++) {
         const from = (v * columns + k) * width
-        const other = others[k]!
-        for (let j = 0; j < width; j++) out[k * size + j] = other * vector[k * size + j]! + back.data[from + j]!
+        out.set(shaped.subarray(from, from + width), k * size)
         if (freeBiasRows > 0)
           out[k * size + width] = vector[k * size + width]! / Math.max(1e-12, curvature[k]! * freeBiasRows)
       }
       return out
     })
+  }
+
+  /** @param flat `[any multiple of columns, width]`, without free biases @returns the same shape in fresh memory */
+  async shape(flat: Float32Array, curvature: Float64Array): Promise<Float32Array> {
+    const { spectrum, columns, threads } = this
+    const width = spectrum.vectors.cols
+    const rows = flat.length / width
+    const { others, named } = this.factors(curvature)
+    const shares = await gemm({ data: flat, rows, cols: width }, spectrum.vectors, { transB: true, threads })
+    for (let at = 0; at < shares.data.length; at++) shares.data[at]! *= named[at % named.length]!
+    const { data } = await gemm(shares, spectrum.vectors, { threads })
+    for (let k = 0, at = 0; k < rows; k++) {
+      const other = others[k % columns]!
+      for (let j = 0; j < width; j++, at++) data[at]! += other * flat[at]!
+    }
+    return data
+  }
+
+  /** Σ u·shape(u) over the vectors of `flat`, `[columns, width]`. */
+  async quadratic(flat: Float32Array, curvature: Float64Array): Promise<number> {
+    const { columns, threads } = this
+    const { vectors } = this.spectrum
+    const { others, named } = this.factors(curvature)
+    const shares = await gemm({ data: flat, rows: columns, cols: vectors.cols }, vectors, { transB: true, threads })
+    let sum = 0
+    for (let at = 0; at < named.length; at++) sum += named[at]! * shares.data[at]! * shares.data[at]!
+    for (let k = 0, at = 0; k < columns; k++) {
+      let square = 0
+      for (let j = 0; j < vectors.cols; j++, at++) square += flat[at]! * flat[at]!
+      sum += others[k]! * square
+    }
+    return sum
+  }
+
+  /** By column: what becomes of the directions without a name, and `[columns, rank]` what is added for those that have one. */
+  private factors(curvature: Float64Array): { others: Float64Array; named: Float64Array } {
+    const { columns } = this
+    const { values, rest } = this.spectrum
+    const others = curvature.map((c) => 1 / (1 + c * rest))
+    const named = new Float64Array(columns * values.length)
+    for (let k = 0, at = 0; k < columns; k++)
+      for (let r = 0; r < values.length; r++, at++) named[at] = 1 / (1 + curvature[k]! * values[r]!) - others[k]!
+    return { others, named }
   }
 }

@@ -1,41 +1,77 @@
-import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
+import type { FitContext, Matrix, Model, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
 import { LinearModel, twoColumns } from './linear-model.js'
-import { solveLinear, warmStart } from './linear-solver.js'
+import { type SolveOptions, solveLinear, warmStart } from './linear-solver.js'
 import { gramSpace, prefersGram, primalSpace } from './linear-space.js'
 import { binaryLogistic, softmaxLoss } from './margin-losses.js'
 import { number } from './params.js'
+import { minimise } from './smooth-solver.js'
+import { softmaxObjective } from './softmax-objective.js'
 
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
-  const { params, threads } = context
+  const { params, warm } = context
   const classes = set.classes.length
   const c = number(params, 'c')
   const cost = Float64Array.from({ length: set.x.rows }, (_, i) => c * (set.weights?.[i] ?? 1))
-  const loss = classes === 2 ? binaryLogistic(set.y, cost) : softmaxLoss(set.y, classes, cost)
   const x = ordinary(set.x)
+  const options = {
+    tolerance: number(params, 'tolerance'),
+    maxIterations: number(params, 'iterations'),
+    ...(context.signal ? { signal: context.signal } : {}),
+    ...(context.onProgress ? { onProgress: context.onProgress } : {}),
+    penaliseBias: false,
+  }
+  const { solution, weights, bias, facts } =
+    classes === 2 || prefersGram(x.rows, x.cols, classes)
+      ? await fitByMargins(x, set.y, classes, cost, context, options)
+      : await fitByPasses(x, set.y, classes, cost, context, options)
+  if (warm) warm.solution = solution
+  const wide = classes === 2 ? twoColumns(weights, bias, false) : { weights, bias: Float32Array.from(bias) }
+  return new LinearModel({ ...wide, softmax: true, facts })
+}
+
+interface Fitted {
+  readonly solution: Float64Array
+  readonly weights: Float32Array
+  readonly bias: Float64Array
+  readonly facts: Readonly<Record<string, number | string>>
+}
+
+type Fit = (
+  x: Matrix,
+  y: Int32Array,
+  classes: number,
+  cost: Float64Array,
+  context: FitContext,
+  options: SolveOptions,
+) => Promise<Fitted>
+
+/** Two classes, or few rows: margins are kept, and a line search costs nothing. */
+const fitByMargins: Fit = async (x, y, classes, cost, { threads, warm }, options) => {
+  const loss = classes === 2 ? binaryLogistic(y, cost) : softmaxLoss(y, classes, cost)
   const spaceOptions = { columns: loss.columns, penaliseBias: false, threads, order: loss.order }
   const space = prefersGram(x.rows, x.cols, loss.columns)
     ? await gramSpace(x, spaceOptions)
     : await primalSpace(x, spaceOptions)
   const { w, objective, iterations, converged } = await solveLinear(space, loss, {
-    tolerance: number(params, 'tolerance'),
-    maxIterations: number(params, 'iterations'),
-    penaliseBias: false,
-    ...warmStart(context.warm, space, loss),
-    ...(context.signal ? { signal: context.signal } : {}),
-    ...(context.onProgress ? { onProgress: context.onProgress } : {}),
+    ...options,
+    ...warmStart(warm, space, loss),
   })
-  if (context.warm) context.warm.solution = w
-  const found = await space.weights(w)
-  const wide =
-    classes === 2
-      ? twoColumns(found.weights, found.bias, false)
-      : { weights: found.weights, bias: Float32Array.from(found.bias) }
-  return new LinearModel({
-    ...wide,
-    softmax: true,
-    facts: { iterations, objective: objective[0]!, converged: converged ? 'yes' : 'no' },
-  })
+  const facts = { iterations, objective: objective[0]!, converged: converged ? 'yes' : 'no' }
+  return { solution: w, ...(await space.weights(w)), facts }
+}
+
+/** Many rows: an evaluation is one run of onnxruntime, and no scores leave it. */
+const fitByPasses: Fit = async (x, y, classes, cost, { threads, warm }, options) => {
+  const problem = await softmaxObjective(x, y, classes, cost, threads)
+  const start = warm?.solution?.length === problem.size ? warm.solution : undefined
+  const { point, objective, iterations, evaluations, converged } = await minimise(problem, { ...options, start })
+  return {
+    solution: point,
+    weights: Float32Array.from(point.subarray(0, problem.penalised)),
+    bias: problem.bias(point),
+    facts: { iterations, evaluations, objective, converged: converged ? 'yes' : 'no' },
+  }
 }
 
 /** Multinomial logistic regression with an L2 penalty and a free bias: scikit-learn's LogisticRegression objective. */
