@@ -2,6 +2,8 @@
 export interface Random {
   /** Uniform in [0, 1), 53 bits. */
   next(): number
+  /** Uniform whole number below 2³²: the cheapest draw. */
+  word(): number
   /** Uniform integer in [0, n). */
   int(n: number): number
   /** Standard normal. */
@@ -45,6 +47,7 @@ export function createRandom(seed: number | string): Random {
 
   let spare: number | undefined
   const random: Random = {
+    word,
     next: () => ((word() >>> 5) * 67108864 + (word() >>> 6)) / 9007199254740992,
     int: (n) => Math.floor(random.next() * n),
     normal() {

@@ -248,7 +248,7 @@ export function binColumns(range: ColumnRange, codes: Uint8Array | Uint16Array, 
 }
 
 /** Bins as forests read them, in arrays that were 0; at most 256. */
-export function binForest(range: ColumnRange, { codes, lists, lengths }: ForestBins, maxBins: number): void {
+export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: ForestBins, maxBins: number): void {
   const { rows, cols } = range
   const own = new Uint8Array(blockCols * rows)
   const ends = new Int32Array(256)
@@ -273,6 +273,7 @@ export function binForest(range: ColumnRange, { codes, lists, lengths }: ForestB
       }
       ends[0] = sum
       lengths[first + j] = sum
+      zeros[first + j] = end - base < rows ? 1 : 0
       const start = (first + j) * rows
       for (let k = base; k < end; k++) {
         const place = places[k]!

@@ -1,7 +1,7 @@
 import type { Random } from '../../base/random.js'
 import type { TreeNodes } from './arrays.js'
 import { ByteSearch } from './byte-search.js'
-import { between, NodeList } from './growing.js'
+import { NodeList, partByValue } from './growing.js'
 import { RandomCuts } from './random-cuts.js'
 import type { CutSearch, NodeRows, SearchOptions, TreeData } from './search.js'
 import { type Criterion, type Cut, sumOf, worth, xlogx } from './sweep.js'
@@ -56,17 +56,17 @@ export function growClassificationTree(
   let weight = 0
   for (const row of rows) weight += weights[row]!
   const search = searchFor(data, rows.length, random, options, (leastWeight * weight) / rows.length)
+  const { y: own, w, counts } = search.room
   const node: NodeRows = {
+    y: own,
+    w,
+    counts,
     rows,
     from: 0,
     n: 0,
-    y: new Int32Array(rows.length),
-    w: new Float64Array(rows.length),
-    counts: new Float64Array(classes),
     total: 0,
     sum: 0,
   }
-  const { counts } = node
   const stack = [{ id: nodes.add(), from: 0, n: rows.length, depth: 0, aside: 0, others: others.length }]
   for (let next = stack.pop(); next; next = stack.pop()) {
     const { id, from, n, depth } = next
@@ -79,9 +79,9 @@ export function growClassificationTree(
     }
     if (cut && cut.feature >= 0) {
       importance[cut.feature]! += Math.max(0, cut.gain - worth(node.sum, node.total, criterion))
-      const middle = part(data, search, cut, node, scratch)
-      const aside = partOthers(data, cut, others, next.aside, next.others, scratch)
-      const { left, right } = nodes.split(id, cut.feature, cut.threshold)
+      const { middle, threshold } = search.part(cut, node, scratch)
+      const aside = partByValue(data, cut.feature, threshold, others, next.aside, next.others, scratch)
+      const { left, right } = nodes.split(id, cut.feature, threshold)
       const below = depth + 1
       stack.push(
         {
@@ -116,9 +116,7 @@ function searchFor(
 ): CutSearch {
   const options: SearchOptions = { criterion, tried, minRows, minWeight }
   if (randomCuts) return new RandomCuts(data, options, rows, random)
-  return data.codes.length > 0
-    ? new WideSearch(data, options, rows, random)
-    : new ByteSearch(data, options, rows, random)
+  return data.codes.length > 0 ? new WideSearch(data, options, rows, random) : new ByteSearch(data, options, random)
 }
 
 /** Fills `node`, whose counts are 0, with the rows from `from`; true if they are all of one class. */
@@ -143,46 +141,4 @@ function weigh(node: NodeRows, from: number, n: number, y: Int32Array, weights: 
   node.total = total
   node.sum = squares
   return pure
-}
-
-/** Rows of the left side first; sets the threshold and returns where the right side begins. */
-function part({ x, cols }: TreeData, search: CutSearch, cut: Cut, node: NodeRows, scratch: Int32Array): number {
-  const { rows, from, n } = node
-  let middle = from
-  let right = 0
-  let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (let k = from; k < from + n; k++) {
-    const row = rows[k]!
-    const value = x[row * cols + cut.feature]!
-    if (search.isLeft(cut, row, value)) {
-      rows[middle++] = row
-      if (value > low) low = value
-    } else {
-      scratch[right++] = row
-      if (value < high) high = value
-    }
-  }
-  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
-  if (cut.code >= 0) cut.threshold = between(low, high)
-  return middle
-}
-
-/** The same for rows that only walk along. */
-function partOthers(
-  { x, cols }: TreeData,
-  cut: Cut,
-  rows: Int32Array,
-  from: number,
-  n: number,
-  scratch: Int32Array,
-): number {
-  let middle = from
-  let right = 0
-  for (let k = from; k < from + n; k++) {
-    const row = rows[k]!
-    if (x[row * cols + cut.feature]! <= cut.threshold) rows[middle++] = row
-    else scratch[right++] = row
-  }
-  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
-  return middle
 }

@@ -20,7 +20,12 @@ export function checkTreeSize(rows: number, cols: number): void {
   })
 }
 
-const noBins: ForestBins = { codes: new Uint8Array(0), lists: new Uint16Array(0), lengths: new Int32Array(0) }
+const noBins: ForestBins = {
+  codes: new Uint8Array(0),
+  lists: new Uint16Array(0),
+  lengths: new Int32Array(0),
+  zeros: new Uint8Array(0),
+}
 
 /**
  * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, as forests read them, or none where cuts are
@@ -47,6 +52,7 @@ export function treeData(
               codes: room.uint8(size),
               lists: x.rows <= 2 ** 15 ? room.uint16(size) : room.uint32(size),
               lengths: room.int32(x.cols),
+              zeros: room.uint8(x.cols),
             }
           : noBins,
     },

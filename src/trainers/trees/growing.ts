@@ -95,3 +95,24 @@ export function between(low: number, high: number): number {
   const middle = Math.fround(low / 2 + high / 2)
   return middle >= low && middle < high ? middle : low
 }
+
+/** Moves rows with `x <= threshold` before the others, both in their order; returns where the others begin. */
+export function partByValue(
+  { x, cols }: { readonly x: Float32Array; readonly cols: number },
+  feature: number,
+  threshold: number,
+  rows: Int32Array,
+  from: number,
+  n: number,
+  scratch: Int32Array,
+): number {
+  let middle = from
+  let right = 0
+  for (let k = from; k < from + n; k++) {
+    const row = rows[k]!
+    if (x[row * cols + feature]! <= threshold) rows[middle++] = row
+    else scratch[right++] = row
+  }
+  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
+  return middle
+}

@@ -1,9 +1,19 @@
 import type { Random } from '../../base/random.js'
-import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type TreeData } from './search.js'
+import { partByValue } from './growing.js'
+import {
+  ColumnDraw,
+  type CutSearch,
+  type NodeRoom,
+  type NodeRows,
+  nodeRoom,
+  type SearchOptions,
+  type TreeData,
+} from './search.js'
 import { type Cut, noCut, sumOf, worth } from './sweep.js'
 
 /** Extra-trees' cuts: one value a column, uniform between the smallest and the largest of the node. */
 export class RandomCuts implements CutSearch {
+  readonly room: NodeRoom
   private readonly draw: ColumnDraw
   private readonly low: Float64Array
   private readonly high: Float64Array
@@ -11,9 +21,10 @@ export class RandomCuts implements CutSearch {
   constructor(
     private readonly data: TreeData,
     private readonly options: SearchOptions,
-    _rows: number,
+    rows: number,
     private readonly random: Random,
   ) {
+    this.room = nodeRoom(rows, data.classes)
     this.draw = new ColumnDraw(data.cols, random)
     this.low = new Float64Array(data.classes)
     this.high = new Float64Array(data.classes)
@@ -21,7 +32,6 @@ export class RandomCuts implements CutSearch {
 
   search(node: NodeRows): Cut {
     const best = noCut()
-    best.code = -1
     const { cols } = this.data
     let useful = 0
     for (let drawn = 0; drawn < cols && (drawn < this.options.tried || useful === 0); drawn++)
@@ -66,7 +76,11 @@ export class RandomCuts implements CutSearch {
     return true
   }
 
-  isLeft(cut: Cut, _row: number, value: number): boolean {
-    return value <= cut.threshold
+  part(
+    { feature, threshold }: Cut,
+    { rows, from, n }: NodeRows,
+    scratch: Int32Array,
+  ): { middle: number; threshold: number } {
+    return { middle: partByValue(this.data, feature, threshold, rows, from, n, scratch), threshold }
   }
 }

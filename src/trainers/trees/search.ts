@@ -26,19 +26,25 @@ export interface ForestBins {
   readonly lists: Uint16Array | Uint32Array
   /** `[cols]`. */
   readonly lengths: Int32Array
+  /** `[cols]` 1 where code 0 means a zero and nothing else. */
+  readonly zeros: Uint8Array
 }
 
-/** The rows of the node that is looked at, and what they weigh. */
-export interface NodeRows {
+/** Room for what a search wants to know of a node's rows. */
+export interface NodeRoom {
+  /** Class and weight of the node's rows, by place. */
+  readonly y: Int32Array
+  readonly w: Float64Array
+  /** `[classes]` weight of every class, all 0 between nodes. */
+  readonly counts: Float64Array
+}
+
+/** The rows of the node that is looked at, and what they weigh: place k is row `rows[from + k]`. */
+export interface NodeRows extends NodeRoom {
   /** All rows of the tree; this node's are `n` beginning at `from`. */
   readonly rows: Int32Array
   from: number
   n: number
-  /** Class and weight of the node's rows: place k is row `rows[from + k]`. */
-  readonly y: Int32Array
-  readonly w: Float64Array
-  /** `[classes]` weight of every class, and their sum. */
-  readonly counts: Float64Array
   total: number
   /** Σ counts² (gini) or Σ counts · log2 counts (entropy). */
   sum: number
@@ -46,10 +52,11 @@ export interface NodeRows {
 
 /** Finds cuts of a tree's nodes. */
 export interface CutSearch {
-  /** The node's best cut; its feature is -1 if there is none. */
+  readonly room: NodeRoom
+  /** The node's best cut; its feature is -1 if there is none. Nodes come depth first. */
   search(node: NodeRows): Cut
-  /** The side of a row whose value in the cut's column is given. */
-  isLeft(cut: Cut, row: number, value: number): boolean
+  /** Moves the rows of the left side before the others; returns where the right side begins, and the threshold between them. */
+  part(cut: Cut, node: NodeRows, scratch: Int32Array): { middle: number; threshold: number }
 }
 
 export interface SearchOptions {
@@ -61,6 +68,12 @@ export interface SearchOptions {
   /** Least weight of a side. */
   readonly minWeight: number
 }
+
+export const nodeRoom = (rows: number, classes: number): NodeRoom => ({
+  y: new Int32Array(rows),
+  w: new Float64Array(rows),
+  counts: new Float64Array(classes),
+})
 
 /** Draws columns without putting them back. */
 export class ColumnDraw {
@@ -79,7 +92,7 @@ export class ColumnDraw {
   /** Draws the column number `drawn`. */
   next(drawn: number): number {
     const { columns } = this
-    const pick = drawn + this.random.int(columns.length - drawn)
+    const pick = drawn + Math.floor((this.random.word() / 2 ** 32) * (columns.length - drawn))
     const column = columns[pick]!
     columns[pick] = columns[drawn]!
     columns[drawn] = column

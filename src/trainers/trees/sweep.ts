@@ -1,8 +1,9 @@
 /** The best cut of one node so far. `gain` is the criterion of both sides together: larger is purer. */
 export interface Cut {
   feature: number
-  /** Codes up to this one go left; -1 where the cut is a value. */
+  /** Codes up to this one go left. */
   code: number
+  /** Set where cuts are drawn as values instead of codes. */
   threshold: number
   gain: number
 }

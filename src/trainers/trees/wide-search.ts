@@ -1,9 +1,19 @@
 import type { Random } from '../../base/random.js'
-import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type TreeData } from './search.js'
+import { between } from './growing.js'
+import {
+  ColumnDraw,
+  type CutSearch,
+  type NodeRoom,
+  type NodeRows,
+  nodeRoom,
+  type SearchOptions,
+  type TreeData,
+} from './search.js'
 import { type Cut, noCut, Sweeper } from './sweep.js'
 
 /** Cuts between codes of two bytes that lie column by column: exact for single trees. */
 export class WideSearch implements CutSearch {
+  readonly room: NodeRoom
   private readonly draw: ColumnDraw
   private readonly sweeper: Sweeper
   private readonly found: Int32Array
@@ -15,6 +25,7 @@ export class WideSearch implements CutSearch {
     rows: number,
     random: Random,
   ) {
+    this.room = nodeRoom(rows, data.classes)
     this.draw = new ColumnDraw(data.cols, random)
     this.sweeper = new Sweeper(data.classes, rows, options.criterion, options.minRows, options.minWeight)
     this.found = new Int32Array(rows)
@@ -46,7 +57,28 @@ export class WideSearch implements CutSearch {
     return m > 0 && this.sweeper.run(found, places, m, y, w, n, counts, total, sum, feature, best)
   }
 
-  isLeft(cut: Cut, row: number): boolean {
-    return this.data.codes[cut.feature * this.data.rows + row]! <= cut.code
+  part(
+    { feature, code }: Cut,
+    { rows, from, n }: NodeRows,
+    scratch: Int32Array,
+  ): { middle: number; threshold: number } {
+    const { x, cols, codes } = this.data
+    const start = feature * this.data.rows
+    let middle = from
+    let right = 0
+    let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+    for (let k = from; k < from + n; k++) {
+      const row = rows[k]!
+      const value = x[row * cols + feature]!
+      if (codes[start + row]! <= code) {
+        rows[middle++] = row
+        if (value > low) low = value
+      } else {
+        scratch[right++] = row
+        if (value < high) high = value
+      }
+    }
+    for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
+    return { middle, threshold: between(low, high) }
   }
 }

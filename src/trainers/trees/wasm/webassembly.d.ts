@@ -1,0 +1,14 @@
+/** As much of WebAssembly's JavaScript interface as is used here: TypeScript declares it for browsers only. */
+declare namespace WebAssembly {
+  class Memory {
+    constructor(options: { readonly initial: number })
+    readonly buffer: ArrayBuffer
+  }
+  class Module {
+    constructor(bytes: Uint8Array<ArrayBuffer>)
+  }
+  class Instance {
+    constructor(module: Module, imports: { readonly env: { readonly memory: Memory } })
+    readonly exports: unknown
+  }
+}
