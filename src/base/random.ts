@@ -2,8 +2,8 @@
 export interface Random {
   /** Uniform in [0, 1), 53 bits. */
   next(): number
-  /** Uniform whole number below 2³²: the cheapest draw. */
-  word(): number
+  /** Fills an array with uniform whole numbers below 2³²: much the cheapest draw. */
+  words(target: Uint32Array): void
   /** Uniform integer in [0, n). */
   int(n: number): number
   /** Standard normal. */
@@ -47,7 +47,20 @@ export function createRandom(seed: number | string): Random {
 
   let spare: number | undefined
   const random: Random = {
-    word,
+    words(target) {
+      // In locals: about five times faster than so many calls of word().
+      let [p, q, r, s] = [a, b, c, d]
+      for (let k = 0; k < target.length; k++) {
+        const t = (((p + q) | 0) + s) | 0
+        s = (s + 1) | 0
+        p = q ^ (q >>> 9)
+        q = (r + (r << 3)) | 0
+        r = ((r << 21) | (r >>> 11)) + t
+        r |= 0
+        target[k] = t
+      }
+      ;[a, b, c, d] = [p, q, r, s]
+    },
     next: () => ((word() >>> 5) * 67108864 + (word() >>> 6)) / 9007199254740992,
     int: (n) => Math.floor(random.next() * n),
     normal() {

@@ -94,10 +94,12 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     randomCuts: false,
     keepCounts: true,
   }
-  const setup = { ...treeData(set, 'words', threads > 1), maxBins: 65_536, seed, bootstrap: false, grow }
+  const room = treeData(set, 'words', threads > 1)
+  const setup = { ...room.setup, maxBins: 65_536, seed, bootstrap: false, grow }
   // A thread of its own, so that a long tree hears when it should stop.
   const pool = openPool(setup, threads, rows * cols * Math.log2(rows + 1), signal)
   try {
+    room.load()
     await pool.run(columnJobs(cols, threads), () => {})
     let grown: GrownTree | undefined
     await pool.run([{ kind: 'tree', tree: 0 }], (result) => {

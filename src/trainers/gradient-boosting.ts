@@ -190,11 +190,13 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     minRows: number(params, 'leaf') || Math.max(1, Math.min(20, Math.floor(rows / 30))),
     tried,
   }
-  const setup = { ...treeData(set, 'bytes', threads > 1), maxBins, seed, boosting }
+  const room = treeData(set, 'bytes', threads > 1)
+  const setup = { ...room.setup, maxBins, seed, boosting }
   const { perIteration } = losses
   const visits = rows * cols + iterations * perIteration * tried * (rows * 2 + maxBins * 20)
   const pool = openPool(setup, Math.min(threads, Math.max(perIteration, 2)), visits, signal)
   try {
+    room.load()
     await pool.run(columnJobs(cols, threads), () => {})
     const trees: BoostedTree[] = []
     const judged = held.length > 0 ? held : train

@@ -107,8 +107,9 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const count = number(params, 'trees')
   const tried = triedColumns(text(params, 'features'), cols)
   const maxBins = 256
+  const room = treeData(set, randomCuts ? 'none' : 'forest', threads > 1)
   const setup = {
-    ...treeData(set, randomCuts ? 'none' : 'forest', threads > 1),
+    ...room.setup,
     maxBins,
     seed,
     bootstrap,
@@ -123,6 +124,7 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const visits = rows * cols + count * rows * tried * Math.log2(rows + 1)
   const pool = openPool(setup, Math.min(threads, count), visits, signal)
   try {
+    room.load()
     if (!randomCuts) await pool.run(columnJobs(cols, threads), () => {})
     const trees: TreeResult[] = new Array(count)
     let done = 0

@@ -54,6 +54,7 @@ describe('bins of forests', () => {
     codes: new Uint8Array(rows * cols),
     lists: new Uint16Array(rows * cols),
     lengths: new Int32Array(cols),
+    zeros: new Uint8Array(cols),
   }
   binForest({ x, rows, cols, from: 0, to: cols }, forest, 256)
   const columns = Array.from({ length: cols }, (_, f) => ({
@@ -148,7 +149,7 @@ describe('threads', () => {
         classes: 2,
         y: new Int32Array(2),
         codes: shared.uint8(4),
-        forest: { codes: shared.uint8(0), lists: shared.uint16(0), lengths: shared.int32(0) },
+        forest: { codes: shared.uint8(0), lists: shared.uint16(0), lengths: shared.int32(0), zeros: shared.uint8(0) },
       },
       maxBins: 256,
       seed: 1,
@@ -195,9 +196,9 @@ describe('gradient boosting', () => {
 })
 
 describe.each(['gini', 'entropy'] as const)('a decision tree by %s', (criterion) => {
-  const grow = (set: TrainingSet, raw: Readonly<Record<string, ParamValue>> = {}) => {
+  const grow = (set: TrainingSet, raw: Readonly<Record<string, ParamValue>> = {}, seed = 3) => {
     const params = resolveParams(decisionTree.params, { criterion, ...raw })
-    return decisionTree.fit(set, { params, seed: 3, threads: 1 })
+    return decisionTree.fit(set, { params, seed, threads: 1 })
   }
   const theirs = reference.digits[`decision-tree:${criterion}`]
 
@@ -205,7 +206,11 @@ describe.each(['gini', 'entropy'] as const)('a decision tree by %s', (criterion)
     const { train, test } = digits()
     const whole = await grow(train)
     expect(whole.facts).toEqual({ leaves: theirs.leaves[0], depth: theirs.depth[0] })
-    expect(Math.abs(accuracy(await whole.scores(test.x), test.y, 10) - theirs.accuracy)).toBeLessThan(0.01)
+    // The seed decides between cuts that are equally good, on either side: one tree's accuracy is a draw, a mean is not.
+    let mean = 0
+    for (let seed = 0; seed < 5; seed++)
+      mean += accuracy(await (await grow(train, {}, seed)).scores(test.x), test.y, 10) / 5
+    expect(Math.abs(mean - theirs.accuracy)).toBeLessThan(0.01)
     const { tensors } = (await grow(train, { depth: 3 })).save()
     const [feature, threshold, left, right] = ['feature', 'threshold', 'left', 'right'].map(
       (name) => tensors.get(name)!.values as Float32Array,

@@ -27,7 +27,7 @@ export class ByteSearch implements CutSearch {
     random: Random,
   ) {
     const { rows, cols, classes } = data
-    this.draw = new ColumnDraw(cols, random)
+    this.draw = new ColumnDraw(cols, Math.min(options.tried, cols), random)
     this.room = arenaFor(rows, cols, classes)
     this.room.counts.fill(0)
     this.room.words[at.minRows / 4] = options.minRows
@@ -43,8 +43,8 @@ export class ByteSearch implements CutSearch {
     const best = noCut()
     const { draw, room } = this
     const { cols } = this.data
-    const tried = Math.min(this.options.tried, cols)
-    draw.first(tried)
+    const tried = draw.count
+    draw.first()
     room.words[at.n / 4] = node.n
     room.doubles[at.total / 8] = node.total
     room.doubles[at.sum / 8] = node.sum
@@ -96,6 +96,7 @@ export class ByteSearch implements CutSearch {
 
   /** The same; gathers the columns row by row. */
   private byRows(first: number, end: number, node: NodeRows, best: Cut): number {
+    if (end === this.draw.count) this.draw.sort()
     const { bytes, batch, kernel } = this.room
     const { columns } = this.draw
     const { cols } = this.data

@@ -4,7 +4,7 @@ import { ByteSearch } from './byte-search.js'
 import { NodeList, partByValue } from './growing.js'
 import { RandomCuts } from './random-cuts.js'
 import type { CutSearch, NodeRows, SearchOptions, TreeData } from './search.js'
-import { type Criterion, type Cut, sumOf, worth, xlogx } from './sweep.js'
+import { type Criterion, type Cut, sumOf, worth } from './sweep.js'
 import { WideSearch } from './wide-search.js'
 
 export interface GrowOptions {

@@ -1,7 +1,7 @@
 import { Fc7Error } from '../../base/errors.js'
 import type { TrainingSet } from '../contract.js'
 import { maxTreeRows } from './binning.js'
-import { own, shared, sharedFloats } from './pool.js'
+import { own, shared, sharedRoom } from './pool.js'
 import type { ForestBins, TreeData } from './search.js'
 import type { TreeJob } from './work.js'
 
@@ -29,18 +29,19 @@ const noBins: ForestBins = {
 
 /**
  * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, as forests read them, or none where cuts are
- * values.
+ * values. `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
  */
 export function treeData(
   { x, y, classes, weights }: TrainingSet,
   kind: 'bytes' | 'words' | 'forest' | 'none',
   share: boolean,
-): { data: TreeData; weights?: Float64Array } {
+): { setup: { data: TreeData; weights?: Float64Array }; load(): void } {
   const size = x.rows * x.cols
   const room = share ? shared : own
-  return {
+  const values = share ? sharedRoom(x.data) : x.data
+  const setup = {
     data: {
-      x: share ? sharedFloats(x.data) : x.data,
+      x: values,
       rows: x.rows,
       cols: x.cols,
       classes: classes.length,
@@ -57,6 +58,12 @@ export function treeData(
           : noBins,
     },
     ...(weights ? { weights } : {}),
+  }
+  return {
+    setup,
+    load() {
+      if (values !== x.data) values.set(x.data)
+    },
   }
 }
 

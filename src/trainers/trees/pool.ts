@@ -127,10 +127,6 @@ export const own = {
   uint8: (n: number): Uint8Array => new Uint8Array(n),
 }
 
-/** The same numbers in memory that threads share; shared memory is returned as it is. */
-export function sharedFloats(x: Float32Array): Float32Array {
-  if (x.buffer instanceof SharedArrayBuffer) return x
-  const copy = shared.float32(x.length)
-  copy.set(x)
-  return copy
-}
+/** Room for the same numbers in memory that threads share; shared memory is returned as it is. */
+export const sharedRoom = (x: Float32Array): Float32Array =>
+  x.buffer instanceof SharedArrayBuffer ? x : shared.float32(x.length)

@@ -25,17 +25,19 @@ export class RandomCuts implements CutSearch {
     private readonly random: Random,
   ) {
     this.room = nodeRoom(rows, data.classes)
-    this.draw = new ColumnDraw(data.cols, random)
+    this.draw = new ColumnDraw(data.cols, Math.min(options.tried, data.cols), random)
     this.low = new Float64Array(data.classes)
     this.high = new Float64Array(data.classes)
   }
 
   search(node: NodeRows): Cut {
     const best = noCut()
-    const { cols } = this.data
+    const { draw } = this
     let useful = 0
-    for (let drawn = 0; drawn < cols && (drawn < this.options.tried || useful === 0); drawn++)
-      if (this.column(this.draw.next(drawn), node, best)) useful++
+    draw.first()
+    for (let d = 0; d < draw.count; d++) if (this.column(draw.columns[d]!, node, best)) useful++
+    for (let drawn = draw.count; drawn < this.data.cols && useful === 0; drawn++)
+      if (this.column(draw.next(drawn), node, best)) useful++
     return best
   }
 

@@ -79,38 +79,52 @@ export const nodeRoom = (rows: number, classes: number): NodeRoom => ({
 export class ColumnDraw {
   /** The columns drawn so far come first. */
   readonly columns: Int32Array
+  private readonly words: Uint32Array
   private readonly bits: Int32Array
 
   constructor(
     cols: number,
+    /** Columns that {@link first} draws. */
+    readonly count: number,
     private readonly random: Random,
   ) {
-    this.bits = new Int32Array(Math.ceil(cols / 32))
     this.columns = Int32Array.from({ length: cols }, (_, f) => f)
+    this.words = new Uint32Array(count)
+    this.bits = new Int32Array(Math.ceil(cols / 32))
   }
 
-  /** Draws the column number `drawn`. */
-  next(drawn: number): number {
-    const { columns } = this
-    const pick = drawn + Math.floor((this.random.word() / 2 ** 32) * (columns.length - drawn))
-    const column = columns[pick]!
-    columns[pick] = columns[drawn]!
-    columns[drawn] = column
-    return column
-  }
-
-  /** Draws the first `count` columns and leaves them in ascending order: a row's codes are then read from front to back. */
-  first(count: number): void {
-    const { columns, bits } = this
+  /** Draws the first columns. */
+  first(): void {
+    const { columns, words, count } = this
+    const cols = columns.length
+    this.random.words(words)
     for (let drawn = 0; drawn < count; drawn++) {
-      const column = this.next(drawn)
-      bits[column >>> 5]! |= 1 << (column & 31)
+      const pick = drawn + Math.floor((words[drawn]! / 2 ** 32) * (cols - drawn))
+      const column = columns[pick]!
+      columns[pick] = columns[drawn]!
+      columns[drawn] = column
     }
+  }
+
+  /** Puts the first columns in ascending order: a row is then read from front to back. */
+  sort(): void {
+    const { columns, bits, count } = this
+    for (let d = 0; d < count; d++) bits[columns[d]! >>> 5]! |= 1 << (columns[d]! & 31)
     let at = 0
     for (let k = 0; at < count; k++) {
       let word = bits[k]!
       bits[k] = 0
       for (; word !== 0; word &= word - 1) columns[at++] = k * 32 + 31 - Math.clz32(word & -word)
     }
+  }
+
+  /** Draws one more, the column number `drawn`. */
+  next(drawn: number): number {
+    const { columns } = this
+    const pick = drawn + this.random.int(columns.length - drawn)
+    const column = columns[pick]!
+    columns[pick] = columns[drawn]!
+    columns[drawn] = column
+    return column
   }
 }

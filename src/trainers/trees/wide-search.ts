@@ -21,12 +21,12 @@ export class WideSearch implements CutSearch {
 
   constructor(
     private readonly data: TreeData,
-    private readonly options: SearchOptions,
+    options: SearchOptions,
     rows: number,
     random: Random,
   ) {
     this.room = nodeRoom(rows, data.classes)
-    this.draw = new ColumnDraw(data.cols, random)
+    this.draw = new ColumnDraw(data.cols, Math.min(options.tried, data.cols), random)
     this.sweeper = new Sweeper(data.classes, rows, options.criterion, options.minRows, options.minWeight)
     this.found = new Int32Array(rows)
     this.places = new Int32Array(rows)
@@ -34,10 +34,12 @@ export class WideSearch implements CutSearch {
 
   search(node: NodeRows): Cut {
     const best = noCut()
-    const { cols } = this.data
+    const { draw } = this
     let useful = 0
-    for (let drawn = 0; drawn < cols && (drawn < this.options.tried || useful === 0); drawn++)
-      if (this.column(this.draw.next(drawn), node, best)) useful++
+    draw.first()
+    for (let d = 0; d < draw.count; d++) if (this.column(draw.columns[d]!, node, best)) useful++
+    for (let drawn = draw.count; drawn < this.data.cols && useful === 0; drawn++)
+      if (this.column(draw.next(drawn), node, best)) useful++
     return best
   }
 

@@ -2,7 +2,7 @@ import { at, type ByteKernel, byteModule } from './byte-kernel.js'
 
 /** Codes gathered at a time, and of the rows copied together, in bytes. Both stay in a core's cache. */
 const batchBytes = 2 ** 16
-const blockBytes = 2 ** 20
+const blockBytes = 2 ** 22
 
 let compiled: WebAssembly.Module | undefined
 
