@@ -1,7 +1,8 @@
 import { Fc7Error } from '../base/errors.js'
-import { GraphBuilder } from '../onnx/build.js'
+import { GraphBuilder, node } from '../onnx/build.js'
 import type { ModelProto, NodeProto } from '../onnx/generated/onnx_pb.js'
 import { floatsOf } from '../onnx/values.js'
+import { chunkCount, chunkFrom, stepInChunks } from './chunks.js'
 import { Differentiation, type MaskSpec } from './differentiate.js'
 import { foldNorms } from './fold-norms.js'
 import { reshape } from './gradients/arithmetic.js'
@@ -46,6 +47,8 @@ export interface TrainingGraphOptions {
    * runtime lays out for speed. For runs that use every row, with memory for them. Default false: in the loop, a batch at a time.
    */
   readonly frozenOutside?: boolean
+  /** Parameters with as many values are moved a piece at a time ({@link chunkFrom}, the default). */
+  readonly chunkFrom?: number
   /** Parts of the network whose gradient norms are told apart, and which part a parameter belongs to. Default: none. */
   readonly parts?: { readonly names: readonly string[]; of(name: string): string }
 }
@@ -178,11 +181,24 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const carried: CarriedTensor[] = []
   const initial = new Map<string, Float32Array>()
   const results: string[] = []
-  const carry = (name: string, kind: CarriedTensor['kind'], dims: readonly number[], start: Float32Array): string => {
-    carried.push({ name, kind, dims, input: `in:${name}`, output: `out:${name}` })
+  const entering: string[] = []
+  const leaving: string[] = []
+  /** `rows`: the tensor goes around the loop as that many rows; outside it has its own shape. */
+  const carry = (
+    name: string,
+    kind: CarriedTensor['kind'],
+    dims: readonly number[],
+    start: Float32Array,
+    rows?: number,
+  ): string => {
+    const [input, output] = [`in:${name}`, `out:${name}`]
+    carried.push({ name, kind, dims, input, output })
     initial.set(name, start)
-    outer.input(`in:${name}`, 'float32', dims)
-    return body.input(name, 'float32', dims)
+    outer.input(input, 'float32', dims)
+    const shape = rows === undefined ? dims : [rows, start.length / rows]
+    entering.push(rows === undefined ? input : reshape(outer, input, shape))
+    leaving.push(rows === undefined ? output : `rows:${output}`)
+    return body.input(rows === undefined ? name : `rows:${name}`, 'float32', shape)
   }
   const start = (name: string): Float32Array => Float32Array.from(floatsOf(network.initializers.get(name)!))
   const finish = (tensor: string, dims: readonly number[]): void => {
@@ -229,19 +245,30 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   for (const name of options.trainable) {
     const dims = dimsOf(name)
     const count = dims.reduce((product, n) => product * n, 1)
-    carry(name, 'parameter', dims, start(name))
-    const state = optimiser.slots.map((slot) => carry(`${slot}:${name}`, 'state', dims, new Float32Array(count)))
+    const rows = moves ? undefined : chunkCount(count, options.chunkFrom ?? chunkFrom)
+    const own = carry(name, 'parameter', dims, start(name), rows)
+    const state = optimiser.slots.map((slot) => carry(`${slot}:${name}`, 'state', dims, new Float32Array(count), rows))
     const factor = options.rateFactor?.(name) ?? 1
     const gradient = gradients.get(name)!
+    const ownRate = factor === 1 ? rate : body.add('Mul', [rate, body.floats(factor)])
+    const decay = decays(name, dims) ? (options.weightDecay ?? 0) : 0
+    if (rows !== undefined) {
+      body.nodes.unshift(node('Reshape', [own, body.ints(dims)], [name]))
+      const shape = [rows, count / rows] as const
+      const at = { parameter: own, gradient, state, shape, rate: ownRate, scale, step: stepNumber, decay }
+      const moved = stepInChunks(body, optimiser, at, shared)
+      for (const tensor of [moved.parameter, ...moved.state]) finish(tensor, shape)
+      continue
+    }
     const moved = optimiser.step(
       body,
       {
         parameter: name,
         gradient: scale ? body.add('Mul', [gradient, wide(scale, dims)]) : gradient,
         state,
-        rate: wide(factor === 1 ? rate : body.add('Mul', [rate, body.floats(factor)]), dims),
+        rate: wide(ownRate, dims),
         step: stepNumber,
-        decay: decays(name, dims) ? (options.weightDecay ?? 0) : 0,
+        decay,
         number: (value) => number(value, dims),
       },
       shared,
@@ -266,14 +293,12 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
 
   const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
   const scanned = ['loss', 'correct', ...(norm ? ['norm'] : []), ...(norms ? ['norms'] : [])]
-  const outputs = [...carried.map(({ output }) => output), ...scanned]
-  outer.addMany(
-    'Loop',
-    [count, '', ...carried.map(({ input }) => input)],
-    { body: { graph: body.graph() } },
-    { outputs },
-  )
-  for (const { output, dims } of carried) outer.output(output, 'float32', dims)
+  const outputs = [...leaving, ...scanned]
+  outer.addMany('Loop', [count, '', ...entering], { body: { graph: body.graph() } }, { outputs })
+  carried.forEach(({ output, dims }, i) => {
+    if (leaving[i] !== output) outer.add('Reshape', [leaving[i]!, outer.ints(dims)], {}, { outputs: [output] })
+    outer.output(output, 'float32', dims)
+  })
   for (const name of scanned) outer.output(name, 'float32', name === 'norms' ? ['K', partNames.length] : ['K'])
   return {
     model: outer.model(network.opset, { 'com.microsoft': 1 }),

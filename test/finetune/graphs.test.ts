@@ -218,6 +218,38 @@ describe('the training graph', () => {
     expect(await train(dropped.model, pixels, false, 6)).not.toEqual(losses)
   })
 
+  it('moves large parameters a piece at a time, to the same bits', async () => {
+    const train = async (kind: 'sgd' | 'adamw', from: number) => {
+      const graph = buildTrainingGraph({
+        network: prepareNetwork(network.model, rows),
+        logits: 'logits',
+        trainable: network.parameters.map(({ name }) => name),
+        loss: { kind: 'softmax' },
+        optimiser: { kind },
+        weightDecay: 0.01,
+        clipNorm: 0.5,
+        rateFactor: (name) => (name === 'fc7.w' ? 0.5 : 1),
+        chunkFrom: from,
+      })
+      const scans = graphOf(graph.model)
+        .node.flatMap(({ attribute }) => attribute.flatMap(({ g }) => (g ? g.node : [])))
+        .filter(({ opType }) => opType === 'Scan')
+      const runner = await TrainingRunner.open(graph)
+      runner.setRows({ data: pixels, labels })
+      const index = labels.map((_, i) => i)
+      for (let run = 0; run < 2; run++)
+        await runner.run({ index: [...index, ...index], rates: [0.02, 0.01], seed: 0, epoch: 0 })
+      const end = runner.snapshot()
+      await runner.close()
+      return { scans: scans.length, end }
+    }
+    for (const kind of ['sgd', 'adamw'] as const) {
+      const [whole, pieces] = [await train(kind, 1 << 22), await train(kind, 1024)]
+      expect([whole.scans, pieces.scans]).toEqual([0, 2])
+      for (const [name, values] of whole.end) expect(pieces.end.get(name)).toEqual(values)
+    }
+  })
+
   it('mixes pictures and labels in pairs; a picture without weight is nobody’s partner', async () => {
     const graph = (mixup: number) =>
       buildTrainingGraph({
