@@ -2,7 +2,7 @@
 // For every seed the same pictures are held out from the tuned network and from each classical trainer on frozen embeddings; prints one
 // line a seed and, at the end, the mean paired difference to the best trainer with its 95 % interval (Student's t over the seeds).
 // The best trainer is the one with the highest mean over the seeds. Each line tells the training accuracy of the last epoch, the epoch that was
-// kept and the selection part's accuracies as well. Minutes to hours on a CPU. TRAINERS=linear-svm,… THREADS.
+// kept and the selection part's accuracies as well. Minutes to hours on a CPU. TRAINERS=linear-svm,… THREADS, OPTIONS='{…}' for more options.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +19,7 @@ const [source, model, recipe = '', seedList = '0,1,2,3,4', strategyList = 'last,
 const seeds = seedList.split(',').map(Number)
 const strategies = strategyList.split(',')
 const classical = (process.env.TRAINERS ?? 'linear-svm,logistic,kernel-svm,mlp,random-forest').split(',')
+const more = JSON.parse(process.env.OPTIONS ?? '{}')
 const threads = Number(process.env.THREADS ?? 2)
 const student = { 1: Number.NaN, 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776 }
 const work = await mkdtemp(join(tmpdir(), 'fc7-lines-'))
@@ -60,7 +61,7 @@ async function trainerAccuracy(trainer, classes, fit, report) {
 for (const seed of seeds) {
   const line = { seed }
   for (const strategy of strategies) {
-    const options = { strategy, seed, ...(epochs === '' ? {} : { epochs: Number(epochs) }) }
+    const options = { strategy, seed, ...more, ...(epochs === '' ? {} : { epochs: Number(epochs) }) }
     const prepared = await prepareFinetune({ ...common, options })
     const out = join(work, `${strategy}-${seed}`)
     const { accuracy, history, bestEpoch, seconds } = await runFinetune(prepared, {}, { out, versions: {}, threads })

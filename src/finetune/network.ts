@@ -162,7 +162,8 @@ export function buildHeaded(
     readonly recipe: Recipe
     readonly card?: Partial<Pick<Card, 'layers' | 'defaultLayer' | 'input'>>
     readonly outputs: number
-    readonly random: Random
+    /** Draws the new layer's weights; without it they are 0, so that what was pretrained does not move before the new layer does. */
+    readonly random?: Random
     /** Probability of 0 before the new layer. Default 0. */
     readonly dropout?: number
   },
@@ -187,7 +188,12 @@ export function buildHeaded(
   const initializer = [
     ...graph.initializer,
     ...(dropout > 0 ? [tensor(ratio, 'float32', [], Float32Array.of(dropout))] : []),
-    tensor(headWeight, 'float32', dims, heValues(dims, 1, random.fork('head'))),
+    tensor(
+      headWeight,
+      'float32',
+      dims,
+      random ? heValues(dims, 1, random.fork('head')) : new Float32Array(outputs * layer!.dim),
+    ),
     tensor(headBias, 'float32', [outputs], new Float32Array(outputs)),
   ]
   const model = withModel(base, {

@@ -69,7 +69,7 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
     recipe: backbone.recipe.recipe,
     card: backbone.card,
     outputs: options.positive === undefined ? classes.length : 1,
-    random: createRandom(options.seed),
+    ...(options.strategy === 'scratch' ? { random: createRandom(options.seed) } : {}),
     dropout: options.dropout,
   })
   const network = options.strategy === 'scratch' ? reinitialised(headed, options.seed) : headed
