@@ -1,7 +1,7 @@
 import type { Card } from '../backbones/card.js'
 import { Fc7Error } from '../base/errors.js'
 import { formatBytes } from '../base/text.js'
-import { adaptiveShare, phaseDefaults } from './defaults.js'
+import { adaptiveShare, type OptimiserKind, optimiserOf, phaseDefaults } from './defaults.js'
 import {
   type Boundary,
   chooseBoundary,
@@ -53,7 +53,7 @@ export interface FinetunePlan {
   }
   readonly features: { readonly layer: string; readonly dim: number }
   readonly optimiser: {
-    readonly kind: 'sgd' | 'adam' | 'adamw'
+    readonly kind: OptimiserKind
     readonly weightDecay: number
     readonly momentum: number
     /** Largest norm of the whole gradient; null for no limit. */
@@ -188,7 +188,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
     })
   }
   const published = strategy === 'scratch' ? card.training : undefined
-  const kind =
+  const kind: OptimiserKind =
     options.optimiser ??
     (published
       ? /adamw/i.test(published.optimiser)
@@ -196,7 +196,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
         : /adam/i.test(published.optimiser)
           ? 'adam'
           : 'sgd'
-      : 'sgd')
+      : optimiserOf(strategy))
   const slots = kind === 'sgd' ? 1 : 2
   const pixels = network.boundaries[0]!
   const share = kind === 'sgd' ? 1 : adaptiveShare
@@ -239,7 +239,9 @@ export function planFinetune(input: PlanInput): FinetunePlan {
     throw new Fc7Error(
       'FINETUNE_MEMORY',
       `Training ${phase.name} would need about ${formatBytes(phase.memoryBytes)}, this machine has ${formatBytes(limit)}.`,
-      { hint: 'Use a smaller --batch with --accumulate, or freeze more of the network (--strategy last or head).' },
+      {
+        hint: 'Use a smaller --batch with --accumulate, --optimiser sgd, or freeze more of the network (--strategy last or head).',
+      },
     )
   }
   return {

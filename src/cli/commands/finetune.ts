@@ -44,7 +44,10 @@ export const finetune = defineCommand({
       .option('epochs', { type: 'number', describe: 'Passes over the pictures, of each phase' })
       .option('batch', { type: 'number', describe: 'Pictures a step; default 16' })
       .option('accumulate', { type: 'number', describe: 'Batches whose gradients are averaged; default 1' })
-      .option('optimiser', { choices: ['sgd', 'adam', 'adamw'] as const, describe: 'Default sgd (Nesterov)' })
+      .option('optimiser', {
+        choices: ['sgd', 'adam', 'adamw'] as const,
+        describe: 'Default adamw; scratch: the card’s, else sgd (Nesterov)',
+      })
       .option('rate', { type: 'number', describe: 'Learning rate of the pretrained layers' })
       .option('head-factor', { type: 'number', describe: 'The new layer’s rate over it; default 10' })
       .option('depth-factor', {
