@@ -249,7 +249,8 @@ function finish(
 /**
  * Histogram gradient boosting. Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one
  * tree an iteration, and one thread works. Memory besides the rows: a byte for each value, a copy of the rows where several threads
- * share them, 24 bytes for each row and class, and for every thread at most `leaves` histograms of 24 bytes a bin and drawn column.
+ * share them, 24 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that
+ * has at least four rows a bin.
  */
 export const gradientBoosting: Trainer = {
   id: 'gradient-boosting',

@@ -1,7 +1,15 @@
 import { createRandom } from '../../base/random.js'
 import { leafOf, type TreeNodes } from './arrays.js'
 import { between, NodeList } from './growing.js'
+import { BoostArena, boostAt } from './wasm/boost-kernel.js'
 import type { TreeSetup } from './work.js'
+
+let arena: BoostArena | undefined
+/** This thread's arena, made again only when the number of rows is another one. */
+function arenaOf(rows: number): BoostArena {
+  if (arena?.rows !== rows) arena = new BoostArena(rows)
+  return arena
+}
 
 /** What boosted trees share besides the data. Rows of one tree of an iteration lie together: `[trees, rows]`. */
 export interface BoostingSetup {
@@ -39,6 +47,8 @@ export interface BoostedTree extends TreeNodes {
 const perBin = 3
 /** A side with less hessian than this is no side; scikit-learn's `min_hessian_to_split`. */
 const minHessian = 1e-3
+/** A node with fewer rows than this times the bins is searched column by column instead of by histograms that are kept. */
+const fewRows = 4
 
 interface Leaf {
   readonly node: number
@@ -57,7 +67,8 @@ interface Leaf {
 /**
  * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM; scikit-learn's HistGradientBoostingClassifier), on
  * gradients and hessians of the loss (Chen 2016). A histogram is filled for the smaller child only, the larger one is what the parent
- * leaves over; zeros are never visited, their bin is what the others leave over.
+ * leaves over; zeros are never visited, their bin is what the others leave over. Nodes with few rows for the bins have no histogram
+ * (boost-kernel.ts): most of it would be empty.
  */
 export function boostTree({ data, maxBins, seed }: TreeSetup, setup: BoostingSetup, job: BoostJob): BoostedTree {
   const { x, rows: height, cols, codes } = data
@@ -103,10 +114,52 @@ export function boostTree({ data, maxBins, seed }: TreeSetup, setup: BoostingSet
     return histogram
   }
 
-  /** Finds the leaf's best cut in its histogram. */
+  /** Finds the best cut of a leaf with few rows. */
+  const judgeDirectly = (leaf: Leaf): void => {
+    const { from, n } = leaf
+    const { bytes, words, doubles, batch, kernel, gradients, hessians } = arenaOf(height)
+    for (let k = 0; k < n; k++) {
+      gradients[k] = gradient[rows[from + k]!]!
+      hessians[k] = hessian[rows[from + k]!]!
+    }
+    words[boostAt.n / 4] = n
+    for (const [field, value] of [
+      [boostAt.gain, 0],
+      [boostAt.gradient, leaf.gradient],
+      [boostAt.hessian, leaf.hessian],
+      [boostAt.l2, l2],
+      [boostAt.minHessian, minHessian],
+      [boostAt.rows, n],
+      [boostAt.minRows, minRows],
+    ] as const)
+      doubles[field / 8] = value
+    // Whole vectors of 16 codes; zeros fill them up and are never visited.
+    const stride = Math.ceil(n / 16) * 16
+    const together = Math.max(1, Math.floor(batch.length / stride))
+    bytes.fill(0, batch.start, batch.start + Math.min(together, tried) * stride)
+    for (let j0 = 0; j0 < tried; j0 += together) {
+      const width = Math.min(together, tried - j0)
+      for (let j = 0; j < width; j++) {
+        const start = drawn[j0 + j]! * height
+        const to = batch.start + j * stride
+        for (let k = 0; k < n; k++) bytes[to + k] = codes[start + rows[from + k]!]!
+      }
+      const before = doubles[boostAt.gain / 8]!
+      kernel.search(batch.start, stride, width)
+      if (doubles[boostAt.gain / 8]! <= before) continue
+      leaf.gain = doubles[boostAt.gain / 8]!
+      leaf.column = j0 + words[boostAt.column / 4]!
+      leaf.code = words[boostAt.code / 4]!
+    }
+  }
+
+  /** Finds the leaf's best cut. */
   const judge = (leaf: Leaf): void => {
     const { histogram, n } = leaf
-    if (!histogram) return
+    if (!histogram) {
+      judgeDirectly(leaf)
+      return
+    }
     const whole = (leaf.gradient * leaf.gradient) / (leaf.hessian + l2)
     let best = 0
     for (let j = 0; j < tried; j++) {
@@ -149,9 +202,11 @@ export function boostTree({ data, maxBins, seed }: TreeSetup, setup: BoostingSet
   const splittable = (leaf: Leaf): boolean =>
     leaf.n >= 2 * minRows && leaf.depth < maxDepth && leaf.hessian >= 2 * minHessian
 
+  const isLarge = (leaf: Leaf): boolean => leaf.n >= fewRows * maxBins
+
   const leaves: Leaf[] = [newLeaf(nodes.add(), 0, rows.length, 0)]
   if (splittable(leaves[0]!)) {
-    leaves[0]!.histogram = fill(0, rows.length)
+    if (isLarge(leaves[0]!)) leaves[0]!.histogram = fill(0, rows.length)
     judge(leaves[0]!)
   }
   const splits: { column: number; gain: number }[] = []
@@ -181,20 +236,21 @@ export function boostTree({ data, maxBins, seed }: TreeSetup, setup: BoostingSet
     const left = newLeaf(children.left, leaf.from, middle - leaf.from, leaf.depth + 1)
     const other = newLeaf(children.right, middle, right, leaf.depth + 1)
     const [small, large] = left.n <= other.n ? [left, other] : [other, left]
-    const parent = leaf.histogram!
-    if (leaves.length + 1 < maxLeaves && (splittable(small) || splittable(large))) {
-      small.histogram = fill(small.from, small.n)
-      for (let i = 0; i < parent.length; i++) parent[i]! -= small.histogram[i]!
-      large.histogram = parent
-      for (const child of [small, large]) {
-        if (splittable(child)) judge(child)
-        else {
-          spare.push(child.histogram!)
-          child.histogram = undefined
-        }
+    if (leaves.length + 1 < maxLeaves) {
+      const parent = leaf.histogram
+      if (parent && isLarge(large) && splittable(large)) {
+        small.histogram = fill(small.from, small.n)
+        for (let i = 0; i < parent.length; i++) parent[i]! -= small.histogram[i]!
+        large.histogram = parent
+        leaf.histogram = undefined
       }
-    } else spare.push(parent)
-    leaf.histogram = undefined
+      for (const child of [small, large]) if (splittable(child)) judge(child)
+    }
+    for (const node of [leaf, small, large]) {
+      if (!node.histogram || (node !== leaf && isLarge(node) && splittable(node))) continue
+      spare.push(node.histogram)
+      node.histogram = undefined
+    }
     leaves[at] = left
     leaves.push(other)
   }
