@@ -75,8 +75,15 @@ export interface PlanInput {
   readonly memoryBytes: number
 }
 
-/** Activations that the backward pass keeps, over the forward pass's own: measured on ResNet-50 and AlexNet. */
-const backwardFactor = 2.5
+// Measured as peaks of a process by bench/finetune/memory.mjs.
+/** Node, its threads for decoding and training, onnxruntime. */
+const baseBytes = 270 << 20
+/** Activations that the backward pass keeps, over the forward pass's own. */
+const backwardFactor = 1.65
+/** Copies of a frozen weight, 3.5 where it is dense to 5 where it is a convolution: in the backbone, the network and the graph's file, and laid out for speed in a session. */
+const frozenCopies = 4.25
+/** Copies of a trained weight and of each of its states: on both threads, going into the loop and out, in checkpoint and best epoch. */
+const carriedCopies = 7
 
 /** What a frozen part that is not cached may hold at once. */
 const maxTrunkBytes = 512 << 20
@@ -93,12 +100,12 @@ function foresee(
   otherBytes: number,
 ): number {
   const { options } = input
-  const perWeight = 2 * (1 + slots) + 1 + (options.accumulate > 1 ? 2 : 0)
+  const perWeight = carriedCopies * (1 + slots) + 3 + (options.accumulate > 1 ? carriedCopies : 0)
   return Math.round(
-    4 * (trainedValues * perWeight + 2 * frozenValues) +
+    4 * (trainedValues * perWeight + frozenCopies * frozenValues) +
       4 * activations * options.batch * backwardFactor +
       otherBytes +
-      (150 << 20),
+      baseBytes,
   )
 }
 
