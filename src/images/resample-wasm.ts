@@ -105,18 +105,8 @@ function vertical(): WasmFunction {
   }
 }
 
-/** The part of the WebAssembly interface used here: neither the ES library nor Node's types declare it. */
-interface WasmMemory {
-  readonly buffer: ArrayBuffer
-  grow(pages: number): number
-}
-interface WasmEngine {
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object) => { readonly exports: unknown }
-}
-
 interface Passes {
-  readonly memory: WasmMemory
+  readonly memory: WebAssembly.Memory
   horizontal(...numbers: number[]): void
   vertical(...numbers: number[]): void
 }
@@ -127,9 +117,8 @@ let passes: Passes | null | undefined
 function loadPasses(): Passes | null {
   if (passes !== undefined) return passes
   try {
-    const engine = (globalThis as unknown as { WebAssembly: WasmEngine }).WebAssembly
-    const module = new engine.Module(assemble([horizontal(), vertical()]))
-    passes = new engine.Instance(module).exports as Passes
+    const module = new WebAssembly.Module(assemble([horizontal(), vertical()]))
+    passes = new WebAssembly.Instance(module).exports as Passes
   } catch {
     passes = null
   }
@@ -142,7 +131,7 @@ const stripBytes = 4 << 20
 const maxMemoryBytes = 96 << 20
 
 /** Writes the table where the passes read it: (byte offset, count) pairs, then the weights. Returns the weights' address. */
-function writeTable(memory: WasmMemory, at: number, table: AxisTable, unitBytes: number): number {
+function writeTable(memory: WebAssembly.Memory, at: number, table: AxisTable, unitBytes: number): number {
   const length = table.starts.length
   const pairs = new Int32Array(memory.buffer, at, length * 2)
   for (let i = 0; i < length; i++) {

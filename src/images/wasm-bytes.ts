@@ -1,33 +1,11 @@
+import { ascii, functionType, signed, sized, unsigned, wasmModule } from '../base/wasm-encoding.js'
+
 /**
  * Just enough of an assembler to write a small WebAssembly module with SIMD in readable lines: each helper returns the bytes of
  * one instruction. The encoding is that of the WebAssembly core specification, version 2.
  */
 
 export type Code = readonly number[]
-
-/** LEB128, unsigned. */
-export function unsigned(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  do {
-    const low = rest & 0x7f
-    rest >>>= 7
-    bytes.push(rest ? low | 0x80 : low)
-  } while (rest)
-  return bytes
-}
-
-/** LEB128, signed. */
-function signed(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value | 0
-  for (;;) {
-    const low = rest & 0x7f
-    rest >>= 7
-    if ((rest === 0 && !(low & 0x40)) || (rest === -1 && low & 0x40)) return [...bytes, low]
-    bytes.push(low | 0x80)
-  }
-}
 
 const simd = (opcode: number): number[] => [0xfd, ...unsigned(opcode)]
 const memory = (align: number, offset: number): number[] => [align, ...unsigned(offset)]
@@ -89,20 +67,11 @@ export interface WasmFunction {
 
 /** A module of functions without results that share one exported memory named `memory`. */
 export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const name = (text: string): number[] => [text.length, ...[...text].map((letter) => letter.charCodeAt(0))]
-  const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()]
-  const section = (id: number, content: number[]): number[] => [id, ...unsigned(content.length), ...content]
-  const types = functions.map((f) => [0x60, f.parameters, ...new Array<number>(f.parameters).fill(i32), 0])
-  const bodies = functions.map((f) => {
-    const code = [2, f.i32Locals, i32, f.v128Locals, v128, ...f.body.flat(), 0x0b]
-    return [...unsigned(code.length), ...code]
-  })
-  return new Uint8Array([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, vector(types)),
-    ...section(3, vector(functions.map((_, index) => [index]))),
-    ...section(5, [1, 0, 1]),
-    ...section(7, vector([[...name('memory'), 2, 0], ...functions.map((f, index) => [...name(f.name), 0, index])])),
-    ...section(10, vector(bodies)),
+  return wasmModule([
+    [1, functions.map((f) => functionType(new Array<number>(f.parameters).fill(i32), []))],
+    [3, functions.map((_, index) => [index])],
+    [5, [[0, 1]]],
+    [7, [[...ascii('memory'), 2, 0], ...functions.map((f, index) => [...ascii(f.name), 0, index])]],
+    [10, functions.map((f) => sized([2, f.i32Locals, i32, f.v128Locals, v128, ...f.body.flat(), 0x0b]))],
   ])
 }

@@ -36,7 +36,8 @@ function lineSpec(
   epochs: readonly Placed[],
   lines: readonly Line[],
   y: { readonly title: string; readonly log?: boolean; readonly format: string; readonly zero?: boolean },
-  marks: readonly { readonly at: number; readonly text: string }[],
+  /** Where dashed lines stand. */
+  marks: readonly number[],
 ): object {
   const values = epochs.flatMap((epoch) =>
     lines.flatMap((line) => {
@@ -74,7 +75,7 @@ function lineSpec(
     height: 190,
     layer: [
       {
-        data: { values: marks.filter(({ at }) => at <= last && at > 0) },
+        data: { values: marks.filter((at) => at <= last && at > 0).map((at) => ({ at })) },
         mark: { type: 'rule', strokeDash: [3, 3], strokeWidth: 1, color: ink.muted },
         encoding: { x: { ...x, field: 'at' } },
       },
@@ -90,10 +91,7 @@ function lineSpec(
 /** Loss, accuracy, rate and the gradient's norm by depth, each over the epochs. */
 async function charts(epochs: readonly Placed[], best: number | undefined): Promise<string> {
   const turns = epochs.filter(({ phase }, i) => i > 0 && phase !== epochs[i - 1]!.phase)
-  const marks = [
-    ...(best === undefined ? [] : [{ at: best, text: 'best' }]),
-    ...turns.map(({ at, phase }) => ({ at: at - 0.5, text: phase })),
-  ]
+  const marks = [...(best === undefined ? [] : [best]), ...turns.map(({ at }) => at - 0.5)]
   const both = (of: (epoch: Epoch) => readonly [number, number]): Line[] =>
     steps.map((step, i) => ({ ...step, value: (epoch) => of(epoch)[i] }))
   const parts = [...new Set(epochs.flatMap(({ norms }) => Object.keys(norms)))]

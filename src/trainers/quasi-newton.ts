@@ -122,6 +122,7 @@ function dots(vectors: readonly Float32Array[], u: Float64Array): Float64Array {
   return sums
 }
 
+/** As linear-space's, for float32 vectors: shared, it would meet both kinds of array and be compiled for neither. */
 function dot(v: Float32Array, u: Float64Array, from: number, end: number): number {
   let a = 0
   let b = 0

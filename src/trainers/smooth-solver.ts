@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../base/errors.js'
+import { dot } from './linear-space.js'
 import { type Metric, QuasiNewton } from './quasi-newton.js'
 
 /** ½‖w‖² over the first `penalised` numbers of a point plus a convex loss. */
@@ -58,7 +59,7 @@ export async function minimise(objective: SmoothObjective, options: SmoothOption
     throwIfAborted(options.signal, 'Training')
     evaluations++
     const { loss, curvature } = await objective.evaluate(place.point, place.gradient)
-    place.value = loss + 0.5 * dot(place.point, place.point, penalised)
+    place.value = loss + 0.5 * dot(place.point, place.point, 0, penalised)
     place.curvature = curvature
   }
   let [here, there] = [options.start, undefined].map(
@@ -78,11 +79,11 @@ export async function minimise(objective: SmoothObjective, options: SmoothOption
   let converged = false
   while (iterations < options.maxIterations) {
     const enough = options.tolerance * here.value
-    const square = dot(here.gradient, here.gradient, size)
+    const square = dot(here.gradient, here.gradient, 0, size)
     converged = 0.5 * square <= enough
     if (converged) break
     await history.direction(here.gradient, direction, metric, here.curvature)
-    const slope = dot(here.gradient, direction, size)
+    const slope = dot(here.gradient, direction, 0, size)
     calm = iterations > 0 && -0.5 * slope <= enough ? calm + 1 : 0
     converged = calm >= 2
     if (converged) break
@@ -126,7 +127,7 @@ async function search({ here, there, direction, slope, evaluate }: Search, first
   for (let t = first, tries = 1; ; tries++) {
     for (let i = 0; i < size; i++) there.point[i] = here.point[i]! + t * direction[i]!
     await evaluate(there)
-    const now = dot(there.gradient, direction, size)
+    const now = dot(there.gradient, direction, 0, size)
     const most = here.value + enoughDecrease * t * slope + noise * Math.abs(here.value)
     const long = now > -enoughSlope * slope || !(there.value <= most)
     const short = !long && now < enoughSlope * slope
@@ -142,17 +143,4 @@ async function search({ here, there, direction, slope, evaluate }: Search, first
       t = root > low + margin && root < high - margin ? root : (low + high) / 2
     }
   }
-}
-
-function dot(u: Float64Array, v: Float64Array, length: number): number {
-  let [a, b, c, d] = [0, 0, 0, 0]
-  let at = 0
-  for (; at + 3 < length; at += 4) {
-    a += u[at]! * v[at]!
-    b += u[at + 1]! * v[at + 1]!
-    c += u[at + 2]! * v[at + 2]!
-    d += u[at + 3]! * v[at + 3]!
-  }
-  for (; at < length; at++) a += u[at]! * v[at]!
-  return a + b + c + d
 }

@@ -8,6 +8,7 @@ import { foldNorms } from './fold-norms.js'
 import { reshape } from './gradients/arithmetic.js'
 import { hoistFrozen, nothingHoisted } from './hoist.js'
 import { buildLoss, type Loss } from './losses.js'
+import { mixing } from './mixing.js'
 import type { Network } from './network.js'
 import type { OptimiserOptions } from './optimisers/contract.js'
 import { createOptimiser } from './optimisers/registry.js'
@@ -310,27 +311,6 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     parts: partNames,
     carried,
     initial,
-  }
-}
-
-/** Each step's rows mixed with their partners. */
-function mixing(g: GraphBuilder, network: Network, iteration: string) {
-  const partners = g.add('Gather', ['partner', iteration], { axis: 0 })
-  const share = g.add('Gather', ['share', iteration], { axis: 0 })
-  return {
-    labels: { labels: g.add('Gather', ['labels', partners], { axis: 0 }), share },
-    /** Writes `name`: the step's rows of `source`, mixed. Whole numbers (pixels) stay whole. */
-    rows(name: string, source: string, rows: string): void {
-      const whole = name === network.input && network.inputType === 'uint8'
-      const float = (tensor: string) => (whole ? g.add('Cast', [tensor], { to: 1 }) : tensor)
-      const own = float(g.add('Gather', [source, rows], { axis: 0 }))
-      const other = float(g.add('Gather', [source, partners], { axis: 0 }))
-      const rank = network.shapes.get(name)!.length
-      const wide = reshape(g, share, [network.batch, ...Array.from({ length: rank - 1 }, () => 1)])
-      const change = g.add('Mul', [g.add('Sub', [own, other]), wide])
-      if (!whole) g.add('Add', [other, change], {}, { outputs: [name] })
-      else g.add('Cast', [g.add('Round', [g.add('Add', [other, change])])], { to: 2 }, { outputs: [name] })
-    },
   }
 }
 

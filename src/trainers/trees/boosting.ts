@@ -1,8 +1,8 @@
 import { createRandom } from '../../base/random.js'
 import { leafOf, type TreeNodes } from './arrays.js'
 import { between, NodeList } from './growing.js'
+import type { TreeData } from './search.js'
 import { BoostArena, boostAt } from './wasm/boost-kernel.js'
-import type { TreeSetup } from './work.js'
 
 let arena: BoostArena | undefined
 /** This thread's arena, made again only when the number of rows is another one. */
@@ -70,7 +70,11 @@ interface Leaf {
  * leaves over; zeros are never visited, their bin is what the others leave over. Nodes with few rows for the bins have no histogram
  * (boost-kernel.ts): most of it would be empty.
  */
-export function boostTree({ data, maxBins, seed }: TreeSetup, setup: BoostingSetup, job: BoostJob): BoostedTree {
+export function boostTree(
+  { data, maxBins, seed }: { readonly data: TreeData; readonly maxBins: number; readonly seed: number },
+  setup: BoostingSetup,
+  job: BoostJob,
+): BoostedTree {
   const { x, rows: height, cols, codes } = data
   const { l2, minRows, maxLeaves, maxDepth, tried } = setup
   const first = job.tree * height

@@ -32,12 +32,7 @@ export class RandomCuts implements CutSearch {
 
   search(node: NodeRows): Cut {
     const best = noCut()
-    const { draw } = this
-    let useful = 0
-    draw.first()
-    for (let d = 0; d < draw.count; d++) if (this.column(draw.columns[d]!, node, best)) useful++
-    for (let drawn = draw.count; drawn < this.data.cols && useful === 0; drawn++)
-      if (this.column(draw.next(drawn), node, best)) useful++
+    this.draw.visit((column) => this.column(column, node, best))
     return best
   }
 

@@ -118,6 +118,15 @@ export class ColumnDraw {
     }
   }
 
+  /** Looks at the first columns and, only when all of them are constant in the node, draws on. `varies`: false where a column is constant. */
+  visit(varies: (column: number) => boolean): void {
+    const { columns, count } = this
+    let useful = 0
+    this.first()
+    for (let d = 0; d < count; d++) if (varies(columns[d]!)) useful++
+    for (let drawn = count; drawn < columns.length && useful === 0; drawn++) if (varies(this.next(drawn))) useful++
+  }
+
   /** Draws one more, the column number `drawn`. */
   next(drawn: number): number {
     const { columns } = this

@@ -1,36 +1,15 @@
+import { ascii, functionType, signed, sized, unsigned, wasmModule } from '../../../base/wasm-encoding.js'
+
 /**
  * As much of WebAssembly's binary format (core specification 2.0, chapter 5) as the trees' inner loops need. An expression is its
  * bytes: `i32.add(a, b)` is the bytes of a, those of b, then the opcode, so code reads as nested calls.
  */
 export type Expr = readonly number[]
-export type ValueType = 'i32' | 'f32' | 'f64' | 'v128'
+export type ValueType = 'i32' | 'f64' | 'v128'
 
-const typeByte: Readonly<Record<ValueType, number>> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b }
+const typeByte: Readonly<Record<ValueType, number>> = { i32: 0x7f, f64: 0x7c, v128: 0x7b }
 /** The type of a block without a result. */
 const noResult = 0x40
-
-function unsigned(n: number): number[] {
-  const bytes: number[] = []
-  let rest = n >>> 0
-  do {
-    const more = rest > 0x7f
-    bytes.push((rest & 0x7f) | (more ? 0x80 : 0))
-    rest >>>= 7
-  } while (rest !== 0)
-  return bytes
-}
-
-function signed(n: number): number[] {
-  const bytes: number[] = []
-  let rest = n | 0
-  for (;;) {
-    const byte = rest & 0x7f
-    rest >>= 7
-    const ends = (rest === 0 && (byte & 0x40) === 0) || (rest === -1 && (byte & 0x40) !== 0)
-    bytes.push(ends ? byte : byte | 0x80)
-    if (ends) return bytes
-  }
-}
 
 /** An instruction whose operands come before it. */
 const op =
@@ -50,17 +29,12 @@ export const i32 = {
   load: load(0x28),
   load8: load(0x2d),
   store: store(0x36),
-  eqz: op(0x45),
-  eq: op(0x46),
   ne: op(0x47),
   lt: op(0x48),
-  ltU: op(0x49),
-  gt: op(0x4a),
   le: op(0x4c),
   ge: op(0x4e),
   clz: op(0x67),
   ctz: op(0x68),
-  popcnt: op(0x69),
   add: op(0x6a),
   sub: op(0x6b),
   mul: op(0x6c),
@@ -70,8 +44,6 @@ export const i32 = {
   shl: op(0x74),
   shrU: op(0x76),
 }
-
-export const f32 = { load: load(0x2a), store: store(0x38), eq: op(0x5b), gt: op(0x5e) }
 
 export const f64 = {
   const: (n: number): Expr => [0x44, ...new Uint8Array(Float64Array.of(n).buffer)],
@@ -92,15 +64,7 @@ export const v128 = {
   splatWord: load(0xfd, 9),
 }
 export const i8x16 = { ne: simd(36), mask: simd(100) }
-export const i32x4 = { splat: simd(17), gt: simd(59), sub: simd(177), mask: simd(164) }
-export const f32x4 = {
-  splat: simd(19),
-  gt: simd(68),
-  min: simd(234),
-  max: simd(235),
-  lane: (lane: number) => simd(31, lane),
-}
-
+export const i32x4 = { gt: simd(59), sub: simd(177) }
 /** A local variable of a function. */
 export interface Local {
   readonly get: Expr
@@ -150,36 +114,15 @@ export function assembleFunction<P extends string, L extends string>(spec: Funct
   return { params, result: spec.result, code: [...unsigned(locals.length), ...declared, ...body, 0x0b] }
 }
 
-const vector = (items: readonly Expr[]): number[] => [...unsigned(items.length), ...items.flat()]
-const section = (id: number, items: readonly Expr[]): number[] => {
-  const body = vector(items)
-  return [id, ...unsigned(body.length), ...body]
-}
-const text = (name: string): number[] => [...unsigned(name.length), ...new TextEncoder().encode(name)]
-
 /** A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0. */
 export function assembleModule(functions: ReadonlyMap<string, AssembledFunction>): Uint8Array<ArrayBuffer> {
   const all = [...functions.values()]
-  const types = all.map(({ params, result }) => [
-    0x60,
-    ...vector(params.map((type) => [typeByte[type]])),
-    ...vector(result ? [[typeByte[result]]] : []),
-  ])
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, types),
-    ...section(2, [[...text('env'), ...text('memory'), 0x02, 0x00, 0x01]]),
-    ...section(
-      3,
-      all.map((_, k) => unsigned(k)),
-    ),
-    ...section(
-      7,
-      [...functions.keys()].map((name, k) => [...text(name), 0x00, ...unsigned(k)]),
-    ),
-    ...section(
-      10,
-      all.map(({ code }) => [...unsigned(code.length), ...code]),
-    ),
+  const bytesOf = (types: readonly ValueType[]): number[] => types.map((type) => typeByte[type])
+  return wasmModule([
+    [1, all.map(({ params, result }) => functionType(bytesOf(params), bytesOf(result ? [result] : [])))],
+    [2, [[...ascii('env'), ...ascii('memory'), 0x02, 0x00, 0x01]]],
+    [3, all.map((_, k) => unsigned(k))],
+    [7, [...functions.keys()].map((key, k) => [...ascii(key), 0x00, ...unsigned(k)])],
+    [10, all.map(({ code }) => sized(code))],
   ])
 }

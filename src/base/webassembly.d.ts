@@ -3,12 +3,13 @@ declare namespace WebAssembly {
   class Memory {
     constructor(options: { readonly initial: number })
     readonly buffer: ArrayBuffer
+    grow(pages: number): number
   }
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>)
   }
   class Instance {
-    constructor(module: Module, imports: { readonly env: { readonly memory: Memory } })
+    constructor(module: Module, imports?: { readonly env: { readonly memory: Memory } })
     readonly exports: unknown
   }
 }
