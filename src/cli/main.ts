@@ -22,12 +22,20 @@ function report(error: unknown, debug: boolean): number {
   return error.code.startsWith('USAGE') ? 2 : 1
 }
 
-/** yargs' first line as a sentence; what it says of missing arguments, in the command's own words. */
-function plainMessage(message: string, args: readonly string[]): string {
+/** yargs' first line as a sentence; what it says of missing arguments, in the command's own words; and where help is. */
+function usageError(message: string, args: readonly string[]): UsageError {
   const usage = commands.find((command) => command.usage.split(' ')[0] === args[0])?.usage
-  if (usage && message.startsWith('Not enough non-option arguments')) return `An argument is missing: fc7 ${usage}.`
   const line = message.split('\n')[0]!
-  return /[.?!]$/.test(line) ? line : `${line}.`
+  const missing = /^Missing required arguments?: (.+)$/.exec(line)?.[1]?.split(', ')
+  const text =
+    usage && line.startsWith('Not enough non-option arguments')
+      ? `An argument is missing: fc7 ${usage}.`
+      : missing
+        ? `${missing.map((name) => `--${name}`).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing.`
+        : /[.?!]$/.test(line)
+          ? line
+          : `${line}.`
+  return new UsageError('USAGE', text, { hint: `See \`fc7 ${usage ? args[0] : '<command>'} --help\`.` })
 }
 
 /** yargs makes a list of an option that is given twice, even where one value is meant. */
@@ -82,9 +90,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error
-      throw new UsageError('USAGE', plainMessage(message, args), {
-        hint: 'See `fc7 --help`, or `fc7 <command> --help`.',
-      })
+      throw usageError(message, args)
     })
   for (const { usage, describe, load } of commands) {
     let command: Command

@@ -34,6 +34,14 @@ describe('the command line', () => {
     }
   })
 
+  it('says which option is missing, and where that command has its help', async () => {
+    const outcome = await fc7(['extract', 'photos/'])
+    expect(errorLines(outcome)).toEqual(['fc7: --model and --out are missing.', 'See `fc7 extract --help`.'])
+    const tuned = await fc7(['finetune', 'photos/', '--model', 'resnet50'])
+    expect(tuned.code).toBe(2)
+    expect(errorLines(tuned)[0]).toBe('fc7: There is no folder for the new backbone.')
+  })
+
   it('exits 1 on a failure, with two lines and no stack unless --debug asks for it', async () => {
     const outcome = await fc7(['verify', join(root, 'nowhere')])
     expect(outcome.code).toBe(1)

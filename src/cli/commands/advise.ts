@@ -18,7 +18,11 @@ export const advise = defineCommand({
         describe: 'Epochs that costs are foreseen for; default those of each strategy',
       })
       .option('out', { type: 'string', describe: 'Folder for advice.html and advice.json' })
-      .option('dry-run', { type: 'boolean', default: false, describe: 'Say what would be measured, and stop' }),
+      .option('dry-run', {
+        type: 'boolean',
+        default: false,
+        describe: 'Embed, say what would be measured, fit nothing',
+      }),
   async run(options, context) {
     const prepared = await advisedDepths(options.source, { ...options, layer: undefined }, context)
     if (options.dryRun) {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { Fc7Error } from '../../base/errors.js'
 import { formatBytes, formatSeconds } from '../../base/text.js'
 import { exportTraining } from '../../finetune/export.js'
 import { strategies } from '../../finetune/options.js'
@@ -37,7 +38,7 @@ export const finetune = defineCommand({
     yargs
       .positional('source', { type: 'string', demandOption: true, describe: 'Labelled pictures' })
       .option('model', { type: 'string', demandOption: true, describe: 'Backbone id or ONNX file' })
-      .option('out', { type: 'string', demandOption: true, describe: 'Folder for the new backbone' })
+      .option('out', { type: 'string', describe: 'Folder for the new backbone' })
       .option('id', { type: 'string', describe: 'Name of the new backbone; default the folder’s' })
       .option('strategy', { choices: strategies, default: 'head' as const, describe: 'What trains' })
       .option('freeze-until', { type: 'string', describe: 'last: this layer and all below stay' })
@@ -101,6 +102,12 @@ export const finetune = defineCommand({
         describe: 'Write a sheet of augmented pictures (.html), train nothing',
       }),
   async run(options, context) {
+    // A plan and a sheet of pictures leave nothing in a folder; what trains or exports says so before anything is read.
+    if (options.out === undefined && !options.dryRun && options.previewAugmentation === undefined) {
+      throw new Fc7Error('USAGE_OUT', 'There is no folder for the new backbone.', {
+        hint: 'Add --out <folder>; --dry-run prints the plan without one.',
+      })
+    }
     const gib = (value: number | undefined) => (value === undefined ? undefined : value * 2 ** 30)
     const wanted = {
       strategy: options.strategy,
@@ -160,14 +167,15 @@ export const finetune = defineCommand({
       context.result({ plan, planHash: prepared.planHash }, describe(plan))
       return
     }
+    const out = options.out! // asked for above
     for (const line of describe(plan).split('\n')) progress.say(line)
     if (options.exportOnly) {
-      const files = await exportTraining(prepared, options.out)
-      context.result({ out: options.out, files }, `${options.out}: ${files.join(', ')}`)
+      const files = await exportTraining(prepared, out)
+      context.result({ out, files }, `${out}: ${files.join(', ')}`)
       return
     }
     const summary = await runFinetune(prepared, request, {
-      out: options.out,
+      out,
       versions: versions(),
       cacheFolder,
       ...(options.id === undefined ? {} : { id: options.id }),
@@ -177,20 +185,18 @@ export const finetune = defineCommand({
       ...(options.decodeThreads === undefined ? {} : { decodeThreads: options.decodeThreads }),
       ...(options.checkpointSteps === undefined ? {} : { checkpointSteps: options.checkpointSteps }),
     })
-    const curves = join(options.out, curvesName)
-    await writeTraining(await readTraining(options.out), curves)
+    const curves = join(out, curvesName)
+    await writeTraining(await readTraining(out), curves)
     context.result(
       { ...summary, curves },
       [
         `${summary.model}: the backbone ${summary.id}, best after epoch ${summary.bestEpoch}`,
         `${summary.correct} of ${summary.reported} right on ${plan.pictures.sources.report} (${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
         `Curves: ${curves}`,
-        ...(summary.failures > 0
-          ? [`${summary.failures} pictures could not be read: see ${options.out}/failures.jsonl`]
-          : []),
+        ...(summary.failures > 0 ? [`${summary.failures} pictures could not be read: see ${out}/failures.jsonl`] : []),
         summary.known
-          ? `Predict: fc7 predict ${options.out}/classifier <pictures>; embed: fc7 extract <pictures> --model ${summary.id}`
-          : `Predict: fc7 predict ${options.out}/classifier <pictures> --model ${options.out}/model.onnx (another model is called ${summary.id})`,
+          ? `Predict: fc7 predict ${out}/classifier <pictures>; embed: fc7 extract <pictures> --model ${summary.id}`
+          : `Predict: fc7 predict ${out}/classifier <pictures> --model ${out}/model.onnx (another model is called ${summary.id})`,
       ].join('\n'),
     )
   },
