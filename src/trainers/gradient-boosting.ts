@@ -104,8 +104,8 @@ export class BoostedModel implements Model {
 /** Loss, gradients and hessians of one iteration. Arrays are `[trees of an iteration, rows]`. */
 class Losses {
   readonly scores: Float64Array
-  readonly gradient: Float64Array
-  readonly hessian: Float64Array
+  readonly gradient: Float32Array
+  readonly hessian: Float32Array
   readonly perIteration: number
   readonly base: Float32Array
   private readonly weights: Float64Array
@@ -125,8 +125,8 @@ class Losses {
       classes === 2 ? Float32Array.of(0, Math.log(share[1]! / share[0]!)) : Float32Array.from(share, (s) => Math.log(s))
     const size = this.perIteration * rows
     this.scores = shared.float64(size)
-    this.gradient = shared.float64(size)
-    this.hessian = shared.float64(size)
+    this.gradient = shared.float32(size)
+    this.hessian = shared.float32(size)
     for (let k = 0; k < this.perIteration; k++)
       this.scores.fill(this.base[classes === 2 ? 1 : k]!, k * rows, (k + 1) * rows)
   }
@@ -249,8 +249,9 @@ function finish(
 /**
  * Histogram gradient boosting. Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one
  * tree an iteration, and one thread works. Memory besides the rows: a byte for each value, a copy of the rows where several threads
- * share them, 24 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that
- * has at least four rows a bin.
+ * share them, 16 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that
+ * has at least four rows a bin, and up to five bytes for each value of smaller leaves in drawn columns, but no more than 128 MB, with
+ * 16 bytes for each such leaf and drawn column.
  */
 export const gradientBoosting: Trainer = {
   id: 'gradient-boosting',

@@ -1,20 +1,17 @@
-import { createRandom } from '../../base/random.js'
+import { createRandom, type Random } from '../../base/random.js'
 import { leafOf, type TreeNodes } from './arrays.js'
+import { BoostHistograms } from './boost-histograms.js'
+import { BoostLists, type SearchedNode } from './boost-lists.js'
 import { between, NodeList } from './growing.js'
 import type { TreeData } from './search.js'
-import { BoostArena, boostAt } from './wasm/boost-kernel.js'
 
-let arena: BoostArena | undefined
-/** This thread's arena, made again only when the number of rows is another one. */
-function arenaOf(rows: number): BoostArena {
-  if (arena?.rows !== rows) arena = new BoostArena(rows)
-  return arena
-}
-
-/** What boosted trees share besides the data. Rows of one tree of an iteration lie together: `[trees, rows]`. */
+/**
+ * What boosted trees share besides the data. Rows of one tree of an iteration lie together: `[trees, rows]`. Gradients and hessians are
+ * float32, as in scikit-learn: their sums in float64 are exact as a rule, so cuts that are equally good stay so, in any order of rows.
+ */
 export interface BoostingSetup {
-  readonly gradient: Float64Array
-  readonly hessian: Float64Array
+  readonly gradient: Float32Array
+  readonly hessian: Float32Array
   /** Raw scores so far; a tree adds its leaves' values to its own part. */
   readonly scores: Float64Array
   /** Rows that trees grow on; the others only get scores. */
@@ -43,44 +40,45 @@ export interface BoostedTree extends TreeNodes {
   readonly splitGains: Float64Array
 }
 
-/** Sums of gradient, hessian and rows of one bin. */
-const perBin = 3
 /** A side with less hessian than this is no side; scikit-learn's `min_hessian_to_split`. */
 const minHessian = 1e-3
-/** A node with fewer rows than this times the bins is searched column by column instead of by histograms that are kept. */
+/** A node with fewer rows than this times the bins is searched by sorted lists instead of by histograms: most of those would be empty. */
 const fewRows = 4
 
-interface Leaf {
+interface Leaf extends SearchedNode {
   readonly node: number
-  readonly from: number
-  readonly n: number
   readonly depth: number
-  readonly gradient: number
-  readonly hessian: number
   histogram: Float64Array | undefined
-  gain: number
-  /** Place among the drawn columns. */
-  column: number
-  code: number
 }
 
-/**
- * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM; scikit-learn's HistGradientBoostingClassifier), on
- * gradients and hessians of the loss (Chen 2016). A histogram is filled for the smaller child only, the larger one is what the parent
- * leaves over; zeros are never visited, their bin is what the others leave over. Nodes with few rows for the bins have no histogram
- * (boost-kernel.ts): most of it would be empty.
- */
-export function boostTree(
-  { data, maxBins, seed }: { readonly data: TreeData; readonly maxBins: number; readonly seed: number },
-  setup: BoostingSetup,
-  job: BoostJob,
-): BoostedTree {
-  const { x, rows: height, cols, codes } = data
-  const { l2, minRows, maxLeaves, maxDepth, tried } = setup
-  const first = job.tree * height
-  const gradient = setup.gradient.subarray(first, first + height)
-  const hessian = setup.hessian.subarray(first, first + height)
-  const random = createRandom(seed).fork(`${job.iteration}/${job.tree}`)
+/** What a fit's trees need, made by a thread's first tree. */
+interface Searches {
+  readonly lists: BoostLists
+  readonly histograms: BoostHistograms
+}
+const searchesOf = new WeakMap<BoostingSetup, Searches>()
+
+/** What a tree is grown on besides the boosting's own settings. */
+export interface BoostedData {
+  readonly data: TreeData
+  readonly maxBins: number
+  readonly seed: number
+}
+
+function searchesFor({ data, maxBins }: BoostedData, setup: BoostingSetup): Searches {
+  const known = searchesOf.get(setup)
+  if (known) return known
+  const limits = { l2: setup.l2, minHessian, minRows: setup.minRows }
+  const made = {
+    lists: new BoostLists(data, Math.min(fewRows * maxBins, data.rows), setup.train, limits),
+    histograms: new BoostHistograms(data, maxBins, limits),
+  }
+  searchesOf.set(setup, made)
+  return made
+}
+
+/** Columns of a tree, ascending. */
+function drawColumns(cols: number, tried: number, random: Random): Int32Array {
   const all = Int32Array.from({ length: cols }, (_, f) => f)
   for (let k = 0; k < tried && tried < cols; k++) {
     const pick = k + random.int(cols - k)
@@ -88,111 +86,29 @@ export function boostTree(
     all[pick] = all[k]!
     all[k] = f
   }
-  const drawn = all.subarray(0, tried).sort()
+  return all.subarray(0, tried).sort()
+}
+
+/**
+ * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM; scikit-learn's HistGradientBoostingClassifier), on
+ * gradients and hessians of the loss (Chen 2016). A histogram is filled for the smaller child only, the larger one is what the parent
+ * leaves over; zeros are never visited, their bin is what the others leave over. Nodes with few rows for the bins have sorted lists
+ * (boost-lists.ts).
+ */
+export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJob): BoostedTree {
+  const { data, maxBins, seed } = shared
+  const { x, rows: height, cols, codes } = data
+  const { l2, minRows, maxLeaves, maxDepth } = setup
+  const first = job.tree * height
+  const gradient = setup.gradient.subarray(first, first + height)
+  const hessian = setup.hessian.subarray(first, first + height)
+  const drawn = drawColumns(cols, setup.tried, createRandom(seed).fork(`${job.iteration}/${job.tree}`))
   const rows = Int32Array.from(setup.train)
   const scratch = new Int32Array(rows.length)
   const nodes = new NodeList(1)
-  const spare: Float64Array[] = []
-  const g = new Float64Array(rows.length)
-  const h = new Float64Array(rows.length)
-
-  const fill = (from: number, n: number): Float64Array => {
-    const histogram = spare.pop()?.fill(0) ?? new Float64Array(tried * maxBins * perBin)
-    for (let k = 0; k < n; k++) {
-      const row = rows[from + k]!
-      g[k] = gradient[row]!
-      h[k] = hessian[row]!
-    }
-    for (let j = 0; j < tried; j++) {
-      const start = drawn[j]! * height
-      const base = j * maxBins
-      for (let k = 0; k < n; k++) {
-        const code = codes[start + rows[from + k]!]!
-        if (code === 0) continue
-        const at = (base + code) * perBin
-        histogram[at]! += g[k]!
-        histogram[at + 1]! += h[k]!
-        histogram[at + 2]! += 1
-      }
-    }
-    return histogram
-  }
-
-  /** Finds the best cut of a leaf with few rows. */
-  const judgeDirectly = (leaf: Leaf): void => {
-    const { from, n } = leaf
-    const { bytes, words, doubles, batch, kernel, gradients, hessians } = arenaOf(height)
-    for (let k = 0; k < n; k++) {
-      gradients[k] = gradient[rows[from + k]!]!
-      hessians[k] = hessian[rows[from + k]!]!
-    }
-    words[boostAt.n / 4] = n
-    for (const [field, value] of [
-      [boostAt.gain, 0],
-      [boostAt.gradient, leaf.gradient],
-      [boostAt.hessian, leaf.hessian],
-      [boostAt.l2, l2],
-      [boostAt.minHessian, minHessian],
-      [boostAt.rows, n],
-      [boostAt.minRows, minRows],
-    ] as const)
-      doubles[field / 8] = value
-    // Whole vectors of 16 codes; zeros fill them up and are never visited.
-    const stride = Math.ceil(n / 16) * 16
-    const together = Math.max(1, Math.floor(batch.length / stride))
-    bytes.fill(0, batch.start, batch.start + Math.min(together, tried) * stride)
-    for (let j0 = 0; j0 < tried; j0 += together) {
-      const width = Math.min(together, tried - j0)
-      for (let j = 0; j < width; j++) {
-        const start = drawn[j0 + j]! * height
-        const to = batch.start + j * stride
-        for (let k = 0; k < n; k++) bytes[to + k] = codes[start + rows[from + k]!]!
-      }
-      const before = doubles[boostAt.gain / 8]!
-      kernel.search(batch.start, stride, width)
-      if (doubles[boostAt.gain / 8]! <= before) continue
-      leaf.gain = doubles[boostAt.gain / 8]!
-      leaf.column = j0 + words[boostAt.column / 4]!
-      leaf.code = words[boostAt.code / 4]!
-    }
-  }
-
-  /** Finds the leaf's best cut. */
-  const judge = (leaf: Leaf): void => {
-    const { histogram, n } = leaf
-    if (!histogram) {
-      judgeDirectly(leaf)
-      return
-    }
-    const whole = (leaf.gradient * leaf.gradient) / (leaf.hessian + l2)
-    let best = 0
-    for (let j = 0; j < tried; j++) {
-      const base = j * maxBins
-      let sumG = 0
-      let sumH = 0
-      let count = 0
-      for (let b = maxBins - 1; b > 0; b--) {
-        const at = (base + b) * perBin
-        const here = histogram[at + 2]!
-        if (here === 0) continue
-        sumG += histogram[at]!
-        sumH += histogram[at + 1]!
-        count += here
-        if (n - count < minRows) break
-        if (count < minRows || sumH < minHessian) continue
-        const restH = leaf.hessian - sumH
-        if (restH < minHessian) break
-        const restG = leaf.gradient - sumG
-        const gain = (sumG * sumG) / (sumH + l2) + (restG * restG) / (restH + l2) - whole
-        if (gain > best) {
-          best = gain
-          leaf.column = j
-          leaf.code = b - 1
-        }
-      }
-    }
-    leaf.gain = best
-  }
+  const { lists, histograms } = searchesFor(shared, setup)
+  lists.begin(gradient, hessian, drawn)
+  histograms.begin(gradient, hessian, drawn)
 
   const newLeaf = (node: number, from: number, n: number, depth: number): Leaf => {
     let sumG = 0
@@ -203,16 +119,19 @@ export function boostTree(
     }
     return { node, from, n, depth, gradient: sumG, hessian: sumH, histogram: undefined, gain: 0, column: 0, code: 0 }
   }
+  const isLarge = ({ n }: Leaf): boolean => n >= fewRows * maxBins
   const splittable = (leaf: Leaf): boolean =>
     leaf.n >= 2 * minRows && leaf.depth < maxDepth && leaf.hessian >= 2 * minHessian
-
-  const isLarge = (leaf: Leaf): boolean => leaf.n >= fewRows * maxBins
+  /** Searches a leaf on its own. */
+  const judge = (leaf: Leaf): void => {
+    if (isLarge(leaf)) leaf.histogram ??= histograms.fill(rows, leaf.from, leaf.n)
+    if (leaf.histogram) histograms.judge(leaf, leaf.histogram)
+    else lists.start(leaf, rows)
+  }
 
   const leaves: Leaf[] = [newLeaf(nodes.add(), 0, rows.length, 0)]
-  if (splittable(leaves[0]!)) {
-    if (isLarge(leaves[0]!)) leaves[0]!.histogram = fill(0, rows.length)
-    judge(leaves[0]!)
-  }
+  const root = leaves[0]!
+  if (splittable(root)) judge(root)
   const splits: { column: number; gain: number }[] = []
   while (leaves.length < maxLeaves) {
     let at = 0
@@ -239,25 +158,35 @@ export function boostTree(
     const children = nodes.split(leaf.node, column, between(low, high))
     const left = newLeaf(children.left, leaf.from, middle - leaf.from, leaf.depth + 1)
     const other = newLeaf(children.right, middle, right, leaf.depth + 1)
-    const [small, large] = left.n <= other.n ? [left, other] : [other, left]
+    // The last two leaves are not looked at: nothing will divide them.
     if (leaves.length + 1 < maxLeaves) {
-      const parent = leaf.histogram
-      if (parent && isLarge(large) && splittable(large)) {
-        small.histogram = fill(small.from, small.n)
-        for (let i = 0; i < parent.length; i++) parent[i]! -= small.histogram[i]!
-        large.histogram = parent
-        leaf.histogram = undefined
+      if (leaf.lists)
+        lists.split(
+          leaf.lists,
+          rows,
+          { node: left, wanted: splittable(left) },
+          { node: other, wanted: splittable(other) },
+        )
+      else {
+        const [small, large] = left.n <= other.n ? [left, other] : [other, left]
+        if (leaf.histogram && isLarge(large) && splittable(large)) {
+          small.histogram = histograms.fill(rows, small.from, small.n)
+          histograms.subtract(leaf.histogram, small.histogram)
+          large.histogram = leaf.histogram
+          leaf.histogram = undefined
+        }
+        for (const child of [small, large]) if (splittable(child)) judge(child)
       }
-      for (const child of [small, large]) if (splittable(child)) judge(child)
     }
-    for (const node of [leaf, small, large]) {
+    for (const node of [leaf, left, other]) {
       if (!node.histogram || (node !== leaf && isLarge(node) && splittable(node))) continue
-      spare.push(node.histogram)
+      histograms.free(node.histogram)
       node.histogram = undefined
     }
     leaves[at] = left
     leaves.push(other)
   }
+  for (const { histogram } of leaves) if (histogram) histograms.free(histogram)
   for (const leaf of leaves) {
     const value = Math.fround((-leaf.gradient / (leaf.hessian + l2 || 1)) * setup.rate)
     nodes.fill(leaf.node, [value])

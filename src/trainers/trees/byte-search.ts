@@ -4,7 +4,7 @@ import { between } from './growing.js'
 import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type TreeData } from './search.js'
 import { type Cut, noCut } from './sweep.js'
 import { type Arena, arenaFor } from './wasm/arena.js'
-import { at } from './wasm/byte-kernel.js'
+import { at } from './wasm/sorting.js'
 
 /** A node with more than this share of all rows is searched by the columns' lists. */
 const listShare = 1 / 6

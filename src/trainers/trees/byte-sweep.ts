@@ -1,6 +1,6 @@
 import type { NodeRows, SearchOptions } from './search.js'
 import { type Cut, xlogx } from './sweep.js'
-import { placeBits, placeMask } from './wasm/byte-kernel.js'
+import { placeBits, placeMask } from './wasm/sorting.js'
 
 /** In a column's list: set on the last row of every code. */
 export const lastOf = (list: Uint16Array | Uint32Array): number => (list.BYTES_PER_ELEMENT === 2 ? 2 ** 15 : 2 ** 31)

@@ -1,4 +1,5 @@
-import { at, type ByteKernel, byteModule } from './byte-kernel.js'
+import { type ByteKernel, byteModule } from './byte-kernel.js'
+import { at } from './sorting.js'
 
 /** Codes gathered at a time, and of the rows copied together, in bytes. Both stay in a core's cache. */
 const batchBytes = 2 ** 16

@@ -28,7 +28,9 @@ export const i32 = {
   const: (n: number): Expr => [0x41, ...signed(n)],
   load: load(0x28),
   load8: load(0x2d),
+  load16: load(0x2f),
   store: store(0x36),
+  store16: store(0x3b),
   ne: op(0x47),
   lt: op(0x48),
   le: op(0x4c),
@@ -62,9 +64,24 @@ export const v128 = {
   store: store(0xfd, 11),
   zero: [0xfd, 12, ...new Array<number>(16).fill(0)] as Expr,
   splatWord: load(0xfd, 9),
+  splatLong: load(0xfd, 10),
+  anyTrue: simd(83),
 }
 export const i8x16 = { ne: simd(36), mask: simd(100) }
 export const i32x4 = { gt: simd(59), sub: simd(177) }
+const bytesOfLane = (lane: number): number[] => Array.from({ length: 8 }, (_, k) => lane * 8 + k)
+export const f64x2 = {
+  splat: simd(20),
+  gt: simd(74),
+  add: simd(240),
+  sub: simd(241),
+  mul: simd(242),
+  lane: [simd(33, 0), simd(33, 1)] as const,
+  /** The first numbers of two vectors, and the second ones. */
+  firsts: simd(13, ...bytesOfLane(0), ...bytesOfLane(2)),
+  seconds: simd(13, ...bytesOfLane(1), ...bytesOfLane(3)),
+}
+
 /** A local variable of a function. */
 export interface Local {
   readonly get: Expr
@@ -73,6 +90,8 @@ export interface Local {
   step(by: number): Expr
 }
 
+/** The first of two values where the condition is not 0. */
+export const select = (a: Expr, b: Expr, condition: Expr): Expr => [...a, ...b, ...condition, 0x1b]
 export const call = (fn: number, ...operands: Expr[]): Expr => [...operands.flat(), 0x10, ...unsigned(fn)]
 export const when = (condition: Expr, then: Expr[], otherwise?: Expr[]): Expr => [
   ...condition,

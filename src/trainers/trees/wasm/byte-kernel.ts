@@ -1,205 +1,9 @@
-import {
-  assembleFunction,
-  assembleModule,
-  call,
-  type Expr,
-  f64,
-  i8x16,
-  i32,
-  i32x4,
-  type Local,
-  v128,
-  when,
-  whilst,
-} from './assembler.js'
+import { assembleFunction, assembleModule, call, type Expr, f64, i32, when, whilst } from './assembler.js'
+import { at, codeOf, header, long, numbered, placeMask, sorting, word } from './sorting.js'
 
 /*
- * The inner loops of a forest's search, in WebAssembly: nothing checks the bounds of arrays and nothing has to warm up.
- *
- * Rows of code 0 (the zeros of an embedding) are never visited: they are what the others leave over. A sweep goes from the largest
- * code down.
+ * The inner loops of a forest's search. A sweep goes from the largest code down; rows of code 0 are what the others leave over.
  */
-
-/** Bits of an entry that hold the row's place in its node; its code lies above. */
-export const placeBits = 20
-export const placeMask = 2 ** placeBits - 1
-/** Lists of at most this length are sorted by counting for every entry how many are larger. */
-const shortList = 16
-
-/** Where things lie in the memory, in bytes. Pointers are bytes too. */
-export const at = {
-  /** f64, in and out: the best gain so far. */
-  gain: 0,
-  /** f64 of the node: its weight and its sum of squares; least weight of a side. */
-  total: 8,
-  sum: 16,
-  minWeight: 24,
-  /** i32, out, where a column of this call was better: which one, and the code up to which rows go left. */
-  column: 32,
-  code: 36,
-  /** i32: rows of the node, fewest rows of a side. */
-  n: 40,
-  minRows: 44,
-  /** Pointers to the arrays below; `[n]` class (i32) and weight (f64) of every place; `[classes]` f64 weight of the node, and 0. */
-  classes: 48,
-  weights: 52,
-  counts: 56,
-  high: 60,
-  /** Pointers to room for `n` and 4 entries, and twice as much for sorting. */
-  entries: 64,
-  sorted: 68,
-  before: 72,
-  /** i32: codes present in a column, a bit each. */
-  present: 96,
-  /** i32 for every code: its last entry. */
-  latest: 128,
-  /** Where the arrays begin. */
-  arrays: 2048,
-} as const
-
-const header = (field: number): Expr => i32.load(i32.const(0), field)
-/** The address of an i32 or f64 in an array. */
-const word = (array: Local, index: Local): Expr => i32.add(array.get, i32.shl(index.get, i32.const(2)))
-const long = (array: Local, index: Local): Expr => i32.add(array.get, i32.shl(index.get, i32.const(3)))
-const codeOf = (entry: Expr): Expr => i32.shrU(entry, i32.const(placeBits))
-
-/** Entries of a column's rows with a code above 0, from their codes one after the other, filled up to 16 with 0; their number. */
-const collect = assembleFunction({
-  params: { codes: 'i32' },
-  locals: { n: 'i32', first: 'i32', mask: 'i32', place: 'i32', to: 'i32' },
-  result: 'i32',
-  body: ({ codes, n, first, mask, place, to }) => [
-    n.set(header(at.n)),
-    to.set(header(at.entries)),
-    whilst(
-      i32.lt(first.get, n.get),
-      mask.set(i8x16.mask(i8x16.ne(v128.load(i32.add(codes.get, first.get)), v128.zero))),
-      whilst(
-        mask.get,
-        place.set(i32.add(first.get, i32.ctz(mask.get))),
-        mask.set(i32.and(mask.get, i32.sub(mask.get, i32.const(1)))),
-        i32.store(to.get, i32.or(i32.shl(i32.load8(i32.add(codes.get, place.get)), i32.const(placeBits)), place.get)),
-        to.step(4),
-      ),
-      first.step(16),
-    ),
-    i32.shrU(i32.sub(to.get, header(at.entries)), i32.const(2)),
-  ],
-})
-
-/** The same, from the addresses of the rows' codes. */
-const collectRows = assembleFunction({
-  params: { column: 'i32', rows: 'i32' },
-  locals: { n: 'i32', place: 'i32', code: 'i32', to: 'i32' },
-  result: 'i32',
-  body: ({ column, rows, n, place, code, to }) => [
-    n.set(header(at.n)),
-    to.set(header(at.entries)),
-    whilst(
-      i32.lt(place.get, n.get),
-      code.set(i32.load8(i32.add(i32.load(word(rows, place)), column.get))),
-      i32.store(to.get, i32.or(i32.shl(code.get, i32.const(placeBits)), place.get)),
-      // On by one entry unless the code is 0, without a branch that would be guessed wrong.
-      to.set(i32.add(to.get, i32.shl(i32.ne(code.get, i32.const(0)), i32.const(2)))),
-      place.step(1),
-    ),
-    i32.shrU(i32.sub(to.get, header(at.entries)), i32.const(2)),
-  ],
-})
-
-/** Sorts few entries, largest first, with a 0 at the end. Entries are all different. */
-const sortFew = assembleFunction({
-  params: { m: 'i32' },
-  locals: { entries: 'i32', sorted: 'i32', ranks: 'i32', i: 'i32', j: 'i32', end: 'i32', four: 'v128', rank: 'v128' },
-  body: ({ entries, m, sorted, ranks, i, j, end, four, rank }) => [
-    entries.set(header(at.entries)),
-    sorted.set(header(at.sorted)),
-    ranks.set(header(at.before)),
-    end.set(word(entries, m)),
-    v128.store(end.get, v128.zero),
-    i.set(entries.get),
-    whilst(
-      i32.lt(i.get, end.get),
-      four.set(v128.load(i.get)),
-      rank.set(v128.zero),
-      j.set(entries.get),
-      whilst(
-        i32.lt(j.get, end.get),
-        rank.set(i32x4.sub(rank.get, i32x4.gt(v128.splatWord(j.get), four.get))),
-        j.step(4),
-      ),
-      v128.store(ranks.get, rank.get),
-      ...[0, 4, 8, 12].map((lane) =>
-        i32.store(i32.add(sorted.get, i32.shl(i32.load(ranks.get, lane), i32.const(2))), i32.load(i.get, lane)),
-      ),
-      i.step(16),
-    ),
-    i32.store(word(sorted, m), i32.const(0)),
-  ],
-})
-
-/** Sorts entries by their code, largest first, with a 0 at the end: a chain of entries for every code, then one chain after the other. */
-const sortMany = assembleFunction({
-  params: { m: 'i32' },
-  locals: {
-    entries: 'i32',
-    before: 'i32',
-    k: 'i32',
-    code: 'i32',
-    bits: 'i32',
-    to: 'i32',
-    group: 'i32',
-    chain: 'i32',
-    bit: 'i32',
-  },
-  body: ({ entries, m, before, k, code, bits, to, group, chain, bit }) => {
-    const ofGroup = i32.add(i32.const(at.present), i32.shl(group.get, i32.const(2)))
-    const latest = i32.add(i32.const(at.latest), i32.shl(code.get, i32.const(2)))
-    return [
-      entries.set(header(at.entries)),
-      before.set(header(at.before)),
-      whilst(
-        i32.lt(k.get, m.get),
-        code.set(codeOf(i32.load(word(entries, k)))),
-        group.set(i32.shrU(code.get, i32.const(5))),
-        bits.set(i32.load(ofGroup)),
-        // -1 ends a chain; its bits are all set.
-        i32.store(
-          word(before, k),
-          i32.or(
-            i32.load(latest),
-            i32.sub(i32.and(i32.shrU(bits.get, i32.and(code.get, i32.const(31))), i32.const(1)), i32.const(1)),
-          ),
-        ),
-        i32.store(latest, k.get),
-        i32.store(ofGroup, i32.or(bits.get, i32.shl(i32.const(1), i32.and(code.get, i32.const(31))))),
-        k.step(1),
-      ),
-      to.set(header(at.sorted)),
-      group.set(i32.const(7)),
-      whilst(
-        i32.ge(group.get, i32.const(0)),
-        bits.set(i32.load(ofGroup)),
-        i32.store(ofGroup, i32.const(0)),
-        whilst(
-          bits.get,
-          bit.set(i32.sub(i32.const(31), i32.clz(bits.get))),
-          bits.set(i32.xor(bits.get, i32.shl(i32.const(1), bit.get))),
-          code.set(i32.add(i32.shl(group.get, i32.const(5)), bit.get)),
-          chain.set(i32.load(latest)),
-          whilst(
-            i32.ge(chain.get, i32.const(0)),
-            i32.store(to.get, i32.load(word(entries, chain))),
-            to.step(4),
-            chain.set(i32.load(word(before, chain))),
-          ),
-        ),
-        group.step(-1),
-      ),
-      i32.store(to.get, i32.const(0)),
-    ]
-  },
-})
 
 /** Twice an expression that is a local or a constant. */
 const double = (n: Expr): Expr => f64.add(n, n)
@@ -305,15 +109,8 @@ const sweepGini = assembleFunction({
   },
 })
 
-const numbered = { collect: 0, collectRows: 1, sortFew: 2, sortMany: 3, sweepGini: 4, sort: 5, judge: 6 }
-
-const sort = assembleFunction({
-  params: { m: 'i32' },
-  locals: {},
-  body: ({ m }) => [
-    when(i32.le(m.get, i32.const(shortList)), [call(numbered.sortFew, m.get)], [call(numbered.sortMany, m.get)]),
-  ],
-})
+/** Numbers of this module's own functions, after those that sort. */
+const own = { sweepGini: 5, judge: 6 }
 
 /** Looks for the best cut in the `m` entries of the column number `column`. Returns 0 where the column is constant in the node. */
 const judge = assembleFunction({
@@ -331,7 +128,7 @@ const judge = assembleFunction({
           i32.ne(codeOf(i32.load(sorted.get)), codeOf(i32.load(i32.sub(word(sorted, m), i32.const(4))))),
         ),
       ),
-      when(varies.get, [when(call(numbered.sweepGini, m.get), [i32.store(i32.const(0), column.get, at.column)])]),
+      when(varies.get, [when(call(own.sweepGini, m.get), [i32.store(i32.const(0), column.get, at.column)])]),
     ]),
     varies.get,
   ],
@@ -345,7 +142,7 @@ const search = assembleFunction({
   body: ({ codes, stride, width, column, varying }) => [
     whilst(
       i32.lt(column.get, width.get),
-      varying.set(i32.add(varying.get, call(numbered.judge, column.get, call(numbered.collect, codes.get)))),
+      varying.set(i32.add(varying.get, call(own.judge, column.get, call(numbered.collect, codes.get)))),
       codes.set(i32.add(codes.get, stride.get)),
       column.step(1),
     ),
@@ -364,7 +161,7 @@ const searchRows = assembleFunction({
       varying.set(
         i32.add(
           varying.get,
-          call(numbered.judge, column.get, call(numbered.collectRows, i32.load(word(columns, column)), rows.get)),
+          call(own.judge, column.get, call(numbered.collectRows, i32.load(word(columns, column)), rows.get)),
         ),
       ),
       column.step(1),
@@ -384,6 +181,4 @@ export interface ByteKernel {
 
 /** The module's bytes. */
 export const byteModule = (): Uint8Array<ArrayBuffer> =>
-  assembleModule(
-    new Map(Object.entries({ collect, collectRows, sortFew, sortMany, sweepGini, sort, judge, search, searchRows })),
-  )
+  assembleModule(new Map(Object.entries({ ...sorting, sweepGini, judge, search, searchRows })))
