@@ -250,7 +250,7 @@ function finish(
  * Histogram gradient boosting. Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one
  * tree an iteration, and one thread works. Memory besides the rows: a byte for each value, a copy of the rows where several threads
  * share them, 16 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that
- * has at least four rows a bin, and up to five bytes for each value of smaller leaves in drawn columns, but no more than 128 MB, with
+ * has at least four rows a bin and 2,048 rows, and up to five bytes for each value of smaller leaves in drawn columns, but no more than 128 MB, with
  * 16 bytes for each such leaf and drawn column.
  */
 export const gradientBoosting: Trainer = {

@@ -189,16 +189,16 @@ describe('gradient boosting', () => {
 
   it('goes on where a side with most rows has no hessian left to divide', async () => {
     const random = createRandom('sure')
-    const [rows, cols] = [400, 10]
+    const [rows, cols] = [4000, 10]
     const y = Int32Array.from({ length: rows }, (_, i) => (i % 4 ? 0 : 1))
     const data = Float32Array.from({ length: rows * cols }, (_, at) => {
       const far = 3 * y[Math.floor(at / cols)]! * (at % cols === 0 ? 1 : 0.1)
       return random.normal() + far
     })
-    const settings = { bins: 4, rounds: 200, rate: 0.5, leaf: 1 }
+    const settings = { bins: 4, rounds: 60, rate: 0.5, leaf: 1 }
     const model = await fitting(gradientBoosting, 1, settings)({ x: { data, rows, cols }, y, classes: ['far', 'near'] })
-    expect(model.facts.iterations).toBe(200)
-    expect(model.facts.trainLoss).toBeLessThan(1e-4)
+    expect(model.facts.iterations).toBe(60)
+    expect(model.facts.trainLoss).toBeLessThan(0.01)
   })
 
   it('stops early on held-back rows and keeps the best iteration', async () => {

@@ -42,8 +42,8 @@ export interface BoostedTree extends TreeNodes {
 
 /** A side with less hessian than this is no side; scikit-learn's `min_hessian_to_split`. */
 const minHessian = 1e-3
-/** A node with fewer rows than this times the bins is searched by sorted lists instead of by histograms: most of those would be empty. */
-const fewRows = 4
+/** A node with fewer rows than this, or than so many times the bins, is searched by sorted lists: most of a histogram would be empty. */
+const fewRows = { always: 2048, timesBins: 4 }
 
 interface Leaf extends SearchedNode {
   readonly node: number
@@ -53,6 +53,8 @@ interface Leaf extends SearchedNode {
 
 /** What a fit's trees need, made by a thread's first tree. */
 interface Searches {
+  /** Nodes of fewer rows have lists. */
+  readonly most: number
   readonly lists: BoostLists
   readonly histograms: BoostHistograms
 }
@@ -69,8 +71,10 @@ function searchesFor({ data, maxBins }: BoostedData, setup: BoostingSetup): Sear
   const known = searchesOf.get(setup)
   if (known) return known
   const limits = { l2: setup.l2, minHessian, minRows: setup.minRows }
+  const most = Math.max(fewRows.always, fewRows.timesBins * maxBins)
   const made = {
-    lists: new BoostLists(data, Math.min(fewRows * maxBins, data.rows), setup.train, limits),
+    most,
+    lists: new BoostLists(data, Math.min(most, data.rows), setup.train, limits),
     histograms: new BoostHistograms(data, maxBins, limits),
   }
   searchesOf.set(setup, made)
@@ -106,7 +110,7 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
   const rows = Int32Array.from(setup.train)
   const scratch = new Int32Array(rows.length)
   const nodes = new NodeList(1)
-  const { lists, histograms } = searchesFor(shared, setup)
+  const { most, lists, histograms } = searchesFor(shared, setup)
   lists.begin(gradient, hessian, drawn)
   histograms.begin(gradient, hessian, drawn)
 
@@ -119,7 +123,7 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
     }
     return { node, from, n, depth, gradient: sumG, hessian: sumH, histogram: undefined, gain: 0, column: 0, code: 0 }
   }
-  const isLarge = ({ n }: Leaf): boolean => n >= fewRows * maxBins
+  const isLarge = ({ n }: Leaf): boolean => n >= most
   const splittable = (leaf: Leaf): boolean =>
     leaf.n >= 2 * minRows && leaf.depth < maxDepth && leaf.hessian >= 2 * minHessian
   /** Searches a leaf on its own. */
