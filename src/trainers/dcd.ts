@@ -43,7 +43,7 @@ function sparseRows(x: Matrix): SparseRows {
  * Dual coordinate descent with shrinking for ½‖w‖² + ½b² + Σ cost · loss, one column against the rest at a time (Hsieh et
  * al. 2008, which liblinear follows). Stops on the duality gap, which bounds the distance from the best objective.
  *
- * @returns weights `[columns, cols]`, bias, the summed objective and the most passes any column took
+ * @returns weights `[columns, cols]`, bias, the summed objective, the most passes any column took, and whether every gap came below the tolerance
  */
 export function dualCoordinateDescent(
   x: Matrix,
@@ -51,12 +51,13 @@ export function dualCoordinateDescent(
   cost: Float64Array,
   columns: number,
   options: DcdOptions,
-): { weights: Float32Array; bias: Float64Array; objective: number; iterations: number } {
+): { weights: Float32Array; bias: Float64Array; objective: number; iterations: number; converged: boolean } {
   const rows = sparseRows(x)
   const weights = new Float32Array(columns * x.cols)
   const bias = new Float64Array(columns)
   let objective = 0
   let iterations = 0
+  let converged = true
   for (let k = 0; k < columns; k++) {
     const positive = columns === 1 ? 1 : k
     const sign = Int8Array.from(y, (label) => (label === positive ? 1 : -1))
@@ -65,9 +66,10 @@ export function dualCoordinateDescent(
     bias[k] = found.w[x.cols]!
     objective += found.objective
     iterations = Math.max(iterations, found.passes)
+    converged &&= found.converged
     options.onProgress?.((k + 1) / columns)
   }
-  return { weights, bias, objective, iterations }
+  return { weights, bias, objective, iterations, converged }
 }
 
 function oneColumn(
@@ -77,7 +79,7 @@ function oneColumn(
   cost: Float64Array,
   options: DcdOptions,
   column: number,
-): { w: Float64Array; objective: number; passes: number } {
+): { w: Float64Array; objective: number; passes: number; converged: boolean } {
   const { start, index, value } = rows
   const n = sign.length
   const squared = options.loss === 'squared-hinge'
@@ -170,6 +172,6 @@ function oneColumn(
     topBefore = top > 0 ? top : Number.POSITIVE_INFINITY
     bottomBefore = bottom < 0 ? bottom : Number.NEGATIVE_INFINITY
   }
-  if (pass >= options.maxIterations) gap()
-  return { w, objective, passes: pass }
+  const converged = pass < options.maxIterations || gap() <= options.tolerance
+  return { w, objective, passes: pass, converged }
 }

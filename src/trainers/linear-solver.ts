@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../base/errors.js'
 import type { WarmStart } from './contract.js'
+import { newtonDirection } from './linear-newton.js'
 import type { LinearSpace } from './linear-space.js'
 import type { LossAlong, MarginLoss } from './margin-losses.js'
 
@@ -35,6 +36,11 @@ export interface Solution {
 /** Pairs kept of the steps made; with a preconditioner older ones tell nothing new. */
 const memory = { plain: 10, preconditioned: 6 } as const
 
+/** Most steps of conjugate gradients towards one Newton step. */
+const mostConjugate = 250
+/** float32 margins show no distance from the optimum below this share of the objective. */
+const leastTolerance = 1e-7
+
 interface Pair {
   readonly s: Float64Array
   readonly y: Float64Array
@@ -46,8 +52,10 @@ interface Pair {
  * Minimises ½‖w‖² + loss(margins) by L-BFGS, every block with history and step length of its own but all blocks in the same
  * two matrix products a step. As margins are linear in w, a line search costs no product at all.
  *
- * A block stops when ½‖gradient‖² (by strong convexity a bound on the distance from the optimum, and the duality gap) or, twice
- * running, the quasi-Newton decrement is below `tolerance` times its objective.
+ * A block has converged when ½‖gradient‖² (by strong convexity a bound on the distance from the optimum, and the duality gap) is
+ * below `tolerance` times its objective, or when Newton's decrement, worked out by conjugate gradients, is. The quasi-Newton
+ * decrement, which can be far too small where C makes the problem hard, only says when to look; if the optimum is further
+ * away, the solver goes on by Newton steps.
  */
 export async function solveLinear(space: LinearSpace, loss: MarginLoss, options: SolveOptions): Promise<Solution> {
   const { columns, blocks } = loss
@@ -83,37 +91,60 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
   const history: Pair[] = []
   const calm = new Uint8Array(blocks)
   const stalled = new Uint8Array(blocks)
+  /** Blocks that do not move: for good, or until the others are ready for Newton's steps too. */
   const done = new Uint8Array(blocks)
+  const away = new Float64Array(blocks).fill(Number.POSITIVE_INFINITY)
   let left = blocks
+  let newton = false
   const finish = (b: number): void => {
     if (!done[b]) left--
     done[b] = 1
   }
   let iteration = 0
-  for (; iteration < options.maxIterations && left > 0; iteration++) {
+  for (; iteration < options.maxIterations; iteration++) {
     throwIfAborted(options.signal, 'Training')
     const slope0 = new Float64Array(blocks)
-    for (let b = 0; b < blocks; b++)
-      if (0.5 * inner(gradient, gradient, b) <= options.tolerance * objective[b]!) finish(b)
-    if (left === 0) break
-    const direction = await quasiNewton(history, gradient, loss.curvature(derivative), {
-      space,
-      blocks,
-      done,
-      inner,
-      addTo,
-    })
+    const enough = objective.map((value) => options.tolerance * value)
     for (let b = 0; b < blocks; b++) {
       if (done[b]) continue
-      const enough = options.tolerance * objective[b]!
+      const bound = 0.5 * inner(gradient, gradient, b)
+      if (bound > enough[b]!) continue
+      away[b] = bound
+      finish(b)
+    }
+    if (left === 0 && !newton) {
+      newton = true
+      stalled.fill(0)
+      for (let b = 0; b < blocks; b++) if (away[b]! > enough[b]!) done[b] = 0
+      left = done.filter((d) => d === 0).length
+    }
+    if (left === 0) break
+    const geometry = { space, blocks, done, inner, addTo }
+    let direction: Float64Array
+    if (newton) {
+      const found = await newtonDirection({
+        ...geometry,
+        loss,
+        gradient,
+        derivative,
+        enough,
+        maxSteps: Math.min(mostConjugate, options.maxIterations - iteration),
+        ...(options.signal ? { signal: options.signal } : {}),
+      })
+      direction = found.direction
+      iteration += found.steps
+      for (let b = 0; b < blocks; b++) if (!done[b]) away[b] = found.away[b]!
+    } else direction = await quasiNewton(history, gradient, loss.curvature(derivative), geometry)
+    for (let b = 0; b < blocks; b++) {
+      if (done[b]) continue
       slope0[b] = inner(gradient, direction, b)
-      calm[b] = iteration > 0 && -0.5 * slope0[b]! <= enough ? calm[b]! + 1 : 0
-      if (calm[b]! >= 2 || slope0[b]! >= 0) {
+      calm[b] = iteration > 0 && -0.5 * slope0[b]! <= enough[b]! ? calm[b]! + 1 : 0
+      if ((newton ? away[b]! <= enough[b]! : calm[b]! >= 2) || slope0[b]! >= 0) {
         finish(b)
         direction.fill(0, b * perBlock * size, (b + 1) * perBlock * size)
       }
     }
-    if (left === 0) break
+    if (left === 0) continue
     const dz = await space.margins(direction)
     const before = Float64Array.from(objective)
     const step = search({ loss, z, dz, derivative, along, slope0, objective, done, first: iteration === 0 }, (b) => {
@@ -159,7 +190,8 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
     history.push({ s: moved, y: change, rho })
     options.onProgress?.(Math.min(0.99, (blocks - left) / blocks + iteration / options.maxIterations))
   }
-  return { w, objective, iterations: iteration, converged: left === 0 }
+  const known = Math.max(options.tolerance, leastTolerance)
+  return { w, objective, iterations: iteration, converged: away.every((far, b) => far <= known * objective[b]!) }
 }
 
 interface Geometry {

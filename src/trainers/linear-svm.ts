@@ -1,57 +1,82 @@
-import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
+import type { FitContext, Matrix, Model, Trainer, TrainingSet } from './contract.js'
 import { dualCoordinateDescent } from './dcd.js'
 import { ordinary } from './gemm.js'
-import { gramPays, hingeOnGram } from './gram-hinge.js'
+import { dualOnGram, gramPays } from './gram-dual.js'
 import { LinearModel, twoColumns } from './linear-model.js'
-import { solveLinear, warmStart } from './linear-solver.js'
-import { gramSpace, prefersGram, primalSpace } from './linear-space.js'
+import { type SolveOptions, solveLinear, warmStart } from './linear-solver.js'
+import { prefersGram, primalSpace } from './linear-space.js'
 import { squaredHinge } from './margin-losses.js'
 import { number, text } from './params.js'
 
+const dualDescent = 'dual coordinate descent'
+const onGram = `${dualDescent} on the Gram matrix`
+
+type SvmOptions = Pick<SolveOptions, 'tolerance' | 'maxIterations' | 'signal' | 'onProgress'>
+
+interface Found {
+  readonly weights: Float32Array
+  readonly bias: Float64Array
+  readonly solver: string
+  readonly iterations: number
+  readonly objective: number
+  readonly converged: boolean
+}
+
+type Machine = (
+  x: Matrix,
+  y: Int32Array,
+  cost: Float64Array,
+  columns: number,
+  context: FitContext,
+  options: SvmOptions,
+) => Promise<Found>
+
+const hingeMachine: Machine = async (x, y, cost, columns, { threads, seed }, options) =>
+  gramPays(x.rows, x.cols)
+    ? { ...(await dualOnGram(x, y, cost, columns, { ...options, loss: 'hinge', threads })), solver: onGram }
+    : { ...dualCoordinateDescent(x, y, cost, columns, { ...options, loss: 'hinge', seed }), solver: dualDescent }
+
+const squaredHingeMachine: Machine = async (x, y, cost, columns, { threads, warm }, options) => {
+  const few = prefersGram(x.rows, x.cols, columns)
+  const loss = squaredHinge(y, columns, cost)
+  if (few) {
+    const start = warm?.solution?.length === columns * x.rows ? { start: warm.solution } : {}
+    const dual = await dualOnGram(x, y, cost, columns, { ...options, ...start, loss: 'squared-hinge', threads })
+    if (warm) warm.solution = dual.combination
+    return { ...dual, solver: onGram }
+  }
+  const space = await primalSpace(x, { columns, penaliseBias: true, threads, order: loss.order })
+  const solution = await solveLinear(space, loss, {
+    ...options,
+    ...warmStart(warm, space, loss),
+    penaliseBias: true,
+  })
+  if (warm) warm.solution = solution.w
+  const { iterations, converged } = solution
+  const objective = solution.objective.reduce((a, b) => a + b, 0)
+  return { ...(await space.weights(solution.w)), solver: 'L-BFGS', iterations, objective, converged }
+}
+
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
-  const { params, threads } = context
+  const { params } = context
   const classes = set.classes.length
   const columns = classes === 2 ? 1 : classes
   const c = number(params, 'c')
   const cost = Float64Array.from({ length: set.x.rows }, (_, i) => c * (set.weights?.[i] ?? 1))
   const x = ordinary(set.x)
-  const common = {
+  const options: SvmOptions = {
     tolerance: number(params, 'tolerance'),
     maxIterations: number(params, 'iterations'),
     ...(context.signal ? { signal: context.signal } : {}),
     ...(context.onProgress ? { onProgress: context.onProgress } : {}),
   }
-  let found: { weights: Float32Array; bias: Float64Array }
-  let facts: Record<string, number | string>
-  if (text(params, 'loss') === 'hinge') {
-    const gram = gramPays(x.rows, x.cols)
-    const result = gram
-      ? await hingeOnGram(x, set.y, cost, columns, { ...common, threads })
-      : dualCoordinateDescent(x, set.y, cost, columns, { ...common, loss: 'hinge', seed: context.seed })
-    found = result
-    facts = {
-      solver: `dual coordinate descent${gram ? ' on the Gram matrix' : ''}`,
-      iterations: result.iterations,
-      objective: result.objective,
-    }
-  } else {
-    const loss = squaredHinge(set.y, columns, cost)
-    const spaceOptions = { columns, penaliseBias: true, threads, order: loss.order }
-    const gram = prefersGram(x.rows, x.cols, columns)
-    const space = gram ? await gramSpace(x, spaceOptions) : await primalSpace(x, spaceOptions)
-    const solution = await solveLinear(space, loss, {
-      ...common,
-      ...warmStart(context.warm, space, loss),
-      penaliseBias: true,
-    })
-    if (context.warm) context.warm.solution = solution.w
-    found = await space.weights(solution.w)
-    facts = {
-      solver: gram ? 'L-BFGS on the Gram matrix' : 'L-BFGS',
-      iterations: solution.iterations,
-      objective: solution.objective.reduce((a, b) => a + b, 0),
-      converged: solution.converged ? 'yes' : 'no',
-    }
+  const solver = text(params, 'loss') === 'hinge' ? hingeMachine : squaredHingeMachine
+  const found = await solver(x, set.y, cost, columns, context, options)
+  const facts = {
+    solver: found.solver,
+    iterations: found.iterations,
+    objective: found.objective,
+    converged: found.converged ? 'yes' : 'no',
   }
   const wide =
     classes === 2

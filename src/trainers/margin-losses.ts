@@ -32,6 +32,8 @@ export interface MarginLoss {
   ): void
   /** Mean over the rows of the second derivative by margin, `[columns]`, read off a derivative that {@link along} wrote. */
   curvature(derivative: Float32Array): Float64Array
+  /** Second derivative times a change of the margins, from a derivative that {@link along} wrote; both laid out as `z`. */
+  bend(derivative: Float32Array, change: Float32Array): Float32Array
 }
 
 /** C · Σ weight · max(0, 1 − y z)², one column against the rest each; with one column, class 1 is positive. */
@@ -77,6 +79,10 @@ export function squaredHinge(y: Int32Array, columns: number, cost: Float64Array)
         mean[k]! /= rows
       }
       return mean
+    },
+    bend(derivative, change) {
+      const rows = y.length
+      return change.map((d, at) => (derivative[at] === 0 ? 0 : 2 * cost[at % rows]! * d))
     },
   }
 }
@@ -139,6 +145,20 @@ export function softmaxLoss(y: Int32Array, columns: number, cost: Float64Array):
       }
       return mean.map((sum) => sum / y.length)
     },
+    bend(derivative, change) {
+      const out = new Float32Array(change.length)
+      for (let i = 0, from = 0; i < y.length; i++, from += columns) {
+        const c = cost[i]!
+        if (c === 0) continue
+        let mean = 0
+        for (let k = 0; k < columns; k++) {
+          p[k] = derivative[from + k]! / c + (k === y[i] ? 1 : 0)
+          mean += p[k]! * change[from + k]!
+        }
+        for (let k = 0; k < columns; k++) out[from + k] = c * p[k]! * (change[from + k]! - mean)
+      }
+      return out
+    },
   }
 }
 
@@ -177,6 +197,12 @@ export function binaryLogistic(y: Int32Array, cost: Float64Array): MarginLoss {
         if (cost[i]! > 0) sum += slope * (1 - slope / cost[i]!)
       }
       return Float64Array.of(sum / y.length)
+    },
+    bend(derivative, change) {
+      return change.map((d, i) => {
+        const slope = Math.abs(derivative[i]!)
+        return cost[i]! > 0 ? slope * (1 - slope / cost[i]!) * d : 0
+      })
     },
   }
 }

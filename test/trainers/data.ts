@@ -9,6 +9,9 @@ const read = (name: string): any =>
 /** What scikit-learn found on the same rows (test/fixtures/trainers/make_reference.py). */
 export const reference = read('reference.json')
 
+/** Objectives of LinearSVC at large C (make_large_c.py). */
+export const largeC: Readonly<Record<string, number>> = read('large-c.json')
+
 export interface Split {
   readonly train: TrainingSet
   readonly test: TrainingSet

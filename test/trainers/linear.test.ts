@@ -4,7 +4,7 @@ import type { LinearModel } from '../../src/trainers/linear-model.js'
 import { linearSvm } from '../../src/trainers/linear-svm.js'
 import { logistic } from '../../src/trainers/logistic.js'
 import { resolveParams } from '../../src/trainers/params.js'
-import { accuracy, clusters, digits, iris, largestDifference, reference, takeRows } from './data.js'
+import { accuracy, clusters, digits, iris, largeC, largestDifference, reference, takeRows } from './data.js'
 
 const sets = { iris: iris(), digits: digits() }
 const fitted = (trainer: Trainer, set: TrainingSet, params: Record<string, string>): Promise<LinearModel> =>
@@ -63,10 +63,39 @@ it('solves the same problem on the Gram matrix and on the rows', async () => {
     const gram = await fitted(trainer, few, { c: String(c), tolerance: '1e-8' })
     const primal = await fitted(trainer, many, { c: String(c / 12), tolerance: '1e-8' })
     if (trainer === linearSvm)
-      expect([gram.facts.solver, primal.facts.solver]).toEqual(['L-BFGS on the Gram matrix', 'L-BFGS'])
+      expect([gram.facts.solver, primal.facts.solver]).toEqual(['dual coordinate descent on the Gram matrix', 'L-BFGS'])
     expect((gram.facts.objective as number) / (primal.facts.objective as number)).toBeCloseTo(1, 6)
     expect(largestDifference(gram.parts.weights, primal.parts.weights)).toBeLessThan(1e-3)
   }
+})
+
+describe('a large C', () => {
+  const { train } = sets.digits
+  // Products of two pixels each: 240 separable rows of 2080 columns.
+  const wide = (): TrainingSet => {
+    const few = takeRows(train, [...Array(240).keys()])
+    const data = Float32Array.from(
+      Array.from({ length: 240 }, (_, r) => {
+        const row = few.x.data.subarray(64 * r, 64 * (r + 1))
+        return [...row].flatMap((v, i) => [...row.subarray(i)].map((u) => u * v))
+      }).flat(),
+    )
+    return { ...few, x: { data, rows: 240, cols: data.length / 240 } }
+  }
+
+  it.each(Object.entries(largeC))('has the objective of LinearSVC: %s', async (name, known) => {
+    const [shape, loss, c] = name.split(' ') as [string, string, string]
+    const model = await fitted(linearSvm, shape === 'wide' ? wide() : train, { loss, c })
+    expect(model.facts.converged).toBe('yes')
+    expect(Math.abs((model.facts.objective as number) / known - 1)).toBeLessThan(1e-4)
+  })
+
+  it.each(['hinge', 'squared-hinge'])('says that it was not given the steps to converge: %s', async (loss) => {
+    for (const set of [wide(), train]) {
+      const model = await fitted(linearSvm, set, { loss, c: '10000', iterations: '2' })
+      expect(model.facts.converged).toBe('no')
+    }
+  })
 })
 
 it('counts a row of weight 2 as two rows', async () => {

@@ -91,6 +91,10 @@ export const train = defineCommand({
     })
     const seconds = (performance.now() - started) / 1000
     task.end(`${trainer.id}  fitted in ${formatSeconds(seconds)}`)
+    if (classifier.facts.converged === 'no')
+      context.progress.say(
+        `Warning: ${trainer.id} had not converged when it stopped; its objective may be above the best. Allow more iterations (--set iterations=…), a smaller C, or a larger tolerance.`,
+      )
     await classifier.save(options.out, { onnx: options.onnx })
     const facts = Object.entries(classifier.facts).map(([name, value]) => `${name}: ${value}`)
     context.result(
