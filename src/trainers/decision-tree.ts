@@ -8,7 +8,7 @@ import { type Forest, joinTrees } from './trees/arrays.js'
 import type { GrownTree } from './trees/classification.js'
 import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
 import { treeSvg, treeText } from './trees/draw.js'
-import { openPool } from './trees/pool.js'
+import { openPool, planPool } from './trees/pool.js'
 import { type CountedTree, pruneTree } from './trees/prune.js'
 import { readForest } from './trees/saved.js'
 
@@ -94,10 +94,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     randomCuts: false,
     keepCounts: true,
   }
-  const room = treeData(set, 'words', threads > 1)
+  const visits = rows * cols * Math.log2(rows + 1)
+  const plan = planPool(threads, visits, visits)
+  const room = treeData(set, 'words', plan.workers > 0)
   const setup = { ...room.setup, maxBins: 65_536, seed, bootstrap: false, grow }
-  // A thread of its own, so that a long tree hears when it should stop.
-  const pool = openPool(setup, threads, rows * cols * Math.log2(rows + 1), signal)
+  const pool = openPool(setup, plan, signal)
   try {
     room.load()
     await pool.run(columnJobs(cols, threads), () => {})
@@ -122,7 +123,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
 
 /**
  * Thresholds are searched exactly while a column has at most 65,536 different values. Memory besides the rows: two bytes for each
- * value, and a copy of the rows with more than one thread.
+ * value, and a copy of the rows where a thread of its own grows the tree, so that a long fit hears when it should stop.
  */
 export const decisionTree: Trainer = {
   id: 'decision-tree',

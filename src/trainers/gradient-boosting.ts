@@ -9,7 +9,7 @@ import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import type { BoostedTree } from './trees/boosting.js'
 import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
-import { openPool, shared } from './trees/pool.js'
+import { openPool, planPool, shared } from './trees/pool.js'
 import { forestTensors, readForest } from './trees/saved.js'
 
 /** Above so many rows early stopping is on unless told otherwise, as in scikit-learn. */
@@ -190,11 +190,13 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     minRows: number(params, 'leaf') || Math.max(1, Math.min(20, Math.floor(rows / 30))),
     tried,
   }
-  const room = treeData(set, 'bytes', threads > 1)
+  const ofTree = tried * (rows * 2 + maxBins * 20)
+  const visits = rows * cols + iterations * losses.perIteration * ofTree
+  const plan = planPool(Math.min(threads, Math.max(losses.perIteration, 2)), visits, ofTree)
+  const room = treeData(set, 'bytes', plan.workers > 0)
   const setup = { ...room.setup, maxBins, seed, boosting }
   const { perIteration } = losses
-  const visits = rows * cols + iterations * perIteration * tried * (rows * 2 + maxBins * 20)
-  const pool = openPool(setup, Math.min(threads, Math.max(perIteration, 2)), visits, signal)
+  const pool = openPool(setup, plan, signal)
   try {
     room.load()
     await pool.run(columnJobs(cols, threads), () => {})

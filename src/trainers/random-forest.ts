@@ -7,7 +7,7 @@ import { number, text } from './params.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
-import { openPool } from './trees/pool.js'
+import { openPool, planPool } from './trees/pool.js'
 import { forestTensors, readForest } from './trees/saved.js'
 import type { TreeResult } from './trees/work.js'
 
@@ -107,7 +107,9 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const count = number(params, 'trees')
   const tried = triedColumns(text(params, 'features'), cols)
   const maxBins = 256
-  const room = treeData(set, randomCuts ? 'none' : 'forest', threads > 1)
+  const ofTree = rows * tried * Math.log2(rows + 1)
+  const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
+  const room = treeData(set, randomCuts ? 'none' : 'forest', plan.workers > 0)
   const setup = {
     ...room.setup,
     maxBins,
@@ -121,8 +123,7 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
       randomCuts,
     },
   }
-  const visits = rows * cols + count * rows * tried * Math.log2(rows + 1)
-  const pool = openPool(setup, Math.min(threads, count), visits, signal)
+  const pool = openPool(setup, plan, signal)
   try {
     room.load()
     if (!randomCuts) await pool.run(columnJobs(cols, threads), () => {})

@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import type { ParamValue, TrainingSet } from '../../src/trainers/contract.js'
+import { deadline } from '../../src/trainers/deadline.js'
 import { decisionTree } from '../../src/trainers/decision-tree.js'
 import { gradientBoosting } from '../../src/trainers/gradient-boosting.js'
 import { type RawParams, resolveParams } from '../../src/trainers/params.js'
 import { extraTrees, randomForest } from '../../src/trainers/random-forest.js'
 import { binColumns, binForest } from '../../src/trainers/trees/binning.js'
-import { openPool, shared } from '../../src/trainers/trees/pool.js'
+import { openPool, planPool, shared } from '../../src/trainers/trees/pool.js'
 import { accuracy, clusters, digits, iris } from './data.js'
 
 /** What scikit-learn found on the same rows (test/fixtures/trainers/make_tree_reference.py). */
@@ -126,18 +127,33 @@ describe('threads', () => {
     expect(two.save()).toEqual(one.save())
   })
 
-  it('stop a fit within a tree', async () => {
-    const stop = new AbortController()
-    const rows = 2000
-    const set = clusters(rows, 200, 4)
-    setTimeout(() => stop.abort(), 150)
-    const fit = randomForest.fit(set, {
-      params: resolveParams(randomForest.params, { trees: 5000, features: 'all' }),
+  // One tree of a second or more: a calling thread that grew it would hear nothing before its end.
+  const longTree = (threads: number, signal: AbortSignal) =>
+    decisionTree.fit(clusters(20_000, 400, 4, 3), {
+      params: resolveParams(decisionTree.params, {}),
       seed: 1,
-      threads: 2,
-      signal: stop.signal,
+      threads,
+      signal,
     })
+
+  it.each([1, 2])('%d: stop a fit within a tree when it is cancelled', async (threads) => {
+    const stop = new AbortController()
+    const fit = longTree(threads, stop.signal)
+    setTimeout(() => stop.abort(), 300)
     await expect(fit).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  })
+
+  it.each([1, 2])('%d: stop a fit within a tree when its time is up', async (threads) => {
+    const limit = deadline(0.3, undefined, 'Decision tree')
+    await expect(longTree(threads, limit.signal)).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  })
+
+  it('work beside the calling one where jobs are short, instead of it where they are long', () => {
+    expect(planPool(2, 1e6, 1e4)).toEqual({ workers: 0, helps: true })
+    expect(planPool(2, 1e9, 1e7)).toEqual({ workers: 1, helps: true })
+    expect(planPool(1, 1e9, 1e7)).toEqual({ workers: 0, helps: true })
+    expect(planPool(2, 1e9, 1e9)).toEqual({ workers: 2, helps: false })
+    expect(planPool(1, 1e9, 1e9)).toEqual({ workers: 1, helps: false })
   })
 
   it('that fail say so', async () => {
@@ -154,7 +170,7 @@ describe('threads', () => {
       maxBins: 256,
       seed: 1,
     }
-    const pool = openPool(setup, 2, 1e9, undefined)
+    const pool = openPool(setup, { workers: 2, helps: false }, undefined)
     await expect(pool.run([{ kind: 'tree', tree: 0 }], () => {})).rejects.toMatchObject({ code: 'TRAINING_THREAD' })
     await pool.close()
   })

@@ -14,26 +14,62 @@ export interface TreePool {
 
 /** How often the calling thread gives the event loop a turn. */
 const turnMs = 20
+/** Work of less than about this many visits of a value is done before a thread would have started. */
+const visitsWorthThreads = 5e6
+/** A job of more visits than this would keep the calling thread from hearing that it should stop. */
+const visitsOfShortJob = 5e7
+
+/** Who does a fit's jobs. */
+export interface PoolPlan {
+  /** Threads besides the calling one; it only waits unless it `helps`. */
+  readonly workers: number
+  readonly helps: boolean
+}
+
+/**
+ * The calling thread works too where jobs are short: it need not wait for threads to start. Long jobs are left to threads, even to a
+ * single one, so that a fit hears within a job when it should stop.
+ *
+ * @param visits about how often the whole fit looks at a value, and its longest job
+ */
+export function planPool(threads: number, visits: number, ofJob: number): PoolPlan {
+  if (visits <= visitsWorthThreads) return { workers: 0, helps: true }
+  const helps = ofJob <= visitsOfShortJob
+  return { workers: threads - (helps ? 1 : 0), helps }
+}
+
+/** Does jobs on the calling thread as long as `next` has one; the event loop gets its turn every so many milliseconds. */
+async function work(
+  setup: TreeSetup,
+  signal: AbortSignal | undefined,
+  everyMs: number,
+  next: () => { index: number; job: TreeJob } | undefined,
+  done: (result: unknown, index: number) => void,
+): Promise<void> {
+  let turned = performance.now()
+  for (let given = next(); given; given = next()) {
+    throwIfAborted(signal, 'Training')
+    done(perform(setup, given.job), given.index)
+    if (performance.now() - turned < everyMs) continue
+    await new Promise((resolve) => setImmediate(resolve))
+    turned = performance.now()
+  }
+}
 
 function inlinePool(setup: TreeSetup, signal: AbortSignal | undefined): TreePool {
-  let turned = performance.now()
   return {
-    async run(jobs, done) {
-      for (const [index, job] of jobs.entries()) {
-        throwIfAborted(signal, 'Training')
-        done(perform(setup, job), index)
-        if (performance.now() - turned < turnMs) continue
-        await new Promise((resolve) => setImmediate(resolve))
-        turned = performance.now()
-      }
+    run(jobs, done) {
+      let index = 0
+      const next = () => (index < jobs.length ? { index, job: jobs[index++]! } : undefined)
+      return work(setup, signal, turnMs, next, done)
     },
     close: async () => {},
   }
 }
 
-function workerPool(setup: TreeSetup, threads: number, signal: AbortSignal | undefined): TreePool {
+function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signal: AbortSignal | undefined): TreePool {
   const url = new URL(import.meta.resolve('#workers/trainers/trees/worker.js'))
-  const workers = Array.from({ length: threads }, () => new Worker(url, { workerData: setup }))
+  const workers = Array.from({ length: count }, () => new Worker(url, { workerData: setup }))
   let failed: ((error: Error) => void) | undefined
   let dead: Error | undefined
   const fail = (error: Error): void => {
@@ -76,8 +112,15 @@ function workerPool(setup: TreeSetup, threads: number, signal: AbortSignal | und
         signal?.addEventListener('abort', stop)
         // A deadline is a clock behind `aborted`.
         const clock = setInterval(() => signal?.aborted && stop(), turnMs)
+        const take = () => (next < jobs.length && !dead ? { index: next, job: jobs[next++]! } : undefined)
         const feed = (worker: Worker): void => {
-          if (next < jobs.length) worker.postMessage({ index: next, job: jobs[next++] })
+          const given = take()
+          if (given) worker.postMessage(given)
+        }
+        const finish = (result: unknown, index: number): void => {
+          done(result, index)
+          left--
+          if (left === 0) end(resolve)
         }
         if (dead) return failed(dead)
         if (left === 0) return end(resolve)
@@ -86,29 +129,24 @@ function workerPool(setup: TreeSetup, threads: number, signal: AbortSignal | und
             feed(worker)
             try {
               throwIfAborted(signal, 'Training')
-              done(result, index)
+              finish(result, index)
             } catch (error) {
               fail(error as Error)
-              return
             }
-            left--
-            if (left === 0) end(resolve)
           })
           // Two jobs each: the next one waits there while a result is taken in.
           feed(worker)
         }
         for (const worker of workers) feed(worker)
+        // A turn after each job: threads wait for their next ones.
+        if (helps) work(setup, signal, 0, take, finish).catch(fail)
       }),
     close,
   }
 }
 
-/** Work of less than about this many visits of a value is done before a thread would have started. */
-const visitsWorthThreads = 5e6
-
-/** @param visits about how often the whole fit looks at a value */
-export function openPool(setup: TreeSetup, threads: number, visits: number, signal: AbortSignal | undefined): TreePool {
-  return threads > 1 && visits > visitsWorthThreads ? workerPool(setup, threads, signal) : inlinePool(setup, signal)
+export function openPool(setup: TreeSetup, plan: PoolPlan, signal: AbortSignal | undefined): TreePool {
+  return plan.workers > 0 ? workerPool(setup, plan, signal) : inlinePool(setup, signal)
 }
 
 /** Memory that threads share, and memory of one thread. Pages that are never written to take no room. */
