@@ -9,7 +9,8 @@ const params = (raw: RawParams = new Map()): Params => resolveParams(mlp.params,
 describe('mlp', () => {
   it('reads digits as well as a linear model does', async () => {
     const { train, test } = digits()
-    const model = await mlp.fit(train, { params: params(), seed: 1, threads: 1 })
+    // A third of the usual epochs, at steps four times as long: the same end, sooner.
+    const model = await mlp.fit(train, { params: params({ epochs: 30, rate: 0.002 }), seed: 1, threads: 1 })
     expect(accuracy(await model.scores(test.x), test.y, 10)).toBeGreaterThan(0.95)
   })
 
@@ -28,9 +29,9 @@ describe('mlp', () => {
 
   it('gives the same weights for the same seed, other weights for another', async () => {
     const set = clusters(90, 12, 3)
-    const fit = async (seed: number) =>
+    const weights = async (seed: number) =>
       (await mlp.fit(set, { params: params({ epochs: 3, hidden: '8' }), seed, threads: 1 })).save().tensors
-    const [a, b, c] = [await fit(1), await fit(1), await fit(2)]
+    const [a, b, c] = [await weights(1), await weights(1), await weights(2)]
     expect(a).toEqual(b)
     expect(a.get('weight0')).not.toEqual(c.get('weight0'))
   })
@@ -45,13 +46,13 @@ describe('mlp', () => {
 
   it('stops between runs when asked to', async () => {
     const stop = new AbortController()
-    const fit = mlp.fit(clusters(60, 10, 2), {
+    const fitting = mlp.fit(clusters(60, 10, 2), {
       params: params(),
       seed: 1,
       threads: 1,
       signal: stop.signal,
       onProgress: () => stop.abort(),
     })
-    await expect(fit).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    await expect(fitting).rejects.toMatchObject({ code: 'INTERRUPTED' })
   })
 })

@@ -4,17 +4,26 @@ import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
 import { type Classifier, predictedClasses } from '../../src/trainers/classifier.js'
 import type { Matrix } from '../../src/trainers/contract.js'
+import { rowsOf } from '../../src/trainers/gemm.js'
 
-/** Runs a classifier's ONNX form on embeddings, as any ONNX Runtime would. */
-export async function runOnnx(model: ModelProto, x: Matrix): Promise<{ labels: string[]; scores: Float32Array }> {
+/** Runs a classifier's ONNX form on embeddings, as any ONNX Runtime would; `batch` rows at a time, default all. */
+export async function runOnnx(
+  model: ModelProto,
+  x: Matrix,
+  batch = x.rows,
+): Promise<{ labels: string[]; scores: Float32Array }> {
   const session = await openSession(encodeModel(model), { threads: 1 })
   try {
     const { Tensor } = loadOrt()
-    const out = await session.run({ embedding: new Tensor('float32', x.data, [x.rows, x.cols]) })
-    return {
-      labels: [...(out.label!.data as unknown as string[])],
-      scores: (out.probabilities ?? out.scores)!.data as Float32Array,
+    const labels: string[] = []
+    const scores: number[] = []
+    for (let from = 0; from < x.rows; from += batch) {
+      const rows = rowsOf(x, from, Math.min(x.rows, from + batch))
+      const out = await session.run({ embedding: new Tensor('float32', rows.data, [rows.rows, rows.cols]) })
+      for (const label of out.label!.data as unknown as string[]) labels.push(label)
+      for (const score of (out.probabilities ?? out.scores)!.data as Float32Array) scores.push(score)
     }
+    return { labels, scores: Float32Array.from(scores) }
   } finally {
     await closeSession(session)
   }
@@ -28,9 +37,10 @@ export async function onnxDifference(
   classifier: Classifier,
   x: Matrix,
   opset?: number,
+  batch?: number,
 ): Promise<{ score: number; classes: number }> {
   const expected = await classifier.predictScores(x)
-  const { labels, scores } = await runOnnx(classifier.toOnnx(opset), x)
+  const { labels, scores } = await runOnnx(classifier.toOnnx(opset), x, batch)
   if (scores.length !== expected.length) return { score: Number.NaN, classes: x.rows }
   let score = 0
   for (let i = 0; i < scores.length; i++)
