@@ -12,9 +12,9 @@ import sharp from 'sharp'
 import { createRandom } from '../../dist/base/random.js'
 import { prepareFinetune } from '../../dist/finetune/prepare.js'
 import { runFinetune } from '../../dist/finetune/run.js'
+import { withRandomWeights } from '../../dist/onnx/random-weights.js'
 import { readModel } from '../../dist/onnx/read.js'
 import { writeModel } from '../../dist/onnx/write.js'
-import { withSeededWeights } from './seeded-weights.mjs'
 
 const topologies = join(resolve(process.env.FC7_SHARED ?? '../shared'), 'models', 'topologies')
 const files = {
@@ -60,7 +60,7 @@ async function main() {
     }
     for (const network of networks) {
       const model = join(folder, `${network}.onnx`)
-      await writeModel(withSeededWeights(await readModel(join(topologies, files[network])), network), model)
+      await writeModel(withRandomWeights(await readModel(join(topologies, files[network])), network), model)
       for (const name of strategies) {
         const [strategy, uncached] = name.split('-')
         const args = ['measure', folder, model, strategy, batch, uncached ? 'uncached' : 'cached']

@@ -9,8 +9,8 @@ import { parseOptions } from '../../dist/finetune/options.js'
 import { stepsPerRun } from '../../dist/finetune/phase.js'
 import { planFinetune } from '../../dist/finetune/plan.js'
 import { namedRecipe } from '../../dist/images/recipe.js'
+import { withRandomWeights } from '../../dist/onnx/random-weights.js'
 import { readModel } from '../../dist/onnx/read.js'
-import { withSeededWeights } from './seeded-weights.mjs'
 import { stepTime } from './step-time.mjs'
 
 const shared = join(resolve(process.env.FC7_SHARED ?? '../shared'), 'models', 'topologies')
@@ -45,7 +45,7 @@ function stepsOfCommand(network, strategy, batch, cached) {
 
 for (const name of wanted.split(',')) {
   const { file, batch } = networks[name]
-  const model = withSeededWeights(await readModel(join(shared, file)), name)
+  const model = withRandomWeights(await readModel(join(shared, file)), name)
   const recipe = namedRecipe('caffe', { width: 224, height: 224 })
   const network = buildHeaded(model, { recipe, outputs: 10, random: createRandom(0) })
   for (const strategy of strategies) {

@@ -34,7 +34,9 @@ async function answer({ kind, ask }: ToThread): Promise<Requests[keyof Requests]
     const request = ask as OpenRequest
     const { threads } = request
     const runner = await TrainingRunner.open(request.graph, { threads })
-    opened = { ...request, runner, evaluation: await openSession(request.evaluationFile, { threads }) }
+    // Two sessions take turns here: this one's threads must not spin while the next epoch begins.
+    const evaluation = await openSession(request.evaluationFile, { threads, spinning: false })
+    opened = { ...request, runner, evaluation }
     return null
   }
   const { runner, evaluation } = opened!

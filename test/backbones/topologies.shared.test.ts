@@ -9,12 +9,12 @@ import { loadCard } from '../../src/backbones/library.js'
 import { prepareTrunk } from '../../src/backbones/trunk.js'
 import { createRandom } from '../../src/base/random.js'
 import { namedRecipe } from '../../src/images/recipe.js'
+import { withRandomWeights } from '../../src/onnx/random-weights.js'
 import { readModel } from '../../src/onnx/read.js'
 import { writeModel } from '../../src/onnx/write.js'
 import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
 import { defaultLayers } from './default-layers.js'
-import { withRandomWeights } from './random-weights.js'
 
 const models = join(resolve(process.env.FC7_SHARED ?? '../shared'), 'models')
 let folder: string

@@ -10,6 +10,10 @@ import { exportTraining } from '../../src/finetune/export.js'
 import { prepareFinetune } from '../../src/finetune/prepare.js'
 import { previewAugmentation } from '../../src/finetune/preview.js'
 import { runFinetune } from '../../src/finetune/run.js'
+import { type ModelProto, TensorProto_DataType } from '../../src/onnx/generated/onnx_pb.js'
+import { decodeModel, readModel } from '../../src/onnx/read.js'
+import { floatsOf } from '../../src/onnx/values.js'
+import { graphOf } from '../../src/onnx/walk.js'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 
@@ -50,6 +54,14 @@ const hash = async (...path: string[]): Promise<string> =>
   createHash('sha256')
     .update(await readFile(join(root, ...path)))
     .digest('hex')
+
+const floatWeights = (model: ModelProto): Map<string, Float32Array> =>
+  new Map(
+    graphOf(model).initializer.flatMap((entry) =>
+      entry.dataType === TensorProto_DataType.FLOAT ? [[entry.name, Float32Array.from(floatsOf(entry))] as const] : [],
+    ),
+  )
+const weightsIn = async (out: string) => floatWeights(await readModel(join(root, out, 'model.onnx')))
 
 describe('fine-tuning a tiny network', () => {
   it('learns, leaves a backbone with its card and lists what it was trained on', async () => {
@@ -121,6 +133,38 @@ describe('fine-tuning a tiny network', () => {
     await expect(tune(`cut-${strategy}`, { ...options, epochs: 4 })).rejects.toMatchObject({ code: 'FINETUNE_OTHER' })
     await tune(`cut-${strategy}`, options)
     expect(await hash(`cut-${strategy}`, 'model.onnx')).toBe(await hash(`whole-${strategy}`, 'model.onnx'))
+  })
+
+  it('stops when the selection loss no longer falls, and keeps the weights of its best epoch', async () => {
+    // At this rate the new layer overshoots, and a constant rate makes the epochs of both runs the same.
+    const options = { strategy: 'head', rate: 0.3, schedule: 'constant', warmup: 0, augment: false }
+    const stopped = await tune('stopped', { ...options, epochs: 60, patience: 3 })
+    expect(stopped.history).toHaveLength(stopped.bestEpoch + 3)
+    expect(stopped.history.length).toBeLessThan(60)
+    const losses = stopped.history.map(({ selectLoss }) => selectLoss)
+    expect(losses.indexOf(Math.min(...losses)) + 1).toBe(stopped.bestEpoch)
+    await tune('until-best', { ...options, epochs: stopped.bestEpoch })
+    expect(await weightsIn('stopped')).toEqual(await weightsIn('until-best'))
+  })
+
+  it('from scratch: forgets what was pretrained, learns, and repeats itself', async () => {
+    const options = { strategy: 'scratch', epochs: 4, augment: false }
+    const { history } = await tune('scratch', options)
+    expect(history.at(-1)!.trainLoss).toBeLessThan(history[0]!.trainLoss)
+    await tune('scratch-again', options)
+    const [first, again] = [await weightsIn('scratch'), await weightsIn('scratch-again')]
+    expect(again).toEqual(first)
+    const pretrained = floatWeights(decodeModel(tinyModel()))
+    const trained = first.get('conv2.w')!
+    const [dot, a, b] = pretrained
+      .get('conv2.w')!
+      .reduce(([dot, a, b], v, i) => [dot! + v * trained[i]!, a! + v * v, b! + trained[i]! ** 2], [0, 0, 0]) as [
+      number,
+      number,
+      number,
+    ]
+    // 1,152 weights drawn anew have nothing in common with the old ones: their cosine is within 5 / √1152.
+    expect(Math.abs(dot / Math.sqrt(a * b))).toBeLessThan(0.15)
   })
 
   it('says that it diverged, and what to do', async () => {

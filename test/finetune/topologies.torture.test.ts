@@ -5,11 +5,11 @@ import { prepareTrunk } from '../../src/backbones/trunk.js'
 import { createRandom } from '../../src/base/random.js'
 import { buildHeaded, defaultBoundary, trainedParameters, wholeModel } from '../../src/finetune/network.js'
 import { namedRecipe } from '../../src/images/recipe.js'
+import { withRandomWeights } from '../../src/onnx/random-weights.js'
 import { readModel } from '../../src/onnx/read.js'
 import { buildTrainingGraph } from '../../src/training/graph.js'
 import { prepareNetwork } from '../../src/training/network.js'
 import { TrainingRunner } from '../../src/training/runner.js'
-import { withRandomWeights } from '../backbones/random-weights.js'
 
 const folder = join(resolve(process.env.FC7_SHARED ?? '../shared'), 'models', 'topologies')
 const sample = process.env.FC7_TORTURE === 'sample'

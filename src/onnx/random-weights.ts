@@ -1,16 +1,17 @@
-import { createRandom } from '../../src/base/random.js'
-import { tensor } from '../../src/onnx/build.js'
-import { withGraph, withModel } from '../../src/onnx/edit.js'
-import type { ModelProto, TensorProto } from '../../src/onnx/generated/onnx_pb.js'
-import { intsOf } from '../../src/onnx/values.js'
-import { graphOf } from '../../src/onnx/walk.js'
+import { createRandom } from '../base/random.js'
+import { tensor } from './build.js'
+import { withGraph, withModel } from './edit.js'
+import type { ModelProto, TensorProto } from './generated/onnx_pb.js'
+import { intsOf } from './values.js'
+import { graphOf } from './walk.js'
 
 /** Prime, so that the block's repetitions fall differently into every tensor. */
 const blockLength = 1_000_003
 
 /**
  * Writes seeded random weights into a light model, in place of the constants that it computes: as large as He et al. initialise, so
- * that values stay near 1 through any depth; variances of batch normalisation are positive.
+ * that values stay near 1 through any depth; variances of batch normalisation are positive. For tests and benches that need a network's
+ * true graph where its trained weights cannot be had.
  */
 export function withRandomWeights(model: ModelProto, seed: string): ModelProto {
   const graph = graphOf(model)
