@@ -1,6 +1,7 @@
 /** The public API: what the command line itself is made of. */
 
-export { type AdviceInput, advise } from './advisor/advise.js'
+export { advise } from './advisor/advise.js'
+export type { AdviceInput } from './advisor/input.js'
 export { planAdvice } from './advisor/plan.js'
 export { listLayers } from './backbones/layers.js'
 export { pullBackbone } from './backbones/pull.js'

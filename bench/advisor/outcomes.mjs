@@ -3,12 +3,13 @@
 //     node bench/advisor/outcomes.mjs <model> <recipe> <out folder> <name>=<pictures>@<train>/<test>...
 //
 // For each data set and seed a part is copied into train and test folders: at most so many pictures a class (an own test or val split is
-// kept as the test part). `fc7 advise` sees the training part, then every strategy runs on the same split with the same seed: linear-svm and
-// logistic on frozen embeddings (`fc7 compare`), `fc7 finetune` with its own defaults. `textures` without a folder is made (textures.mjs).
-// Prints one JSON line a data set and seed, and a Markdown table; finished parts under <out folder> are not repeated. Environment: SEEDS=0,
-// STRATEGIES=head,last,all THREADS, and EPOCHS and RATE to depart from the defaults.
+// kept as the test part). `fc7 advise` sees the training part. Then everything runs on the same split with the same seed: the very command
+// that the advice ends with; linear-svm and logistic on frozen embeddings of every layer of the sweep (`fc7 compare`), of which the better
+// counts; `fc7 finetune` with its own defaults for each strategy. `textures` without a folder is made (textures.mjs). Prints one JSON line a
+// data set and seed, and a Markdown table; finished parts under <out folder> are not repeated, but for the advice. Environment: SEEDS=0,
+// STRATEGIES=head,last,all (none: empty) THREADS, and EPOCHS and RATE to depart from the defaults.
 import { spawn } from 'node:child_process'
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import { createRandom } from '../../dist/base/random.js'
 import { openDataset } from '../../dist/datasets/open.js'
@@ -17,26 +18,44 @@ import { writeTextures } from './textures.mjs'
 const [model, recipe, out, ...sets] = process.argv.slice(2)
 const setting = (name, value) => process.env[name] ?? value
 const seeds = setting('SEEDS', '0').split(',').map(Number)
-const strategies = setting('STRATEGIES', 'head,last,all').split(',')
+const strategies = setting('STRATEGIES', 'head,last,all').split(',').filter(Boolean)
 const flags = ['EPOCHS', 'RATE', 'THREADS'].map((name) => [`--${name.toLowerCase()}`, process.env[name]])
 /** Those of the settings that the command takes. */
 const flagsFor = (...names) => flags.flatMap(([flag, value]) => (value && names.includes(flag) ? [flag, value] : []))
 const bin = new URL('../../bin/fc7.js', import.meta.url).pathname
 
-/** Runs the command and returns its JSON document and its seconds; a document that is kept is not computed again. */
-async function fc7(kept, seed, ...args) {
+/**
+ * Runs a shell's line, `fc7` being the built command, and returns its JSON document and its seconds; a document that is kept from the same
+ * line is not computed again.
+ */
+async function fc7(kept, line) {
   const held = await readFile(kept, 'utf8').catch(() => undefined)
-  if (held) return JSON.parse(held)
+  if (held && JSON.parse(held).line === line) return JSON.parse(held)
   const started = performance.now()
-  const child = spawn(process.execPath, [bin, ...args, '--json', '--quiet', '--seed', String(seed)])
+  const child = spawn('sh', [
+    '-c',
+    `fc7() { exec ${quoted(process.execPath)} ${quoted(bin)} "$@"; }; ${line} --json --quiet`,
+  ])
   const text = { out: '', err: '' }
   child.stdout.on('data', (part) => (text.out += part))
   child.stderr.on('data', (part) => (text.err += part))
   const code = await new Promise((done) => child.on('close', done))
-  if (code !== 0) throw new Error(`fc7 ${args.join(' ')}: ${text.err}`)
-  const done = { seconds: (performance.now() - started) / 1000, result: JSON.parse(text.out) }
+  if (code !== 0) throw new Error(`${line}: ${text.err}`)
+  const done = { line, seconds: (performance.now() - started) / 1000, result: JSON.parse(text.out) }
   await writeFile(kept, JSON.stringify(done))
   return done
+}
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
+
+/** The better of the classical trainers, by layer. */
+function byLayer({ tables, results }) {
+  const best = {}
+  for (const { table, trainer, metrics } of results) {
+    const { layer } = tables.find(({ key }) => key === table)
+    if (['linear-svm', 'logistic'].includes(trainer)) best[layer] = Math.max(best[layer] ?? 0, metrics.accuracy.value)
+  }
+  return best
 }
 
 /** Copies the seeded part; a set without a test split gives one. */
@@ -80,16 +99,26 @@ for (const set of sets)
       await cut(source, pictures, { train: Number(train), test: Number(test), seed })
       await writeFile(join(work, 'cut'), '')
     }
+    const words = (...args) => args.map((arg) => (/^[\w./:@,=-]+$/.test(arg) ? arg : quoted(arg))).join(' ')
     const common = ['--model', resolve(model), '--recipe', recipe, ...flagsFor('--threads')]
-    const run = (file, ...args) => fc7(join(work, file), seed, ...args)
+    const run = (file, ...args) => fc7(join(work, file), `fc7 ${words(...args, '--seed', String(seed))}`)
+    await rm(join(work, 'advice.json'), { force: true })
     const advised = await run('advice.json', 'advise', pictures, ...common, ...flagsFor('--epochs'))
-    const frozen = ['--trainers', 'linear-svm,logistic', '--out', join(work, 'frozen')]
-    const compared = await run('frozen.json', 'compare', pictures, ...common, ...frozen)
-    const accuracy = {}
+    const { advice } = advised.result
+    const layers = advice.layers.flatMap(({ name }) => ['--layer', name])
+    const frozen = ['--trainers', 'linear-svm,logistic', '--out', join(work, 'layers')]
+    const compared = await run('layers.json', 'compare', pictures, ...common, ...layers, ...frozen)
+    const embeddings = byLayer(compared.result)
+    const accuracy = { embeddings: embeddings[advice.backbone.layer] }
     const trainAccuracy = {}
     const seconds = { embeddings: compared.seconds }
-    for (const { trainer, metrics } of compared.result.results) accuracy[trainer] = metrics.accuracy.value
-    accuracy.embeddings = Math.max(accuracy['linear-svm'], accuracy.logistic)
+    // The advised command as it stands, but for where it writes.
+    const next = advice.verdict.command.replace(/ --out \w+$/, '')
+    const into = join(work, 'advised')
+    const force = next.startsWith('fc7 finetune') ? ' --force' : ''
+    const followed = await fc7(join(work, 'advised.json'), `${next}${force} --out ${quoted(into)} --seed ${seed}`)
+    accuracy.advised = followed.result.accuracy ?? Math.max(...Object.values(byLayer(followed.result)))
+    seconds.advised = followed.seconds
     for (const strategy of strategies) {
       const more = ['--strategy', strategy, ...flagsFor('--epochs', '--rate'), '--force', '--out', join(work, strategy)]
       const tuned = await run(`${strategy}.json`, 'finetune', pictures, ...common, ...more)
@@ -97,8 +126,10 @@ for (const set of sets)
       trainAccuracy[strategy] = tuned.result.history.at(-1).trainAccuracy
       seconds[strategy] = tuned.seconds
     }
-    const { advice } = advised.result
     const tested = compared.result.results[0].predictions
+    const copied = (await readdir(pictures, { recursive: true, withFileTypes: true })).filter((one) => one.isFile())
+    if (copied.length !== tested + advice.data.pictures)
+      throw new Error(`${name}: pictures were lost, perhaps to slowness`)
     const line = {
       name,
       seed,
@@ -106,9 +137,12 @@ for (const set of sets)
       tested,
       verdict: advice.verdict.strategy,
       confidence: advice.verdict.confidence,
+      command: advice.verdict.command,
+      doubts: advice.verdict.doubts,
       votes: advice.verdict.votes,
       probe: advice.probe.accuracy,
       layers: advice.layers.map((layer) => [layer.name, Number(layer.accuracy.toFixed(3)), layer.p]),
+      embeddings,
       accuracy,
       trainAccuracy,
       seconds,
@@ -120,7 +154,7 @@ for (const set of sets)
   }
 const percent = (value) => (100 * value).toFixed(1)
 const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
-const shown = ['embeddings', ...strategies]
+const shown = ['advised', 'embeddings', ...strategies]
 console.log(
   `\n| data set | training pictures | tested | probe | verdict (confidence), a seed each | ${shown.join(' | ')} |\n| --- | --: | --: | --: | --- |${shown.map(() => ' --: |').join('')}`,
 )

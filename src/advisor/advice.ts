@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { strategies } from './rules.js'
+import { strategies } from './facts.js'
 
 const share = z.number()
 const strategy = z.enum(strategies)
@@ -43,10 +43,12 @@ export const adviceSchema = z.strictObject({
       accuracy: share,
       standardError: share,
       trainAccuracy: share,
-      /** Of the difference to the default layer; null for itself. */
+      /** Of a layer no better than the default one looking so much better (layers.ts); null for the default one. */
       p: z.number().nullable(),
     }),
   ),
+  /** The layer that transfers best: the default one unless an earlier one is better beyond chance. */
+  bestLayer: z.string(),
   source: z.strictObject({
     /** Null where no statistics of the source's pictures exist for this backbone, layer and recipe; `note` says so. */
     frechet: z.number().nullable(),
@@ -63,6 +65,8 @@ export const adviceSchema = z.strictObject({
     runnerUp: strategy,
     votes,
     confidence: z.enum(['high', 'medium', 'low']),
+    /** Why confidence is not higher. */
+    doubts: z.array(z.string()),
     headline: z.string(),
     layer: z.string(),
     freezeUntil: z.string().nullable(),

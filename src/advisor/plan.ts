@@ -7,6 +7,8 @@ import { itemSample, probeFolds } from './probe.js'
 /** Measurements stay within about a minute on two cores. */
 const mostPictures = 3000
 const mostClasses = 100
+/** Few pictures are divided into folds several times over: one division alone decides too much there, and fits on few rows cost little. */
+const repeatsFor = (pictures: number): number => Math.max(1, Math.min(5, Math.floor(1200 / pictures)))
 /** Shares of the training pictures that the learning curve is measured at; the whole comes from the probe itself. */
 export const curveFractions = [0.1, 0.2, 0.4, 0.8] as const
 
@@ -40,7 +42,10 @@ export function planAdvice(
   seed: number,
 ): {
   readonly sample: readonly number[]
+  /** Of all repeats. */
   readonly folds: readonly Fold[]
+  /** Those of the learning curve: one repeat's. */
+  readonly curveFolds: readonly Fold[]
   readonly fits: number
   readonly notes: readonly string[]
 } {
@@ -76,10 +81,21 @@ export function planAdvice(
   if (sample.length < pool.length)
     notes.push(`Measured on ${sample.length} of ${pool.length} pictures, classes in proportion, drawn by seed.`)
   const units = new Set(sample.map((item) => items.groups[item] ?? `item ${item}`)).size
-  const folds = probeFolds(items, sample, Math.max(2, Math.min(5, units, Math.floor(sample.length / 5))), seed)
+  const folds = probeFolds(items, sample, {
+    folds: Math.max(2, Math.min(5, units, Math.floor(sample.length / 5))),
+    repeats: repeatsFor(sample.length),
+    seed,
+  })
   if (folds.length === 0)
     throw new Fc7Error('ADVICE_TOO_FEW', 'The groups leave no fold with two classes to train on.', {
       hint: 'Collect groups that hold more than one class, or leave --group-from out.',
     })
-  return { sample, folds, fits: folds.length * (layers + curveFractions.length), notes }
+  const curveFolds = folds.filter(({ repeat }) => repeat === 0)
+  return {
+    sample,
+    folds,
+    curveFolds,
+    fits: folds.length * layers + curveFolds.length * curveFractions.length,
+    notes,
+  }
 }

@@ -15,9 +15,9 @@ export interface Probe {
   readonly accuracy: number
   /** The same on the rows that it was fitted on. */
   readonly trainAccuracy: number
-  /** `[folds]`, accuracy on the held-out pictures. */
+  /** `[folds of all repeats]`, accuracy on the held-out pictures. */
   readonly folds: readonly number[]
-  /** Of the mean, from the folds' spread; a rough one, for folds share rows. */
+  /** See {@link probeError}. */
   readonly standardError: number
 }
 
@@ -48,12 +48,31 @@ export function itemSample(items: Items, from: readonly number[], most: number, 
     .sort((a, b) => a - b)
 }
 
+/**
+ * Standard error of a cross-validated accuracy: the larger of what the folds' spread says and of the binomial one of so many pictures, with
+ * two right and two wrong ones added (Agresti and Coull 1998), so that a handful all right is not known for sure. Repeats of the
+ * cross-validation test the same pictures again and make neither smaller.
+ *
+ * @param held accuracies of the folds of all repeats
+ * @param units pictures tested, a group counted once
+ */
+export function probeError(held: readonly number[], folds: number, units: number): number {
+  const accuracy = mean(held) ?? 0
+  const share = (accuracy * units + 2) / (units + 4)
+  const binomial = Math.sqrt((share * (1 - share)) / (units + 4))
+  return Math.max(binomial, (deviation(held) ?? 0) / Math.sqrt(Math.max(1, folds)))
+}
+
 /** Stratified folds over some of the items, whole groups together; item numbers are the table's. */
-export function probeFolds(items: Items, sample: readonly number[], folds: number, seed: number): Fold[] {
+export function probeFolds(
+  items: Items,
+  sample: readonly number[],
+  { folds, repeats, seed }: { readonly folds: number; readonly repeats: number; readonly seed: number },
+): Fold[] {
   const input = { y: sample.map((item) => items.y[item]!), groups: sample.map((item) => items.groups[item]!) }
   const made = input.groups.some((group) => group !== null)
-    ? groupedFolds(input, { folds, seed })
-    : stratifiedFolds(input, { folds, seed })
+    ? groupedFolds(input, { folds, repeats, seed })
+    : stratifiedFolds(input, { folds, repeats, seed })
   const back = (numbers: readonly number[]): number[] => numbers.map((i) => sample[i]!)
   return made
     .map((fold) => ({ ...fold, train: back(fold.train), test: back(fold.test) }))
@@ -108,11 +127,13 @@ export async function probe(
   const results: { held: number; seen: number }[] = []
   for (const fold of folds) results.push(await fitOnce(table, items, fold, context))
   const held = results.map((result) => result.held)
+  const tested = new Set(folds.flatMap(({ test }) => test.map((item) => items.groups[item] ?? `item ${item}`)))
+  const inOne = folds.filter(({ repeat }) => repeat === 0).length
   return {
     accuracy: mean(held) ?? 0,
     trainAccuracy: mean(results.map((result) => result.seen)) ?? 0,
     folds: held,
-    standardError: (deviation(held) ?? 0) / Math.sqrt(Math.max(1, held.length)),
+    standardError: probeError(held, inOne, tested.size),
   }
 }
 

@@ -1,32 +1,4 @@
-/** What can be done with a data set and a pretrained network, cheapest first. */
-export const strategies = ['embeddings', 'head', 'last', 'all', 'scratch'] as const
-export type Strategy = (typeof strategies)[number]
-
-/** What the measurements say; null where something could not be measured. Shares and accuracies are in [0, 1]. */
-export interface Facts {
-  readonly rows: number
-  readonly perClassMedian: number
-  /** Accuracy of the linear probe on held-out pictures. */
-  readonly probe: number
-  /** Accuracy of the probe on its own training rows. */
-  readonly probeTrain: number
-  /** `probeTrain` − `probe`. */
-  readonly gap: number
-  /** What the probe gets wrong, in parts of what guessing the largest class gets wrong. */
-  readonly errorLeft: number
-  /** Best accuracy over the layers minus the default layer's; 0 where the default layer is best. */
-  readonly earlierLead: number | null
-  /** 1 where that lead is beyond chance (corrected resampled t-test at 0.05), else 0. */
-  readonly earlierHolds: number | null
-  /** Entropy of the source classifier's predictions, 0 sure, 1 knows nothing. */
-  readonly entropy: number | null
-  /** Fréchet distance in parts of the source's own variance. */
-  readonly frechet: number | null
-  /** Foreseen hours of `all`. */
-  readonly allHours: number | null
-}
-
-export type FactName = keyof Facts
+import type { FactName, Facts, Strategy } from './facts.js'
 
 export interface Condition {
   readonly fact: FactName
@@ -42,18 +14,34 @@ export interface Rule {
   /** For the evidence table; `{fact}` is replaced by its value. */
   readonly says: string
   readonly source: string
-  /** Where it applies, no verdict can be sure, whatever the votes. */
-  readonly unsure?: true
+  /** Where it applies, confidence is no higher than this, whatever the votes. */
+  readonly caps?: 'medium' | 'low'
 }
 
+const azizpour = 'Azizpour et al. 2016, arXiv 1406.5774'
 const kornblith = 'Kornblith, Shlens and Le 2019, arXiv 1805.08974'
+const kumar = 'Kumar et al. 2022, arXiv 2202.10054'
+const zeiler = 'Zeiler and Fergus 2014, arXiv 1311.2901'
 const yosinski = 'Yosinski et al. 2014, arXiv 1411.1792'
 const vtab = 'Zhai et al. 2019 (VTAB), arXiv 1910.04867'
 
+/** As far as is known. */
+const notUnlike: Condition = { fact: 'unlike', below: 1 }
+const unlike: Condition = { fact: 'unlike', atLeast: 1 }
+const perClass = (atLeast: number, below?: number): Condition => ({
+  fact: 'perClassMedian',
+  atLeast,
+  ...(below === undefined ? {} : { below }),
+})
+
 /**
- * The advisor's judgement as data. The training gap and the layer sweep outrank the distance to the source (2 votes against ½):
- * fine-grained sets look like the source and still gain from tuning. What a vote is worth was set by hand from the sources named; the
- * results beside the verdicts in docs/advise.md say where they err.
+ * The advisor's judgement as data: the four fields of the lecture's table (are the pictures like the source's, are there many), what
+ * the probe says about the room left, and costs. What tells like from unlike is the layer sweep (sweep.ts): unlike, where an earlier layer does
+ * better, or the upper half of the network removes hardly an error; like, where the upper half does better than the lower; each beyond chance,
+ * and else it is not known. The sweep outranks the distance to the source twice over: by 2 votes against ½, and because nothing that speaks of pictures like the
+ * source's votes beside it. Few pictures speak for frozen features only where the features fit (Yosinski 2014 measures that they stop fitting
+ * with the distance of the tasks, the top layers first). What a vote is worth was set by hand from the sources named; the results beside the verdicts in docs/advise.md say where
+ * they err.
  */
 export const rules: readonly Rule[] = [
   {
@@ -72,37 +60,90 @@ export const rules: readonly Rule[] = [
   },
   {
     id: 'very-few',
-    when: [{ fact: 'perClassMedian', below: 20 }],
+    when: [notUnlike, { fact: 'perClassMedian', below: 20 }],
     votes: { embeddings: 3, last: -1, all: -2, scratch: -6 },
     says: '{perClassMedian} pictures a class are too few to move a network’s weights safely.',
     source: yosinski,
   },
   {
     id: 'few',
-    when: [
-      { fact: 'perClassMedian', atLeast: 20 },
-      { fact: 'perClassMedian', below: 100 },
-    ],
+    when: [notUnlike, perClass(20, 100)],
     votes: { embeddings: 1, last: 0.5, all: -1, scratch: -5 },
     says: '{perClassMedian} pictures a class: enough for the last layers, not for all.',
     source: vtab,
   },
   {
     id: 'middling',
-    when: [
-      { fact: 'perClassMedian', atLeast: 100 },
-      { fact: 'perClassMedian', below: 1000 },
-    ],
+    when: [perClass(100, 1000)],
     votes: { last: 1.5, all: 1, scratch: -4 },
     says: '{perClassMedian} pictures a class can carry fine-tuning.',
     source: vtab,
   },
   {
     id: 'many',
-    when: [{ fact: 'perClassMedian', atLeast: 1000 }],
+    when: [perClass(1000)],
     votes: { last: 1, all: 2.5, scratch: -1 },
     says: '{perClassMedian} pictures a class let every layer train.',
     source: kornblith,
+  },
+  {
+    id: 'earlier-best',
+    when: [{ fact: 'earlierHolds', atLeast: 1 }],
+    votes: { last: 2, all: 1.5, head: -1 },
+    says: 'An earlier layer does {earlierLead} better than the last, beyond chance: the top of the network is about other pictures than these.',
+    source: yosinski,
+  },
+  {
+    id: 'top-adds-little',
+    when: [unlike, { fact: 'earlierHolds', below: 1 }],
+    votes: { last: 1.5, all: 1, head: -1 },
+    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half; on pictures like the source’s it removes about half.',
+    source: `${zeiler}; ${azizpour}`,
+  },
+  {
+    // The earlier layer's accuracy was measured, what training would make of so few pictures was not.
+    id: 'very-few-unlike',
+    when: [unlike, { fact: 'perClassMedian', below: 20 }],
+    votes: { embeddings: 2, last: -0.5, all: -2, scratch: -6 },
+    says: '{perClassMedian} pictures a class are too few to train on, unlike the source’s as they are: take the embeddings from the layer that does best.',
+    source: azizpour,
+  },
+  {
+    id: 'few-unlike',
+    when: [unlike, perClass(20, 100)],
+    votes: { last: 1.5, embeddings: 0.5, all: -0.5, scratch: -5 },
+    says: '{perClassMedian} pictures a class, unlike the source’s: the layers up to the best one are kept, those above it are trained, under augmentation.',
+    source: `${yosinski}; ${vtab}`,
+  },
+  {
+    id: 'enough-unlike',
+    when: [unlike, { fact: 'rows', atLeast: 1000 }],
+    votes: { all: 1 },
+    says: '{rows} pictures unlike the source’s: sets of a thousand such pictures gained from training every layer.',
+    source: vtab,
+  },
+  {
+    id: 'top-fits',
+    when: [{ fact: 'like', atLeast: 1 }],
+    votes: { embeddings: 1, head: 0.5 },
+    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half, beyond chance: its own features fit these pictures.',
+    source: `${zeiler}; ${yosinski}`,
+  },
+  {
+    id: 'likeness-unknown',
+    when: [notUnlike, { fact: 'like', below: 1 }, { fact: 'layers', atLeast: 2 }],
+    votes: {},
+    says: 'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be told from chance: these pictures do not say whether they are like the source’s.',
+    source: yosinski,
+    caps: 'low',
+  },
+  {
+    id: 'one-layer',
+    when: [{ fact: 'layers', below: 2 }],
+    votes: {},
+    says: 'No earlier layer was measured, so these pictures do not say whether they are like the source’s.',
+    source: yosinski,
+    caps: 'medium',
   },
   {
     id: 'underfits',
@@ -115,14 +156,19 @@ export const rules: readonly Rule[] = [
     source: kornblith,
   },
   {
+    // A linear classifier that interpolates has this gap by itself; it argues against a larger one only where the features fit.
     id: 'overfits',
-    when: [
-      { fact: 'gap', atLeast: 0.1 },
-      { fact: 'perClassMedian', below: 100 },
-    ],
+    when: [notUnlike, { fact: 'gap', atLeast: 0.1 }, { fact: 'perClassMedian', below: 100 }],
     votes: { embeddings: 1, all: -1 },
     says: 'The probe does {gap} better on its training pictures than on others: a larger model would learn them by heart.',
     source: yosinski,
+  },
+  {
+    id: 'room-and-rows',
+    when: [{ fact: 'errorLeft', atLeast: 0.1 }, perClass(100)],
+    votes: { last: 2, all: 1.5 },
+    says: '{errorLeft} of the error of guessing is left, and there are pictures enough to train on: tuned features usually close part of that.',
+    source: kornblith,
   },
   {
     id: 'no-signal',
@@ -130,38 +176,24 @@ export const rules: readonly Rule[] = [
     votes: {},
     says: 'The probe does hardly better than guessing ({probe} right): look first whether the labels can be seen in the pictures at all.',
     source: 'a probe that learns nothing is no evidence for any strategy',
-    unsure: true,
+    caps: 'low',
   },
   {
-    id: 'room-and-rows',
+    // Fine-tuning's gains over a linear classifier on sets like the source's are 1 to 4 points (Kornblith 2019: Pets, Flowers, CIFAR-10):
+    // an interval of twice 2 points cannot say whether there is one.
+    id: 'imprecise',
     when: [
-      { fact: 'errorLeft', atLeast: 0.1 },
-      { fact: 'perClassMedian', atLeast: 100 },
+      { fact: 'standardError', atLeast: 0.02 },
+      { fact: 'roomInErrors', atLeast: 1 },
     ],
-    votes: { last: 2, all: 1.5 },
-    says: '{errorLeft} of the error of guessing is left, and there are pictures enough to train on: tuned features usually close part of that.',
+    votes: {},
+    says: 'The probe gets {probe} right, known to ± {standardError} only: a strategy that is better by as much as fine-tuning usually gains would not show here.',
     source: kornblith,
-  },
-  {
-    id: 'earlier-best',
-    when: [
-      { fact: 'earlierLead', atLeast: 0.01 },
-      { fact: 'earlierHolds', atLeast: 1 },
-    ],
-    votes: { last: 2, all: 1.5, head: -1 },
-    says: 'An earlier layer does {earlierLead} better than the last, beyond chance: the top of the network is about other pictures than these.',
-    source: yosinski,
-  },
-  {
-    id: 'last-best',
-    when: [{ fact: 'earlierLead', below: 0.01 }],
-    votes: { embeddings: 1, head: 0.5 },
-    says: 'No earlier layer does better than the last: the network’s own features fit these pictures.',
-    source: yosinski,
+    caps: 'medium',
   },
   {
     id: 'familiar',
-    when: [{ fact: 'entropy', below: 0.3 }],
+    when: [notUnlike, { fact: 'entropy', below: 0.3 }],
     votes: { embeddings: 0.5 },
     says: 'The source classifier is sure about these pictures (entropy {entropy}): they look like its own.',
     source: 'weak evidence; Hendrycks and Gimpel 2017, arXiv 1610.02136',
@@ -182,17 +214,14 @@ export const rules: readonly Rule[] = [
   },
   {
     id: 'near',
-    when: [{ fact: 'frechet', below: 0.3 }],
+    when: [notUnlike, { fact: 'frechet', below: 0.3 }],
     votes: { embeddings: 0.5 },
     says: 'The embeddings lie among those of the source’s pictures ({frechet} of its variance).',
     source: 'weak evidence; Heusel et al. 2017, arXiv 1706.08500',
   },
   {
     id: 'from-scratch',
-    when: [
-      { fact: 'rows', atLeast: 100_000 },
-      { fact: 'earlierLead', atLeast: 0.05 },
-    ],
+    when: [unlike, { fact: 'rows', atLeast: 100_000 }, { fact: 'earlierLead', atLeast: 0.05 }],
     votes: { scratch: 3, all: 1 },
     says: '{rows} pictures unlike the source: pretrained weights may no longer matter.',
     source: vtab,
@@ -213,11 +242,47 @@ export const rules: readonly Rule[] = [
   },
 ]
 
-/** Changes to the data whose effect on the verdict is told. */
-export const hypotheses: readonly {
+/** How `all` is begun, and why. */
+export const beginning = {
+  all: {
+    strategy: 'lp-ft',
+    says: 'The new head is trained first, then every layer: a head that starts from nothing would distort the pretrained features.',
+    source: kumar,
+  },
+} as const
+
+/** The facts with another accuracy of the probe, and what follows from it. */
+const withProbe = (facts: Facts, probe: number): Facts => {
+  const right = Math.min(1, Math.max(0, probe))
+  return {
+    ...facts,
+    probe: right,
+    roomInErrors: (1 - right) / Math.max(1e-9, facts.standardError),
+    gap: Math.max(0, facts.gap + facts.probe - right),
+    errorLeft: Math.min(1, (facts.errorLeft * (1 - right)) / Math.max(1e-9, 1 - facts.probe)),
+  }
+}
+
+/** Another world in which the verdict is asked for again. */
+export interface Hypothesis {
   readonly says: string
   readonly change: (facts: Facts) => Facts
-}[] = [
+  /** It lies inside what the measurements leave open: a verdict that it turns is not sure. */
+  readonly within?: true
+}
+
+/** Changes to the data whose effect on the verdict is told. */
+export const hypotheses: readonly Hypothesis[] = [
+  {
+    says: 'a probe at the lower end of its interval (two standard errors)',
+    change: (facts) => withProbe(facts, facts.probe - 2 * facts.standardError),
+    within: true,
+  },
+  {
+    says: 'a probe at the upper end of its interval (two standard errors)',
+    change: (facts) => withProbe(facts, facts.probe + 2 * facts.standardError),
+    within: true,
+  },
   {
     says: 'four times as many pictures',
     change: (facts) => ({
@@ -229,25 +294,33 @@ export const hypotheses: readonly {
   },
   {
     says: 'a quarter of the pictures',
-    change: (facts) => ({ ...facts, rows: facts.rows / 4, perClassMedian: facts.perClassMedian / 4 }),
+    change: (facts) => ({
+      ...facts,
+      rows: facts.rows / 4,
+      perClassMedian: facts.perClassMedian / 4,
+      allHours: facts.allHours === null ? null : facts.allHours / 4,
+    }),
   },
   {
     says: 'a probe that gets nearly everything right',
-    change: (facts) => ({ ...facts, probe: 0.98, probeTrain: 1, gap: 0.02, errorLeft: 0.02 }),
+    change: (facts) => ({ ...withProbe(facts, 0.98), probeTrain: 1, gap: 0.02, errorLeft: 0.02 }),
   },
   {
     says: 'a probe that gets far less right even on its training pictures',
     change: (facts) => ({
-      ...facts,
-      probe: facts.probe / 2,
+      ...withProbe(facts, facts.probe / 2),
       probeTrain: 0.7,
-      gap: 0.7 - facts.probe / 2,
+      gap: Math.max(0, 0.7 - facts.probe / 2),
       errorLeft: 0.6,
     }),
   },
   {
     says: 'an earlier layer that does clearly better',
-    change: (facts) => ({ ...facts, earlierLead: 0.05, earlierHolds: 1 }),
+    change: (facts) => ({ ...facts, earlierLead: 0.05, earlierHolds: 1, like: 0, unlike: 1 }),
+  },
+  {
+    says: 'a last layer that does clearly better than the earlier ones',
+    change: (facts) => ({ ...facts, earlierLead: 0, earlierHolds: 0, upperRemoves: 0.5, like: 1, unlike: 0 }),
   },
   { says: 'a machine ten times as fast', change: (facts) => ({ ...facts, allHours: (facts.allHours ?? 0) / 10 }) },
 ]

@@ -1,13 +1,5 @@
-import {
-  type Condition,
-  type FactName,
-  type Facts,
-  hypotheses,
-  type Rule,
-  rules,
-  type Strategy,
-  strategies,
-} from './rules.js'
+import { type FactName, type Facts, type Strategy, strategies } from './facts.js'
+import { type Condition, hypotheses, type Rule, rules } from './rules.js'
 
 /** A rule that applies, as the evidence table shows it. */
 export interface Evidence {
@@ -24,13 +16,15 @@ export interface Verdict {
   readonly runnerUp: Strategy
   readonly votes: Readonly<Record<Strategy, number>>
   readonly confidence: 'high' | 'medium' | 'low'
+  /** Why confidence is not higher, in sentences; empty where it is high. */
+  readonly doubts: readonly string[]
   readonly evidence: readonly Evidence[]
   /** Sentences: what would have to be different, and what the verdict would then be. */
   readonly wouldChange: readonly string[]
 }
 
-const percentFacts = new Set<FactName>(['probe', 'probeTrain', 'errorLeft'])
-const pointFacts = new Set<FactName>(['gap', 'earlierLead'])
+const percentFacts = new Set<FactName>(['probe', 'probeTrain', 'errorLeft', 'upperRemoves'])
+const pointFacts = new Set<FactName>(['gap', 'earlierLead', 'standardError'])
 
 /** A fact as people read it. */
 export function formatFact(name: FactName, value: number | null): string {
@@ -69,12 +63,38 @@ export const strategyTitles: Readonly<Record<Strategy, string>> = {
   scratch: 'every layer trained from random weights',
 }
 
+/** Votes between the first two that a verdict of each confidence needs: one strong rule's worth, and one weak one's. */
+const margins = { high: 2.5, medium: 1 } as const
+
+/** How sure the votes are, and everything that takes from it. */
+function confidenceOf(
+  facts: Facts,
+  applied: readonly Rule[],
+  [strategy, runnerUp]: readonly [Strategy, Strategy],
+  votes: Readonly<Record<Strategy, number>>,
+): Pick<Verdict, 'confidence' | 'doubts'> {
+  const margin = votes[strategy] - votes[runnerUp]
+  const close = `The votes are not far apart: ${votes[strategy]} to ${votes[runnerUp]} for ${strategyTitles[runnerUp]}.`
+  const byVotes = margin >= margins.high ? 'high' : margin >= margins.medium ? 'medium' : 'low'
+  const found: { readonly most: Verdict['confidence']; readonly says: string }[] = [
+    ...(byVotes === 'high' ? [] : [{ most: byVotes, says: close } as const]),
+    ...applied.flatMap((rule) => (rule.caps ? [{ most: rule.caps, says: textOf(rule, facts) }] : [])),
+    ...hypotheses.flatMap(({ says, change, within }) => {
+      const other = winnerOf(change(facts))
+      if (!within || other === strategy) return []
+      return [{ most: 'medium', says: `With ${says} it would be ${strategyTitles[other]}.` } as const]
+    }),
+  ]
+  const levels = ['low', 'medium', 'high'] as const
+  const most = Math.min(2, ...found.map((doubt) => levels.indexOf(doubt.most)))
+  return { confidence: levels[most]!, doubts: found.map(({ says }) => says) }
+}
+
 /** Applies the rules of rules.ts to what was measured: a pure function, so that the verdict can be argued with. */
 export function judge(facts: Facts): Verdict {
   const applied = rules.filter((rule) => applies(facts, rule))
   const votes = count(applied)
   const [strategy, runnerUp] = ranked(votes) as [Strategy, Strategy]
-  const margin = votes[strategy] - votes[runnerUp]
   const without = applied.flatMap((rule) => {
     const other = ranked(count(applied.filter((one) => one !== rule)))[0]!
     return other === strategy ? [] : [`Without this, it would be ${strategyTitles[other]}: ${textOf(rule, facts)}`]
@@ -87,7 +107,7 @@ export function judge(facts: Facts): Verdict {
     strategy,
     runnerUp,
     votes,
-    confidence: applied.some(({ unsure }) => unsure) ? 'low' : margin >= 2.5 ? 'high' : margin >= 1 ? 'medium' : 'low',
+    ...confidenceOf(facts, applied, [strategy, runnerUp], votes),
     evidence: applied
       .map((rule) => ({
         rule: rule.id,

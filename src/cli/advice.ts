@@ -1,10 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Advice } from '../advisor/advice.js'
-import { type AdviceInput, advise, type DepthTable } from '../advisor/advise.js'
+import { advise } from '../advisor/advise.js'
 import { backwardOverForward, shareAbove } from '../advisor/cost.js'
 import { planSweep, type SweepPlan } from '../advisor/depth.js'
+import type { AdviceInput, DepthTable } from '../advisor/input.js'
 import { sourceStatistics } from '../advisor/source-statistics.js'
+import { adviceLines } from '../advisor/words.js'
 import { classNames } from '../backbones/library.js'
 import { resolveBackbone } from '../backbones/resolve.js'
 import { prepareTrunk, type Trunk } from '../backbones/trunk.js'
@@ -74,6 +76,7 @@ export async function advisedDepths(source: string, choices: Choices, context: C
     depths.push({
       table: await readTable(store, layer.name),
       depth: planned?.depth ?? (i + 1) / read.length,
+      ...(network && planned ? { shareAbove: shareAbove(network.trunk, planned.tensor) } : {}),
     })
   }
   depths.sort((a, b) => a.depth - b.depth)
@@ -106,8 +109,9 @@ export async function advisedDepths(source: string, choices: Choices, context: C
     ...(network ? { backward: backwardOverForward(network.trunk) } : {}),
     ...(pace ? { pace } : {}),
     words: given
-      ? { pictures: null, model: [id], store: source }
+      ? { severalLayers: names.length > 1, pictures: null, model: [id], store: source }
       : {
+          severalLayers: names.length > 1,
           pictures: source,
           model: choices.recipe === undefined ? [choices.model] : [choices.model, choices.recipe],
           store: resolve(store.path),
@@ -133,6 +137,21 @@ export async function adviseOn(
 
 const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
 
+/** Size and shape in one sentence. */
+function dataWords({ data }: Advice): string {
+  const { least, most, median } = data.perClass
+  return [
+    `${data.pictures} labelled pictures`,
+    `${data.classes} classes`,
+    least === most
+      ? `${least} a class`
+      : `${least} to ${most} a class (median ${median}, the largest ${(most / least).toFixed(1)} times the smallest)`,
+    data.groups === 0 ? 'no groups' : `${data.groups} groups`,
+    `${data.duplicates} ${data.duplicates === 1 ? 'pair' : 'pairs'} of near-duplicates`,
+    ...(data.unlabelled > 0 ? [`${data.unlabelled} without a label`] : []),
+  ].join(', ')
+}
+
 /** What a terminal shows: verdict first, then what it rests on. */
 export function adviceText(advice: Advice): string {
   const { verdict, data, curve, probe } = advice
@@ -140,7 +159,7 @@ export function adviceText(advice: Advice): string {
     ({ text, weight }) => `  ${weight > 0 ? 'for    ' : weight < 0 ? 'against' : 'neutral'}  ${text}`,
   )
   const layers = formatTable(
-    ['layer', 'depth', 'accuracy', 'on its own rows', 'p against the last'],
+    ['layer', 'depth', 'accuracy', 'on its own rows', 'better than the last: p'],
     advice.layers.map((layer) => [
       layer.name,
       layer.depth.toFixed(2),
@@ -154,10 +173,10 @@ export function adviceText(advice: Advice): string {
   )
   return [
     `${verdict.headline} Confidence: ${verdict.confidence}.`,
-    ...(verdict.freezeUntil === null ? [] : [`Freeze up to ${verdict.freezeUntil}.`]),
-    ...(verdict.augment ? ['Augment the training pictures.'] : []),
+    ...adviceLines(advice),
+    ...(verdict.doubts.length > 0 ? ['', 'Not surer, because:', ...verdict.doubts.map((line) => `  ${line}`)] : []),
     '',
-    `${data.name}: ${data.pictures} labelled pictures, ${data.classes} classes, ${data.perClass.least} to ${data.perClass.most} a class (median ${data.perClass.median}), ${data.duplicates} pairs of near-duplicates.`,
+    `${data.name}: ${dataWords(advice)}.`,
     `Linear probe: ${percent(probe.accuracy)} ± ${percent(probe.standardError)} on held-out pictures, ${percent(probe.trainAccuracy)} on its own.`,
     ...(curve.doubling === null
       ? []

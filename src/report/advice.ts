@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path'
 import type { Advice } from '../advisor/advice.js'
+import { strategies } from '../advisor/facts.js'
 import { curveAt } from '../advisor/learning-curve.js'
-import { strategies } from '../advisor/rules.js'
 import { strategyTitles } from '../advisor/verdict.js'
+import { adviceLines } from '../advisor/words.js'
 import { html } from '../base/escape.js'
 import { writeFileAtomic, writeJsonAtomic } from '../base/files.js'
 import { ink, renderChart } from './charts.js'
@@ -147,6 +148,7 @@ function dataSection({ data, notes }: Advice): string {
     ['classes', formatCount(data.classes)],
     ['a class', `${data.perClass.least}–${data.perClass.most}, median ${data.perClass.median}`],
     ['largest class', percent(data.largestClass)],
+    ['largest over smallest class', (data.perClass.most / data.perClass.least).toFixed(1)],
     ['groups', data.groups === 0 ? 'none' : formatCount(data.groups)],
     ['near-duplicate pairs', formatCount(data.duplicates)],
     ...(data.unlabelled > 0 ? [['without a label', formatCount(data.unlabelled)] as [string, string]] : []),
@@ -185,7 +187,7 @@ that does better is the cheapest honest sign of pictures unlike those the networ
       ['values', false],
       ['accuracy', false],
       ['on its own rows', false],
-      ['p against the last', false],
+      ['better than the last: p', false],
     ],
     layers.map((layer) => [
       layer.name,
@@ -235,11 +237,7 @@ export async function renderAdvice(advice: Advice): Promise<string> {
   const title = `Which transfer learning for ${data.name}`
   const lines = [
     `Confidence: ${verdict.confidence}; next best: ${strategyTitles[verdict.runnerUp]}.`,
-    ...(verdict.strategy === 'embeddings' ? [`Take the embeddings from the layer ${verdict.layer}.`] : []),
-    ...(verdict.freezeUntil === null ? [] : [`Freeze up to ${verdict.freezeUntil}; train what stands above it.`]),
-    verdict.augment
-      ? 'Augment the training pictures: there are few enough to learn by heart.'
-      : 'No augmentation is needed.',
+    ...adviceLines(advice),
   ]
   const sign = (weight: number): string => (weight > 0 ? 'for' : weight < 0 ? 'against' : 'neutral')
   return shellPage({
@@ -250,7 +248,8 @@ export async function renderAdvice(advice: Advice): Promise<string> {
 <header id="summary"><p class="eyebrow">fc7 advice · ${html(backbone.id)}, ${html(backbone.layer)}</p><h1>${html(title)}</h1>
 <p class="headline" role="heading" aria-level="2">${html(verdict.headline)}</p>
 ${lines.map((line) => `<p class="lead">${html(line)}</p>`).join('')}
-<h3>Run next</h3><pre><code>${html(verdict.command)}</code></pre></header>
+<h3>Run next</h3><pre><code>${html(verdict.command)}</code></pre>
+${verdict.doubts.length > 0 ? `<h3>Why confidence is not higher</h3>${list(verdict.doubts)}` : ''}</header>
 <section id="evidence"><h2>Why</h2><figure>${await renderChart(votesSpec(verdict.votes, verdict.strategy), `Votes: ${strategies.map((one) => `${one} ${verdict.votes[one]}`).join(', ')}`)}</figure>
 ${plainTable(
   'Evidence',

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
 import { adviceSchema } from '../../src/advisor/advice.js'
-import { type AdviceInput, advise } from '../../src/advisor/advise.js'
+import { advise } from '../../src/advisor/advise.js'
 import { foreseeCost, shareAbove } from '../../src/advisor/cost.js'
 import { planSweep } from '../../src/advisor/depth.js'
+import type { AdviceInput } from '../../src/advisor/input.js'
 import { planAdvice } from '../../src/advisor/plan.js'
 import { prepareTrunk } from '../../src/backbones/trunk.js'
 import { createRandom } from '../../src/base/random.js'
@@ -52,7 +53,7 @@ const input = (tables: readonly EmbeddingTable[]): AdviceInput => ({
   depths: tables.map((table, i) => ({ table, depth: (i + 1) / tables.length })),
   pace: { start: 1, perPicture: 0.02 },
   boundary: { name: 'conv4', shareAbove: 0.25 },
-  words: { pictures: "it's here", model: ['net'], store: 'made.fc7' },
+  words: { severalLayers: tables.length > 1, pictures: "it's here", model: ['net'], store: 'made.fc7' },
 })
 const options = { seed: 1, threads: 1 }
 
@@ -68,6 +69,30 @@ describe('advice', () => {
       "fc7 finetune 'it'\\''s here' --model net --strategy last --freeze-until conv3 --out tuned",
     )
     expect(await advise(input(tables), options)).toEqual(advice)
+  })
+
+  it('few pictures, unlike the source’s: trained from the layer that does best on; very few: its embeddings', async () => {
+    for (const [rows, command] of [
+      [160, "fc7 finetune 'it'\\''s here' --model net --strategy last --freeze-until conv3 --out tuned"],
+      [60, 'fc7 compare made.fc7 --layer conv3 --out comparison'],
+    ] as const) {
+      const shape = { rows, classes: 4 }
+      const tables = [made({ layer: 'conv3', apart: 0.6, ...shape }), made({ layer: 'fc7', apart: 0.1, ...shape })]
+      const advice = await advise(input(tables), options)
+      expect(advice.bestLayer).toBe('conv3')
+      expect(advice.layers[0]!.p).toBeLessThan(0.05)
+      expect(advice.verdict.command).toBe(command)
+    }
+  })
+
+  it('a last layer that does better beyond chance is the sign of pictures like the source’s', async () => {
+    const shape = { rows: 200, classes: 4 }
+    const tables = [made({ layer: 'conv3', apart: 0.3, ...shape }), made({ layer: 'fc7', apart: 1, ...shape })]
+    const { verdict, bestLayer, layers } = await advise(input(tables), options)
+    expect([verdict.strategy, bestLayer]).toEqual(['embeddings', 'fc7'])
+    expect(layers[0]!.p).toBeGreaterThan(0.99)
+    expect(verdict.evidence.map(({ rule }) => rule)).toContain('top-fits')
+    expect(verdict.command).toBe('fc7 compare made.fc7 --layer fc7 --out comparison')
   })
 
   it('few pictures that are told apart well speak for embeddings; the test split is not looked at', async () => {

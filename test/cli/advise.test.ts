@@ -23,7 +23,7 @@ afterAll(async () => {
 describe('fc7 advise', () => {
   const model = (): string[] => ['--model', join(root, 'tiny.onnx'), '--recipe', 'torchvision']
 
-  it('goes from pictures to a verdict with the command to run next, sweeping the layers in one pass', async () => {
+  it('goes from pictures to a verdict with the command to run next, sweeping the layers in one pass; that command runs', async () => {
     const out = join(root, 'advice')
     const outcome = await fc7(['advise', join(root, 'photos'), ...model(), '--out', out, '--json'], { env })
     expect([outcome.code, outcome.stderr]).toEqual([0, expect.stringContaining('holds pictures')])
@@ -36,6 +36,14 @@ describe('fc7 advise', () => {
     expect((await readdir(out)).sort()).toEqual(['advice.html', 'advice.json'])
     expect(JSON.parse(await readFile(join(out, 'advice.json'), 'utf8'))).toEqual(advice)
     expect(await readdir(join(root, 'cache', 'stores'))).toHaveLength(1)
+    // The command to run next is a command that runs, at the layer that the advice names.
+    const words = (advice.verdict.command as string).split(' ').slice(1)
+    const next = await fc7([...words.slice(0, -1), join(root, 'next'), '--json', '--quiet'], { env })
+    expect([next.code, next.stderr]).toEqual([0, ''])
+    if (advice.verdict.strategy === 'embeddings')
+      expect(JSON.parse(next.stdout).tables.map((table: { layer: string }) => table.layer)).toEqual([
+        advice.verdict.layer,
+      ])
   }, 60_000)
 
   it('one class, three pictures, no labels: an error that says what to do', async () => {
@@ -79,6 +87,6 @@ describe('fc7 advise', () => {
 
   it('--dry-run says what would be measured', async () => {
     const outcome = await fc7(['advise', join(root, 'photos'), ...model(), '--dry-run', '--json'], { env })
-    expect(JSON.parse(outcome.stdout)).toMatchObject({ pictures: 36, folds: 5, fits: 35 })
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ pictures: 36, folds: 5, repeats: 5, fits: 95 })
   }, 60_000)
 })

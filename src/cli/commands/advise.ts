@@ -26,16 +26,17 @@ export const advise = defineCommand({
   async run(options, context) {
     const prepared = await advisedDepths(options.source, { ...options, layer: undefined }, context)
     if (options.dryRun) {
-      const { sample, folds, fits, notes } = planAdvice(
+      const { sample, folds, curveFolds, fits, notes } = planAdvice(
         itemsOf(prepared.depths.at(-1)!.table),
         prepared.depths.length,
         context.seed,
       )
+      const repeats = new Set(folds.map(({ repeat }) => repeat)).size
       const layers = prepared.depths.map(({ table }) => table.layer)
       context.result(
-        { pictures: sample.length, folds: folds.length, fits, layers, notes },
+        { pictures: sample.length, folds: curveFolds.length, repeats, fits, layers, notes },
         [
-          `${fits} fits on ${sample.length} pictures: ${folds.length} folds of ${layers.join(', ')} and a learning curve.`,
+          `${fits} fits on ${sample.length} pictures: ${curveFolds.length} folds${repeats > 1 ? `, ${repeats} times,` : ''} of ${layers.join(', ')} and a learning curve.`,
           ...notes,
         ].join('\n'),
       )
