@@ -166,6 +166,10 @@ class Losses {
   }
 }
 
+/** Fewest rows of a leaf when nothing is said: with more than a class has, no leaf could tell it from the others. */
+const usualLeaf = (rows: number, classes: number): number =>
+  Math.max(1, Math.min(20, Math.floor(rows / Math.max(30, classes))))
+
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
@@ -187,7 +191,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     l2: number(params, 'l2'),
     maxLeaves: number(params, 'leaves'),
     maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
-    minRows: number(params, 'leaf') || Math.max(1, Math.min(20, Math.floor(rows / 30))),
+    minRows: number(params, 'leaf') || usualLeaf(rows, set.classes.length),
     tried,
   }
   const ofTree = tried * (rows * 2 + maxBins * 20)
@@ -296,7 +300,7 @@ export const gradientBoosting: Trainer = {
       default: 0,
       min: 0,
       max: 100_000,
-      help: 'fewest rows in a leaf, 0 for a thirtieth of the rows, from 1 to 20 (min_samples_leaf)',
+      help: 'fewest rows in a leaf, 0 for the mean of a class or a thirtieth of the rows, from 1 to 20 (min_samples_leaf)',
     },
     {
       name: 'l2',

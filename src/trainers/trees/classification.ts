@@ -115,7 +115,7 @@ function searchFor(
   minWeight: number,
 ): CutSearch {
   const options: SearchOptions = { criterion, tried, minRows, minWeight }
-  if (randomCuts) return new RandomCuts(data, options, rows, random)
+  if (randomCuts) return new RandomCuts(data, options, random)
   return data.codes.length > 0 ? new WideSearch(data, options, rows, random) : new ByteSearch(data, options, random)
 }
 
