@@ -16,6 +16,19 @@ const fresh = clusters(3, 20, 6, 1)
 const all = trainers.map((trainer) => [trainer.id, trainer] as const)
 const own = all.filter(([, trainer]) => !trainer.reference)
 
+/** Largest slope of isotonic curves, each x and y of its knots one after the other. */
+function steepest(curves: readonly Float64Array[]): number {
+  let most = 0
+  for (const curve of curves) {
+    const n = curve.length / 2
+    for (let k = 1; k < n; k++) {
+      const run = curve[k]! - curve[k - 1]!
+      if (run > 0) most = Math.max(most, (curve[n + k]! - curve[n + k - 1]!) / run)
+    }
+  }
+  return most
+}
+
 let root: string
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-contract-'))
@@ -124,6 +137,19 @@ describe.each(own)('the trainer %s, not a reference', (_id, trainer) => {
       expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
       expect(difference.score).toBeLessThan(1e-5)
     }
+  })
+
+  it.each(['sigmoid', 'isotonic'] as const)('is calibrated on request: %s, in ONNX too', async (calibrate) => {
+    const classifier = await learn(trainer, three, { calibrate })
+    expect(classifier.scoreKind).toBe('probability')
+    const scores = await classifier.predictScores(fresh.x)
+    for (let i = 0; i < 60; i++) expect(scores[3 * i]! + scores[3 * i + 1]! + scores[3 * i + 2]!).toBeCloseTo(1, 5)
+    expect(right(scores, fresh)).toBeGreaterThan(45)
+    const difference = await onnxDifference(classifier, fresh.x)
+    expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
+    // An isotonic curve multiplies what the scores themselves differ by with its slope, which is steep between close knots.
+    const slope = calibrate === 'isotonic' ? steepest(classifier.calibration!.curves) : 1
+    expect(difference.score).toBeLessThan(1e-5 * Math.max(1, slope))
   })
 
   it('heeds weights: rows that weigh nothing to speak of are not learned, balanced classes help the rare one', async () => {
