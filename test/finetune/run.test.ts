@@ -167,6 +167,26 @@ describe('fine-tuning a tiny network', () => {
     expect(Math.abs(dot / Math.sqrt(a * b))).toBeLessThan(0.15)
   })
 
+  it('two classes with --positive: one output with a sigmoid, measured and handed on as two classes', async () => {
+    const source = join(root, 'two')
+    await writeTinyPictures(source, { train: 12, test: 5 })
+    for (const split of ['train', 'test']) await rm(join(source, split, 'green'), { recursive: true })
+    const asked = { ...request({ strategy: 'head', epochs: 12, positive: 'blue', classWeight: 'balanced' }), source }
+    const prepared = await prepareFinetune(asked)
+    expect([prepared.plan.loss, prepared.network.outputs, prepared.classes]).toEqual(['sigmoid', 1, ['red', 'blue']])
+    const out = join(root, 'positive')
+    const { accuracy, reported } = await runFinetune(prepared, {}, { out, threads: 1, versions: {} })
+    expect(reported).toBe(10)
+    expect(accuracy).toBeGreaterThan(0.6)
+    const { predictions } = JSON.parse(await readFile(join(out, 'finetune.json'), 'utf8'))
+    for (const { label, predicted, scores } of predictions) {
+      expect(['red', 'blue']).toContain(label)
+      expect(scores[0] + scores[1]).toBeCloseTo(1, 6)
+      expect(predicted).toBe(scores[1] > scores[0] ? 'blue' : 'red')
+    }
+    expect((await loadClassifier(join(out, 'classifier'))).classes).toEqual(['red', 'blue'])
+  })
+
   it('says that it diverged, and what to do', async () => {
     await expect(tune('wild', { strategy: 'all', rate: 90, epochs: 3 })).rejects.toMatchObject({
       code: 'FINETUNE_DIVERGED',
