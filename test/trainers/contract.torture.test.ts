@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import type { RawParams } from '../../src/trainers/params.js'
 import { trainers } from '../../src/trainers/registry.js'
 import { clusters, learn, right } from './contract-data.js'
 import { onnxDifference } from './onnx.js'
@@ -12,12 +13,16 @@ const own = trainers.filter(
 // A pair for every two classes makes half a million numbers a row, several times over.
 const batch = 16
 
+/** Without l2 the leaves of classes of three rows take steps of a hundred and more, and whoever is wrong once stays so. */
+const needed: Readonly<Record<string, RawParams>> = { 'gradient-boosting': { rounds: 5, l2: 1 } }
+
 describe('a thousand classes', () => {
   it.each(own.map((trainer) => [trainer.id, trainer] as const))(
     '%s',
     async (_id, trainer) => {
       const set = clusters(1000, 3, 24)
-      const classifier = await learn(trainer, set)
+      const params = needed[trainer.id]
+      const classifier = await learn(trainer, set, params ? { params } : {})
       expect(right(await classifier.predictScores(set.x), set)).toBeGreaterThan(1000)
       const difference = await onnxDifference(classifier, set.x, undefined, batch)
       expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
