@@ -47,6 +47,7 @@ export class KernelSvmModel implements Model {
   private readonly centre: Float64Array
   private readonly prepared: KernelRows
   private readonly starts: Int32Array
+  private readonly machines: Float32Array[] = []
 
   constructor(readonly parts: KernelSvmParts) {
     this.scoreKind = parts.sigmoids.length > 0 ? 'probability' : 'decision'
@@ -57,12 +58,25 @@ export class KernelSvmModel implements Model {
     for (const [c, n] of parts.counts.entries()) this.starts[c + 1] = this.starts[c]! + n
   }
 
+  /** `[classes - 1, counts[c]]` coefficients of one class's vectors, gathered when first asked for. */
+  private machinesOf(c: number): Float32Array {
+    const known = this.machines[c]
+    if (known) return known
+    const { counts, coefficients, supports } = this.parts
+    const n = counts[c]!
+    const own = new Float32Array((counts.length - 1) * n)
+    for (let r = 0, at = this.starts[c]!; r < counts.length - 1; r++, at += supports.rows)
+      own.set(coefficients.subarray(at, at + n), r * n)
+    this.machines[c] = own
+    return own
+  }
+
   /** `[rows, pairs]` decisions in libsvm's order of pairs, positive for the first class of the pair. */
   async decisions(
     x: Matrix,
     options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Float64Array> {
-    const { counts, kernel, coefficients, bias, supports } = this.parts
+    const { counts, kernel, bias } = this.parts
     const { threads = 1 } = options
     const classes = counts.length
     const out = new Float64Array(x.rows * bias.length)
@@ -80,14 +94,9 @@ export class KernelSvmModel implements Model {
           kernel,
           threads,
         )
-        const own = new Float32Array((classes - 1) * n)
-        for (let r = 0; r < classes - 1; r++) {
-          const at = r * supports.rows + this.starts[c]!
-          own.set(coefficients.subarray(at, at + n), r * n)
-        }
         const sums = await gemm(
           { data: values, rows: to - from, cols: n },
-          { data: own, rows: classes - 1, cols: n },
+          { data: this.machinesOf(c), rows: classes - 1, cols: n },
           { transB: true, threads },
         )
         // Row r of class c is its machine against class r, or r + 1 from c on. All of a row's at once: a row has half a million of
