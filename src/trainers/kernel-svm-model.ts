@@ -85,6 +85,7 @@ export class KernelSvmModel implements Model {
       throwIfAborted(options.signal, 'Prediction')
       const to = Math.min(x.rows, from + blockRows)
       const rows = kernelRows(rowsOf(x, from, to), kernel, this.centre)
+      const halves = new Float32Array((to - from) * classes * (classes - 1))
       for (let c = 0; c < classes; c++) {
         const n = counts[c]!
         if (n === 0) continue
@@ -99,14 +100,17 @@ export class KernelSvmModel implements Model {
           { data: this.machinesOf(c), rows: classes - 1, cols: n },
           { transB: true, threads },
         )
-        // Row r of class c is its machine against class r, or r + 1 from c on. All of a row's at once: a row has half a million of
-        // a thousand classes, and going from row to row would leave the processor's cache at every step.
-        for (let i = from; i < to; i++) {
-          const at = i * bias.length
-          const mine = (i - from) * (classes - 1)
-          for (let r = 0, p = c - 1; r < c; p += classes - 2 - r, r++) out[at + p]! += sums.data[mine + r]!
-          for (let r = c, p = pairIndex(c, c + 1, classes); r < classes - 1; r++, p++)
-            out[at + p]! += sums.data[mine + r]!
+        for (let i = 0, row = 0; i < to - from; i++, row += classes - 1)
+          halves.set(sums.data.subarray(row, row + classes - 1), (i * classes + c) * (classes - 1))
+      }
+      // Row r of class c is its machine against class r, or r + 1 from c on. Half a million pairs a row at a thousand classes: the two
+      // halves of a pair are far apart, so they are joined row by row, while a row's are in the processor's cache.
+      for (let i = from; i < to; i++) {
+        const at = (i - from) * classes * (classes - 1)
+        for (let a = 0, p = i * bias.length; a < classes; a++) {
+          const mine = at + a * (classes - 1) - 1
+          for (let b = a + 1, other = at + b * (classes - 1) + a; b < classes; b++, p++, other += classes - 1)
+            out[p] = out[p]! + halves[mine + b]! + halves[other]!
         }
       }
     }
