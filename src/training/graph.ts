@@ -2,9 +2,11 @@ import { Fc7Error } from '../base/errors.js'
 import { GraphBuilder, node } from '../onnx/build.js'
 import type { ModelProto, NodeProto } from '../onnx/generated/onnx_pb.js'
 import { floatsOf } from '../onnx/values.js'
+import { type CarriedTensor, LoopTensors } from './carried.js'
 import { chunkCount, chunkFrom, stepInChunks } from './chunks.js'
 import { Differentiation, type MaskSpec } from './differentiate.js'
 import { foldNorms } from './fold-norms.js'
+import { gradientNorms, type NormParts } from './gradient-norms.js'
 import { reshape } from './gradients/arithmetic.js'
 import { hoistFrozen, nothingHoisted } from './hoist.js'
 import { buildLoss, type Loss } from './losses.js'
@@ -50,19 +52,8 @@ export interface TrainingGraphOptions {
   readonly frozenOutside?: boolean
   /** Parameters with as many values are moved a piece at a time ({@link chunkFrom}, the default). */
   readonly chunkFrom?: number
-  /** Parts of the network whose gradient norms are told apart, and which part a parameter belongs to. Default: none. */
-  readonly parts?: { readonly names: readonly string[]; of(name: string): string }
-}
-
-/** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimiser. */
-export interface CarriedTensor {
-  /** Name of the initializer in the network, `<slot>:<initializer>`, or `sum:<initializer>` for a gradient that accumulates. */
-  readonly name: string
-  readonly kind: 'parameter' | 'statistic' | 'state' | 'gradient'
-  readonly dims: readonly number[]
-  /** Graph input that takes the value before the first step, and output that has it after the last. */
-  readonly input: string
-  readonly output: string
+  /** Default: none. */
+  readonly parts?: NormParts
 }
 
 /**
@@ -179,35 +170,8 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       })
     }
   }
-  const carried: CarriedTensor[] = []
-  const initial = new Map<string, Float32Array>()
-  const results: string[] = []
-  const entering: string[] = []
-  const leaving: string[] = []
-  /** `rows`: the tensor goes around the loop as that many rows; outside it has its own shape. */
-  const carry = (
-    name: string,
-    kind: CarriedTensor['kind'],
-    dims: readonly number[],
-    start: Float32Array,
-    rows?: number,
-  ): string => {
-    const [input, output] = [`in:${name}`, `out:${name}`]
-    carried.push({ name, kind, dims, input, output })
-    initial.set(name, start)
-    outer.input(input, 'float32', dims)
-    const shape = rows === undefined ? dims : [rows, start.length / rows]
-    entering.push(rows === undefined ? input : reshape(outer, input, shape))
-    leaving.push(rows === undefined ? output : `rows:${output}`)
-    return body.input(rows === undefined ? name : `rows:${name}`, 'float32', shape)
-  }
+  const loop = new LoopTensors(body, outer)
   const start = (name: string): Float32Array => Float32Array.from(floatsOf(network.initializers.get(name)!))
-  const finish = (tensor: string, dims: readonly number[]): void => {
-    // A copy only where the tensor cannot be an output itself: it costs a pass over all parameters at every step.
-    const own = !results.includes(tensor) && body.nodes.some(({ output }) => output.includes(tensor))
-    results.push(own ? tensor : body.add('Identity', [tensor]))
-    body.output(results.at(-1)!, 'float32', dims)
-  }
   const sums = new Map<string, string>()
   const number = (value: number, dims: readonly number[]) =>
     body.floats(
@@ -225,11 +189,11 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     for (const name of options.trainable) {
       const dims = dimsOf(name)
       const count = dims.reduce((product, n) => product * n, 1)
-      const before = carry(`sum:${name}`, 'gradient', dims, new Float32Array(count))
+      const before = loop.carry(`sum:${name}`, 'gradient', dims, new Float32Array(count))
       const sum = body.add('Add', [before, body.add('Mul', [gradients.get(name)!, number(1 / accumulate, dims)])])
       gradients.set(name, sum)
       sums.set(name, body.add('Where', [wide(moves, dims), number(0, dims), sum]))
-      finish(sums.get(name)!, dims)
+      loop.finish(sums.get(name)!, dims)
     }
   }
   const partNames = options.parts?.names ?? []
@@ -247,8 +211,10 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     const dims = dimsOf(name)
     const count = dims.reduce((product, n) => product * n, 1)
     const rows = moves ? undefined : chunkCount(count, options.chunkFrom ?? chunkFrom)
-    const own = carry(name, 'parameter', dims, start(name), rows)
-    const state = optimiser.slots.map((slot) => carry(`${slot}:${name}`, 'state', dims, new Float32Array(count), rows))
+    const own = loop.carry(name, 'parameter', dims, start(name), rows)
+    const state = optimiser.slots.map((slot) =>
+      loop.carry(`${slot}:${name}`, 'state', dims, new Float32Array(count), rows),
+    )
     const factor = options.rateFactor?.(name) ?? 1
     const gradient = gradients.get(name)!
     const ownRate = factor === 1 ? rate : body.add('Mul', [rate, body.floats(factor)])
@@ -258,7 +224,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       const shape = [rows, count / rows] as const
       const at = { parameter: own, gradient, state, shape, rate: ownRate, scale, step: stepNumber, decay }
       const moved = stepInChunks(body, optimiser, at, shared)
-      for (const tensor of [moved.parameter, ...moved.state]) finish(tensor, shape)
+      for (const tensor of [moved.parameter, ...moved.state]) loop.finish(tensor, shape)
       continue
     }
     const moved = optimiser.step(
@@ -275,18 +241,18 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       shared,
     )
     const held = (now: string, before: string) => (moves ? body.add('Where', [wide(moves, dims), now, before]) : now)
-    finish(held(moved.parameter, name), dims)
+    loop.finish(held(moved.parameter, name), dims)
     moved.state.forEach((tensor, i) => {
-      finish(held(tensor, state[i]!), dims)
+      loop.finish(held(tensor, state[i]!), dims)
     })
   }
   for (const [name, tensor] of differentiation.updates) {
-    carry(name, 'statistic', dimsOf(name), start(name))
-    finish(tensor, dimsOf(name))
+    loop.carry(name, 'statistic', dimsOf(name), start(name))
+    loop.finish(tensor, dimsOf(name))
   }
-  for (const tensor of [loss.loss, loss.correct, ...(norm ? [norm] : [])]) finish(tensor, [])
-  if (norms) finish(norms, [partNames.length])
-  const moving = new Set(carried.map(({ name }) => name))
+  for (const tensor of [loss.loss, loss.correct, ...(norm ? [norm] : [])]) loop.finish(tensor, [])
+  if (norms) loop.finish(norms, [partNames.length])
+  const moving = new Set(loop.carried.map(({ name }) => name))
   const used = new Set(body.nodes.flatMap(({ input }) => input))
   for (const [name, tensor] of network.initializers) {
     if (!moving.has(name) && used.has(name) && !hoisted.initializers.has(name)) body.initializers.push(tensor)
@@ -294,12 +260,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
 
   const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
   const scanned = ['loss', 'correct', ...(norm ? ['norm'] : []), ...(norms ? ['norms'] : [])]
-  const outputs = [...leaving, ...scanned]
-  outer.addMany('Loop', [count, '', ...entering], { body: { graph: body.graph() } }, { outputs })
-  carried.forEach(({ output, dims }, i) => {
-    if (leaving[i] !== output) outer.add('Reshape', [leaving[i]!, outer.ints(dims)], {}, { outputs: [output] })
-    outer.output(output, 'float32', dims)
-  })
+  loop.close(count, scanned)
   for (const name of scanned) outer.output(name, 'float32', name === 'norms' ? ['K', partNames.length] : ['K'])
   return {
     model: outer.model(network.opset, { 'com.microsoft': 1 }),
@@ -309,25 +270,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     masks,
     mixup,
     parts: partNames,
-    carried,
-    initial,
+    carried: loop.carried,
+    initial: loop.initial,
   }
-}
-
-/** √Σ‖gradient‖² over all parameters, a scalar, and over each part of the network, `[parts]`. */
-function gradientNorms(
-  g: GraphBuilder,
-  gradients: ReadonlyMap<string, string>,
-  parts: TrainingGraphOptions['parts'],
-): { norm: string; norms?: string } {
-  const squares = new Map<string, string>()
-  for (const [name, gradient] of gradients) squares.set(name, g.add('ReduceSumSquare', [gradient], { keepdims: 0 }))
-  const sum = (list: readonly string[]) =>
-    list.length === 0 ? g.floats(0) : list.length === 1 ? list[0]! : g.add('Sum', list)
-  const norm = g.add('Sqrt', [sum([...squares.values()])])
-  if (!parts || parts.names.length === 0) return { norm }
-  const each = parts.names.map((part) =>
-    g.add('Reshape', [sum([...squares].flatMap(([name, s]) => (parts.of(name) === part ? [s] : []))), g.ints([1])]),
-  )
-  return { norm, norms: g.add('Sqrt', [each.length === 1 ? each[0]! : g.add('Concat', each, { axis: 0 })]) }
 }
