@@ -1,7 +1,7 @@
 import type { Card } from '../backbones/card.js'
 import { Fc7Error } from '../base/errors.js'
 import { formatBytes } from '../base/text.js'
-import { adaptiveShare, type OptimiserKind, optimiserOf, phaseDefaults } from './defaults.js'
+import { type OptimiserKind, optimiserOf, phaseDefaults } from './defaults.js'
 import {
   type Boundary,
   chooseBoundary,
@@ -206,7 +206,6 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       : optimiserOf(strategy))
   const slots = kind === 'sgd' ? 1 : 2
   const pixels = network.boundaries[0]!
-  const share = kind === 'sgd' ? 1 : adaptiveShare
   const boundaries: Readonly<Record<FinetuneOptions['strategy'], () => readonly (readonly [string, Boundary])[]>> = {
     head: () => [['head', network.features]],
     last: () => [
@@ -233,7 +232,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       boundary,
       {
         epochs: options.epochs ?? usual.epochs,
-        rate: given ?? published?.learningRate ?? usual.rate * share,
+        rate: given ?? published?.learningRate ?? usual.rate[kind === 'sgd' ? 'sgd' : 'adam'],
         headFactor: usual.headFactor ?? options.headFactor,
         batchNorm: options.batchNorm ?? usual.batchNorm,
       },

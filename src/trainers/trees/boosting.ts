@@ -100,7 +100,7 @@ function drawColumns(cols: number, tried: number, random: Random): Int32Array {
  * (boost-lists.ts).
  */
 export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJob): BoostedTree {
-  const { data, maxBins, seed } = shared
+  const { data, seed } = shared
   const { x, rows: height, cols, codes } = data
   const { l2, minRows, maxLeaves, maxDepth } = setup
   const first = job.tree * height

@@ -12,7 +12,7 @@ import {
   when,
   whilst,
 } from './assembler.js'
-import { at, codeOf, header, numbered, placeMask, sorting } from './sorting.js'
+import { at, header, numbered, placeMask, sorting } from './sorting.js'
 
 /*
  * The search of a boosted tree's nodes that have few rows for the bins. A node has a list of every column: the places of its rows with
