@@ -43,7 +43,7 @@ export const adviceSchema = z.strictObject({
       accuracy: share,
       standardError: share,
       trainAccuracy: share,
-      /** Of a layer no better than the default one looking so much better (layers.ts); null for the default one. */
+      /** Of a layer no better than the default one looking so much better (sweep.ts); null for the default one. */
       p: z.number().nullable(),
     }),
   ),

@@ -108,14 +108,16 @@ export async function advisedDepths(source: string, choices: Choices, context: C
       : {}),
     ...(network ? { backward: backwardOverForward(network.trunk) } : {}),
     ...(pace ? { pace } : {}),
-    words: given
-      ? { severalLayers: names.length > 1, pictures: null, model: [id], store: source }
-      : {
-          severalLayers: names.length > 1,
-          pictures: source,
-          model: choices.recipe === undefined ? [choices.model] : [choices.model, choices.recipe],
-          store: resolve(store.path),
-        },
+    words: {
+      severalLayers: names.length > 1,
+      ...(given
+        ? { pictures: null, model: [id], store: source }
+        : {
+            pictures: source,
+            model: choices.recipe === undefined ? [choices.model] : [choices.model, choices.recipe],
+            store: resolve(store.path),
+          }),
+    },
   }
 }
 

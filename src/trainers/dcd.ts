@@ -12,6 +12,28 @@ export interface DcdOptions {
   readonly onProgress?: (fraction: number) => void
 }
 
+/** What a solver of linear machines finds, one machine a column. */
+export interface LinearFit {
+  /** `[columns, cols]` */
+  readonly weights: Float32Array
+  readonly bias: Float64Array
+  /** Summed over the columns. */
+  readonly objective: number
+  /** The most passes that any column took. */
+  readonly iterations: number
+  /** Whether every column's duality gap came below the tolerance. */
+  readonly converged: boolean
+}
+
+/** Upper ends of the dual's variables, and the ridge of its diagonal: no upper end and 1 / (2 cost) for the squared hinge. */
+export function dualBox(loss: DcdOptions['loss'], cost: Float64Array): { upper: Float64Array; ridge: Float64Array } {
+  const squared = loss === 'squared-hinge'
+  return {
+    upper: cost.map((c) => (squared ? Number.POSITIVE_INFINITY : c)),
+    ridge: cost.map((c) => (squared ? 0.5 / c : 0)),
+  }
+}
+
 /** Rows as index and value lists, without the zeros (embeddings after a ReLU have many). */
 interface SparseRows {
   readonly start: Int32Array
@@ -42,8 +64,6 @@ function sparseRows(x: Matrix): SparseRows {
 /**
  * Dual coordinate descent with shrinking for ½‖w‖² + ½b² + Σ cost · loss, one column against the rest at a time (Hsieh et
  * al. 2008, which liblinear follows). Stops on the duality gap, which bounds the distance from the best objective.
- *
- * @returns weights `[columns, cols]`, bias, the summed objective, the most passes any column took, and whether every gap came below the tolerance
  */
 export function dualCoordinateDescent(
   x: Matrix,
@@ -51,7 +71,7 @@ export function dualCoordinateDescent(
   cost: Float64Array,
   columns: number,
   options: DcdOptions,
-): { weights: Float32Array; bias: Float64Array; objective: number; iterations: number; converged: boolean } {
+): LinearFit {
   const rows = sparseRows(x)
   const weights = new Float32Array(columns * x.cols)
   const bias = new Float64Array(columns)
@@ -86,8 +106,7 @@ function oneColumn(
   const random = createRandom(options.seed).fork('dcd').fork(column)
   const w = new Float64Array(cols + 1)
   const alpha = new Float64Array(n)
-  const upper = Float64Array.from(cost, (c) => (squared ? Number.POSITIVE_INFINITY : c))
-  const ridge = Float64Array.from(cost, (c) => (squared ? 0.5 / c : 0))
+  const { upper, ridge } = dualBox(options.loss, cost)
   const diagonal = new Float64Array(n)
   for (let i = 0; i < n; i++) {
     let sum = 1 + ridge[i]!

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../base/errors.js'
 import type { Matrix } from './contract.js'
-import type { DcdOptions } from './dcd.js'
+import { type DcdOptions, dualBox, type LinearFit } from './dcd.js'
 import { gemm } from './gemm.js'
 
 /** Largest number of rows whose Gram matrix (float32) is held: a quarter of a gigabyte. */
@@ -20,17 +20,10 @@ export interface GramDualOptions extends Omit<DcdOptions, 'seed'> {
   readonly start?: Float64Array
 }
 
-export interface GramDual {
-  /** `[columns, cols]` */
-  readonly weights: Float32Array
-  readonly bias: Float64Array
+/** `iterations` are passes of as many steps as there are rows. */
+export interface GramDual extends LinearFit {
   /** `[columns, rows]`: the weights as combinations of the rows. */
   readonly combination: Float64Array
-  readonly objective: number
-  /** Passes of as many steps as there are rows, the most that any column took. */
-  readonly iterations: number
-  /** Whether every column's duality gap came below the tolerance. */
-  readonly converged: boolean
 }
 
 /**
@@ -49,7 +42,6 @@ export async function dualOnGram(
   const { rows } = x
   const { threads } = options
   const gram = (await gemm(x, x, { transB: true, threads })).data
-  const squared = options.loss === 'squared-hinge'
   const combination = options.start ? Float64Array.from(options.start) : new Float64Array(columns * rows)
   const margins = options.start
     ? (
@@ -71,7 +63,7 @@ export async function dualOnGram(
       gram,
       Float64Array.from(y, (label) => (label === positive ? 1 : -1)),
       cost,
-      squared,
+      options.loss,
     )
     if (margins) column.begin(beta, margins.subarray(k * rows, (k + 1) * rows))
     const steps = column.descend(options)
@@ -99,13 +91,14 @@ class Column {
     private readonly gram: Float32Array,
     readonly sign: Float64Array,
     private readonly cost: Float64Array,
-    private readonly squared: boolean,
+    private readonly loss: DcdOptions['loss'],
   ) {
     const n = sign.length
     this.alpha = new Float64Array(n)
     this.margin = new Float64Array(n)
-    this.ridge = cost.map((c) => (squared ? 0.5 / c : 0))
-    this.upper = cost.map((c) => (squared ? Number.POSITIVE_INFINITY : c))
+    const { upper, ridge } = dualBox(loss, cost)
+    this.upper = upper
+    this.ridge = ridge
     this.diagonal = Float64Array.from(sign, (_, i) => gram[i * n + i]! + 1 + this.ridge[i]!)
   }
 
@@ -122,7 +115,8 @@ class Column {
   }
 
   value(): { primal: number; gap: number } {
-    const { alpha, sign, margin, cost, ridge, squared } = this
+    const { alpha, sign, margin, cost, ridge } = this
+    const squared = this.loss === 'squared-hinge'
     let square = 0
     let loss = 0
     let sum = 0

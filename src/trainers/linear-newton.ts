@@ -51,7 +51,7 @@ export async function newtonDirection(
   for (; steps < problem.maxSteps; steps++) {
     throwIfAborted(problem.signal, 'Training')
     for (let b = 0; b < blocks; b++) {
-      const settled = gain[b]! > enough[b]! ? size[b]! <= enoughResidual * first[b]! : false
+      const settled = gain[b]! > enough[b]! && size[b]! <= enoughResidual * first[b]!
       if (settled || 0.5 * size[b]! <= enoughDoubt * enough[b]!) closed[b] = 1
       if (closed[b]) search.fill(0, b * length, (b + 1) * length)
     }

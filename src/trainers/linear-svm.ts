@@ -1,5 +1,5 @@
 import type { FitContext, Matrix, Model, Trainer, TrainingSet } from './contract.js'
-import { dualCoordinateDescent } from './dcd.js'
+import { dualCoordinateDescent, type LinearFit } from './dcd.js'
 import { ordinary } from './gemm.js'
 import { dualOnGram, gramPays } from './gram-dual.js'
 import { LinearModel, twoColumns } from './linear-model.js'
@@ -13,13 +13,8 @@ const onGram = `${dualDescent} on the Gram matrix`
 
 type SvmOptions = Pick<SolveOptions, 'tolerance' | 'maxIterations' | 'signal' | 'onProgress'>
 
-interface Found {
-  readonly weights: Float32Array
-  readonly bias: Float64Array
+interface Found extends LinearFit {
   readonly solver: string
-  readonly iterations: number
-  readonly objective: number
-  readonly converged: boolean
 }
 
 type Machine = (

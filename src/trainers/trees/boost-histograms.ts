@@ -1,4 +1,4 @@
-import type { ListLimits, SearchedNode } from './boost-lists.js'
+import type { SearchedNode, SplitLimits } from './boost-lists.js'
 
 /** Sums of gradient, hessian and rows of one bin. */
 const perBin = 3
@@ -15,7 +15,7 @@ export class BoostHistograms {
   constructor(
     private readonly data: { readonly codes: Uint8Array | Uint16Array; readonly rows: number },
     private readonly maxBins: number,
-    private readonly limits: ListLimits,
+    private readonly limits: SplitLimits,
   ) {
     this.g = new Float64Array(data.rows)
     this.h = new Float64Array(data.rows)

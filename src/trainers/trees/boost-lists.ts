@@ -29,7 +29,7 @@ export interface NodeLists {
   readonly move: number
 }
 
-export interface ListLimits {
+export interface SplitLimits {
   readonly l2: number
   readonly minHessian: number
   readonly minRows: number
@@ -63,7 +63,7 @@ export class BoostLists {
     private readonly data: TreeData,
     places: number,
     private readonly train: Int32Array,
-    private readonly limits: ListLimits,
+    private readonly limits: SplitLimits,
   ) {
     const { rows, cols } = data
     const { l2, minHessian, minRows } = limits

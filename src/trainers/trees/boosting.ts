@@ -194,7 +194,7 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
   for (const leaf of leaves) {
     // A tree without a cut adds nothing, as in scikit-learn: no smallest hessian holds for a root, and the step of one whose few wrong rows
     // have hessians near 0 would be endless, for all rows at once.
-    const value = splits.length === 0 ? 0 : Math.fround((-leaf.gradient / (leaf.hessian + l2 || 1)) * setup.rate)
+    const value = splits.length === 0 ? 0 : Math.fround((-leaf.gradient / (leaf.hessian + l2)) * setup.rate)
     nodes.fill(leaf.node, [value])
     for (let k = leaf.from; k < leaf.from + leaf.n; k++) setup.scores[first + rows[k]!]! += value
   }

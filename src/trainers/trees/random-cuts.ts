@@ -2,7 +2,8 @@ import type { Random } from '../../base/random.js'
 import { partByValue } from './growing.js'
 import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type TreeData } from './search.js'
 import { type Cut, noCut, sumOf, worth } from './sweep.js'
-import { type CutArena, cutArenaFor, cutAt } from './wasm/cut-kernel.js'
+import { type CutArena, cutArenaFor } from './wasm/cut-arena.js'
+import { cutAt } from './wasm/cut-kernel.js'
 
 /** Extra-trees' cuts: one value a column, uniform between the smallest and the largest of the node. */
 export class RandomCuts implements CutSearch {

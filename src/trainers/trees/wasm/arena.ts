@@ -1,11 +1,12 @@
 import { type ByteKernel, byteModule } from './byte-kernel.js'
+import { kernelOf, Layout } from './memory.js'
 import { at } from './sorting.js'
 
 /** Codes gathered at a time, and of the rows copied together, in bytes. Both stay in a core's cache. */
 const batchBytes = 2 ** 16
 const blockBytes = 2 ** 22
 
-let compiled: WebAssembly.Module | undefined
+const byteKernel = kernelOf<ByteKernel>(byteModule)
 
 /** The kernel and the memory it works on, one of each thread. */
 export class Arena {
@@ -31,12 +32,8 @@ export class Arena {
     readonly cols: number,
     readonly classes: number,
   ) {
-    let end: number = at.arrays
-    const take = (bytes: number): number => {
-      const start = end
-      end += Math.ceil((bytes + 16) / 16) * 16
-      return start
-    }
+    const layout = new Layout(at.arrays)
+    const take = (bytes: number): number => layout.take(bytes)
     const pointers = {
       weights: take(rows * 8),
       counts: take(classes * 8),
@@ -51,7 +48,7 @@ export class Arena {
     this.batch = { start: take(Math.max(batchBytes, rows + 16)), length: batchBytes }
     const blockRows = Math.min(rows, Math.floor(blockBytes / cols))
     this.block = { start: take(blockRows * cols), rows: blockRows }
-    const memory = new WebAssembly.Memory({ initial: Math.ceil(end / 65_536) })
+    const memory = layout.memory()
     const { buffer } = memory
     this.bytes = new Uint8Array(buffer)
     this.words = new Int32Array(buffer, 0, at.arrays / 4)
@@ -65,8 +62,7 @@ export class Arena {
     this.columnsAt = columns
     this.rowStartsAt = rowStarts
     for (const [name, pointer] of Object.entries(pointers)) this.words[at[name as keyof typeof pointers] / 4] = pointer
-    compiled ??= new WebAssembly.Module(byteModule())
-    this.kernel = new WebAssembly.Instance(compiled, { env: { memory } }).exports as ByteKernel
+    this.kernel = byteKernel(memory)
   }
 
   /** Addresses of {@link columns} and {@link rowStarts}. */

@@ -1,23 +1,23 @@
 import { type BoostKernel, boostAt, boostModule } from './boost-kernel.js'
+import { kernelOf, Layout } from './memory.js'
 import { at } from './sorting.js'
 
 /** Behind a list's end stands any number of two bytes, and what it points to is read: that must be memory. */
 const spareBytes = 2 ** 16 * 16
 
-let compiled: WebAssembly.Module | undefined
+const boostKernel = kernelOf<BoostKernel>(boostModule)
 
 /** The kernel and the memory it works on, for lists of at most `places` places. Room is taken from its beginning on. */
 export class BoostArena {
   readonly kernel: BoostKernel
-  private readonly memory = new WebAssembly.Memory({ initial: 1 })
-  private end: number = boostAt.arrays
+  private readonly layout = new Layout(boostAt.arrays)
+  private readonly memory = this.layout.memory()
   private views = this.look()
   /** Where the sides of places are, 0 or 2. */
   readonly sides: number
 
   constructor(places: number) {
-    compiled ??= new WebAssembly.Module(boostModule())
-    this.kernel = new WebAssembly.Instance(compiled, { env: { memory: this.memory } }).exports as BoostKernel
+    this.kernel = boostKernel(this.memory)
     const entries = places * 4 + 32
     for (const field of [at.entries, at.sorted, at.before]) this.setWord(field, this.take(entries))
     this.sides = this.take(places)
@@ -52,18 +52,17 @@ export class BoostArena {
 
   /** How much is taken: everything taken later is given back by {@link giveBack}. */
   get taken(): number {
-    return this.end
+    return this.layout.end
   }
 
   giveBack(taken: number): void {
-    this.end = taken
+    this.layout.end = taken
   }
 
   /** The address of so many bytes, which hold anything. Views looked at before are of no use any more. */
   take(bytes: number): number {
-    const address = this.end
-    this.end += Math.ceil((bytes + 16) / 16) * 16
-    const missing = this.end + spareBytes - this.views.bytes.length
+    const address = this.layout.take(bytes)
+    const missing = this.layout.end + spareBytes - this.views.bytes.length
     if (missing > 0) {
       this.memory.grow(Math.ceil(missing / 2 ** 16))
       this.views = this.look()

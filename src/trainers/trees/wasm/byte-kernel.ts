@@ -1,12 +1,10 @@
-import { assembleFunction, assembleModule, call, type Expr, f64, i32, when, whilst } from './assembler.js'
-import { at, codeOf, header, long, numbered, placeMask, sorting, word } from './sorting.js'
+import { assembleFunction, assembleModule, call, f64, i32, when, whilst } from './assembler.js'
+import { forgetClass, judged, moveRow } from './gini.js'
+import { at, codeOf, header, numbered, placeMask, sorting, word } from './sorting.js'
 
 /*
  * The inner loops of a forest's search. A sweep goes from the largest code down; rows of code 0 are what the others leave over.
  */
-
-/** Twice an expression that is a local or a constant. */
-const double = (n: Expr): Expr => f64.add(n, n)
 
 /** Sweeps over `m` sorted entries by gini. Returns 1 if a cut was better than the best so far, and leaves its gain and code. */
 const sweepGini = assembleFunction({
@@ -39,8 +37,8 @@ const sweepGini = assembleFunction({
   },
   result: 'i32',
   body: (v) => {
-    const { m, n, minRows, classes, weights, counts, high, sorted, k, entry, next, place, code, own } = v
-    const { total, minWeight, best, w, h, lowSum, highSum, highWeight, lowWeight, gain, product } = v
+    const { m, n, minRows, classes, weights, counts, high, sorted, k, entry, next, place, code } = v
+    const { total, minWeight, best, lowSum, highWeight, lowWeight, gain, product } = v
     const zero = i32.const(0)
     const enough = [
       i32.ne(codeOf(entry.get), codeOf(next.get)),
@@ -66,24 +64,8 @@ const sweepGini = assembleFunction({
       whilst(
         i32.lt(k.get, m.get),
         place.set(i32.and(entry.get, i32.const(placeMask))),
-        own.set(i32.shl(i32.load(word(classes, place)), i32.const(3))),
-        w.set(f64.load(long(weights, place))),
-        h.set(f64.load(i32.add(high.get, own.get))),
-        highSum.set(f64.add(highSum.get, f64.mul(w.get, f64.add(double(h.get), w.get)))),
-        lowSum.set(
-          f64.add(
-            lowSum.get,
-            f64.mul(
-              w.get,
-              f64.sub(f64.add(w.get, double(h.get)), f64.mul(f64.const(2), f64.load(i32.add(counts.get, own.get)))),
-            ),
-          ),
-        ),
-        f64.store(i32.add(high.get, own.get), f64.add(h.get, w.get)),
-        highWeight.set(f64.add(highWeight.get, w.get)),
-        lowWeight.set(f64.sub(total.get, highWeight.get)),
-        product.set(f64.mul(highWeight.get, lowWeight.get)),
-        gain.set(f64.add(f64.mul(highSum.get, lowWeight.get), f64.mul(lowSum.get, highWeight.get))),
+        ...moveRow(v),
+        ...judged(v, total.get),
         k.step(1),
         next.set(i32.load(word(sorted, k))),
         // What is seldom true comes first: branches that cannot be guessed cost more than the sums.
@@ -100,7 +82,7 @@ const sweepGini = assembleFunction({
       whilst(
         i32.lt(k.get, m.get),
         place.set(i32.and(i32.load(word(sorted, k)), i32.const(placeMask))),
-        f64.store(i32.add(high.get, i32.shl(i32.load(word(classes, place)), i32.const(3))), f64.const(0)),
+        forgetClass(v, place),
         k.step(1),
       ),
       when(i32.ge(code.get, zero), [f64.store(zero, best.get, at.gain), i32.store(zero, code.get, at.code)]),

@@ -11,7 +11,8 @@ import {
   when,
   whilst,
 } from './assembler.js'
-import { long, word } from './sorting.js'
+import { forgetClass, judged, moveRow } from './gini.js'
+import { header, long, word } from './sorting.js'
 
 /*
  * Extra-trees' search in WebAssembly: of each column one cut, drawn uniformly between the smallest and the largest value of the node's
@@ -43,9 +44,7 @@ export const cutAt = {
 
 const zero = i32.const(0)
 const one = i32.const(1)
-const header = (field: number): Expr => i32.load(zero, field)
 const number = (field: number): Expr => f64.load(zero, field)
-const double = (n: Expr): Expr => f64.add(n, n)
 
 /**
  * Judges `width` columns, whose values begin every `stride` bytes and are filled up to whole vectors with values of their own, with a
@@ -83,8 +82,8 @@ const search = assembleFunction({
   },
   result: 'i32',
   body: (v) => {
-    const { values, stride, width, words, n, classes, weights, counts, high, column, varying, k, mask, place, own } = v
-    const { above, least, most, four, low, top, threshold, w, h } = v
+    const { values, stride, width, words, n, classes, weights, counts, high, column, varying, k, mask, place } = v
+    const { above, least, most, four, low, top, threshold, w } = v
     const { highSum, lowSum, highWeight, lowWeight, gain, product } = v
     const ofAll = (vector: Expr, two: (a: Expr, b: Expr) => Expr): Expr =>
       f32x4.lane.map((lane) => lane(vector)).reduce((a, b) => two(a, b))
@@ -97,18 +96,7 @@ const search = assembleFunction({
     const addRow = [
       place.set(i32.add(k.get, i32.ctz(mask.get))),
       mask.set(i32.and(mask.get, i32.sub(mask.get, one))),
-      own.set(i32.shl(i32.load(word(classes, place)), i32.const(3))),
-      w.set(f64.load(long(weights, place))),
-      h.set(f64.load(i32.add(high.get, own.get))),
-      highSum.set(f64.add(highSum.get, f64.mul(w.get, f64.add(double(h.get), w.get)))),
-      lowSum.set(
-        f64.add(
-          lowSum.get,
-          f64.mul(w.get, f64.sub(f64.add(w.get, double(h.get)), double(f64.load(i32.add(counts.get, own.get))))),
-        ),
-      ),
-      f64.store(i32.add(high.get, own.get), f64.add(h.get, w.get)),
-      highWeight.set(f64.add(highWeight.get, w.get)),
+      ...moveRow(v),
       above.step(1),
     ]
     return [
@@ -154,9 +142,7 @@ const search = assembleFunction({
             whilst(mask.get, ...addRow),
             k.step(4),
           ),
-          lowWeight.set(f64.sub(number(cutAt.total), highWeight.get)),
-          product.set(f64.mul(highWeight.get, lowWeight.get)),
-          gain.set(f64.add(f64.mul(highSum.get, lowWeight.get), f64.mul(lowSum.get, highWeight.get))),
+          ...judged(v, number(cutAt.total)),
           when(f64.gt(gain.get, f64.mul(number(cutAt.gain), product.get)), [
             when(
               enough.reduce((a, b) => i32.and(a, b)),
@@ -172,13 +158,7 @@ const search = assembleFunction({
           when(
             i32.lt(header(cutAt.classCount), n.get),
             [whilst(i32.lt(k.get, header(cutAt.classCount)), v128.store(long(high, k), v128.zero), k.step(2))],
-            [
-              whilst(
-                i32.lt(k.get, n.get),
-                f64.store(i32.add(high.get, i32.shl(i32.load(word(classes, k)), i32.const(3))), f64.const(0)),
-                k.step(1),
-              ),
-            ],
+            [whilst(i32.lt(k.get, n.get), forgetClass(v, k), k.step(1))],
           ),
         ]),
         values.set(i32.add(values.get, stride.get)),
@@ -190,64 +170,10 @@ const search = assembleFunction({
   },
 })
 
-interface CutKernel {
+/** What the module exports. */
+export interface CutKernel {
   search(values: number, stride: number, width: number, words: number): number
 }
 
-/** Values gathered at a time. */
-const batchValues = 2 ** 16
-
-let compiled: WebAssembly.Module | undefined
-
-/** The kernel and the memory it works on. */
-export class CutArena {
-  readonly kernel: CutKernel
-  readonly header: Int32Array
-  readonly doubles: Float64Array
-  readonly floats: Float32Array
-  /** What a search wants to know of a node's rows, see search.ts. */
-  readonly y: Int32Array
-  readonly w: Float64Array
-  readonly counts: Float64Array
-  /** `[tried]` random words. */
-  readonly words: Uint32Array
-  readonly batch: { readonly start: number; readonly values: number }
-
-  constructor(
-    readonly rows: number,
-    readonly classes: number,
-    readonly tried: number,
-  ) {
-    let end: number = cutAt.arrays
-    const take = (bytes: number): number => {
-      const start = end
-      end += Math.ceil((bytes + 16) / 16) * 16
-      return start
-    }
-    const at = { weights: take(rows * 8), counts: take(classes * 8), high: take(classes * 8), classes: take(rows * 4) }
-    const words = take(tried * 4)
-    const values = Math.max(batchValues, rows + 4)
-    this.batch = { start: take(values * 4), values }
-    const memory = new WebAssembly.Memory({ initial: Math.ceil(end / 65_536) })
-    const { buffer } = memory
-    this.header = new Int32Array(buffer, 0, cutAt.arrays / 4)
-    this.doubles = new Float64Array(buffer, 0, cutAt.arrays / 8)
-    this.floats = new Float32Array(buffer)
-    this.y = new Int32Array(buffer, at.classes, rows)
-    this.w = new Float64Array(buffer, at.weights, rows)
-    this.counts = new Float64Array(buffer, at.counts, classes)
-    this.words = new Uint32Array(buffer, words, tried)
-    for (const [name, pointer] of Object.entries(at)) this.header[cutAt[name as keyof typeof at] / 4] = pointer
-    this.header[cutAt.classCount / 4] = classes
-    compiled ??= new WebAssembly.Module(assembleModule(new Map([['search', search]])))
-    this.kernel = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as CutKernel
-  }
-}
-
-let last: CutArena | undefined
-
-/** This thread's arena for data of this size, made again only when the size is another one. */
-export function cutArenaFor(rows: number, classes: number, tried: number): CutArena {
-  if (last?.rows !== rows || last.classes !== classes || last.tried !== tried) last = new CutArena(rows, classes, tried)
-  return last
-}
+/** The module's bytes. */
+export const cutModule = (): Uint8Array<ArrayBuffer> => assembleModule(new Map([['search', search]]))

@@ -1,0 +1,26 @@
+/** Parts of a memory, one behind the other. Behind each stand 16 bytes or more that whole vectors may read. */
+export class Layout {
+  /** @param end where the first part begins, a multiple of 16 */
+  constructor(public end: number) {}
+
+  /** The address of so many bytes. */
+  take(bytes: number): number {
+    const address = this.end
+    this.end += Math.ceil((bytes + 16) / 16) * 16
+    return address
+  }
+
+  /** Memory that has room for every part. */
+  memory(): WebAssembly.Memory {
+    return new WebAssembly.Memory({ initial: Math.ceil(this.end / 2 ** 16) })
+  }
+}
+
+/** Makes a module's exports on a memory; the module is compiled when it is first asked for. */
+export function kernelOf<K>(module: () => Uint8Array<ArrayBuffer>): (memory: WebAssembly.Memory) => K {
+  let compiled: WebAssembly.Module | undefined
+  return (memory) => {
+    compiled ??= new WebAssembly.Module(module())
+    return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as K
+  }
+}
