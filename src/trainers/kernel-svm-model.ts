@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { throwIfAborted } from '../base/errors.js'
 import type { Matrix, Model, ModelState } from './contract.js'
 import { gemm, rowsOf } from './gemm.js'
-import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows, kernelSlice } from './kernel-functions.js'
+import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows } from './kernel-functions.js'
 import { kernelSvmOnnx } from './onnx/kernel-svm.js'
 import type { OnnxWriter } from './onnx/writer.js'
-import { couplePairs, pairCount, voteScores } from './pairwise.js'
+import { couplePairs, type PairHalves, pairCount, pairIndex, Votes, writeDecisions } from './pairwise.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 const configSchema = z.object({
@@ -32,10 +32,15 @@ export interface KernelSvmParts {
   readonly facts: Readonly<Record<string, number | string>>
 }
 
-/** Rows scored by one product. */
+/** Most rows scored by one product. */
 const blockRows = 512
-/** Pair decisions held at once. */
-const blockDecisions = 8 << 20
+/** Most numbers that a block of rows may make of one kind: kernel values, halves of pair decisions, pair decisions. */
+const blockNumbers = 32 << 20
+
+interface ScoreOptions {
+  readonly threads?: number
+  readonly signal?: AbortSignal
+}
 
 /** libsvm keeps pair probabilities this far from 0 and 1. */
 const leastProbability = 1e-7
@@ -71,75 +76,100 @@ export class KernelSvmModel implements Model {
     return own
   }
 
-  /** `[rows, pairs]` decisions in libsvm's order of pairs, positive for the first class of the pair. */
-  async decisions(
+  /** Rows of a block, where one makes `numbers` numbers. */
+  private rowsAtOnce(numbers: number): number {
+    return Math.max(1, Math.min(blockRows, Math.floor(blockNumbers / numbers)))
+  }
+
+  /**
+   * Every pair's decisions on `x`, which is small enough for one block.
+   *
+   * A decision has two halves, one from each class's support vectors. Class after class, one product makes the halves of its
+   * pairs, laid out pair by pair: those against later classes wait, those against earlier ones meet theirs. Half a million pairs a
+   * row at a thousand classes are never walked through by columns.
+   *
+   * @param waiting room for `[pairs, rows]`, used again for every block: touching new memory takes longer than the arithmetic
+   */
+  private async eachPair(
     x: Matrix,
-    options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<Float64Array> {
+    waiting: Float32Array,
+    { threads = 1 }: ScoreOptions,
+    visit: (pair: PairHalves) => void,
+  ): Promise<void> {
     const { counts, kernel, bias } = this.parts
-    const { threads = 1 } = options
     const classes = counts.length
-    const out = new Float64Array(x.rows * bias.length)
-    for (let i = 0; i < x.rows; i++) out.set(bias, i * bias.length)
-    for (let from = 0; from < x.rows; from += blockRows) {
-      throwIfAborted(options.signal, 'Prediction')
-      const to = Math.min(x.rows, from + blockRows)
-      const rows = kernelRows(rowsOf(x, from, to), kernel, this.centre)
-      const halves = new Float32Array((to - from) * classes * (classes - 1))
-      for (let c = 0; c < classes; c++) {
-        const n = counts[c]!
-        if (n === 0) continue
-        const values = await kernelBlock(
-          rows,
-          kernelSlice(this.prepared, this.starts[c]!, this.starts[c + 1]!),
-          kernel,
-          threads,
-        )
-        const sums = await gemm(
-          { data: values, rows: to - from, cols: n },
-          { data: this.machinesOf(c), rows: classes - 1, cols: n },
-          { transB: true, threads },
-        )
-        for (let i = 0, row = 0; i < to - from; i++, row += classes - 1)
-          halves.set(sums.data.subarray(row, row + classes - 1), (i * classes + c) * (classes - 1))
+    const n = x.rows
+    const values = await kernelBlock(this.prepared, kernelRows(x, kernel, this.centre), kernel, threads)
+    const none = new Float32Array((classes - 1) * n)
+    for (let c = 0; c < classes; c++) {
+      const [from, to] = [this.starts[c]!, this.starts[c + 1]!]
+      const halves =
+        from === to
+          ? none
+          : (
+              await gemm(
+                { data: this.machinesOf(c), rows: classes - 1, cols: to - from },
+                { data: values.subarray(from * n, to * n), rows: to - from, cols: n },
+                { threads },
+              )
+            ).data
+      for (let a = 0; a < c; a++) {
+        const p = pairIndex(a, c, classes)
+        visit({ p, a, b: c, bias: bias[p]!, first: waiting, firstAt: p * n, second: halves, secondAt: a * n })
       }
-      // Row r of class c is its machine against class r, or r + 1 from c on. Half a million pairs a row at a thousand classes: the two
-      // halves of a pair are far apart, so they are joined row by row, while a row's are in the processor's cache.
-      for (let i = from; i < to; i++) {
-        const at = (i - from) * classes * (classes - 1)
-        for (let a = 0, p = i * bias.length; a < classes; a++) {
-          const mine = at + a * (classes - 1) - 1
-          for (let b = a + 1, other = at + b * (classes - 1) + a; b < classes; b++, p++, other += classes - 1)
-            out[p] = out[p]! + halves[mine + b]! + halves[other]!
-        }
+      // Row r of a class is its machine against class r, or r + 1 from its own number on: the rest are its pairs as first class.
+      if (c < classes - 1) waiting.set(halves.subarray(c * n), pairIndex(c, c + 1, classes) * n)
+    }
+  }
+
+  /** `[rows, pairs]` decisions in libsvm's order of pairs, positive for the first class of the pair. */
+  async decisions(x: Matrix, options: ScoreOptions = {}): Promise<Float64Array> {
+    const { bias, supports } = this.parts
+    const out = new Float64Array(x.rows * bias.length)
+    const step = this.rowsAtOnce(Math.max(bias.length, supports.rows))
+    const waiting = new Float32Array(Math.min(step, x.rows) * bias.length)
+    for (let from = 0; from < x.rows; from += step) {
+      throwIfAborted(options.signal, 'Prediction')
+      const rows = rowsOf(x, from, Math.min(x.rows, from + step))
+      const part = out.subarray(from * bias.length)
+      await this.eachPair(rows, waiting, options, (pair) => writeDecisions(pair, part, rows.rows, bias.length))
+    }
+    return out
+  }
+
+  async scores(x: Matrix, options: ScoreOptions = {}): Promise<Float32Array> {
+    const { counts, sigmoids, bias, supports } = this.parts
+    const classes = counts.length
+    const out = new Float32Array(x.rows * classes)
+    // Decisions are float64, and two arrays of them are alive while probabilities are coupled.
+    const step = this.rowsAtOnce(Math.max(supports.rows, sigmoids.length > 0 ? 4 * bias.length : bias.length))
+    const voting = sigmoids.length === 0 && classes > 2
+    const waiting = new Float32Array(voting ? Math.min(step, x.rows) * bias.length : 0)
+    for (let from = 0; from < x.rows; from += step) {
+      throwIfAborted(options.signal, 'Prediction')
+      const rows = rowsOf(x, from, Math.min(x.rows, from + step))
+      if (voting) {
+        const votes = new Votes(classes, rows.rows)
+        await this.eachPair(rows, waiting, options, (pair) => votes.add(pair))
+        votes.write(out, from * classes)
+      } else if (classes > 2 || sigmoids.length > 0) {
+        this.couple(await this.decisions(rows, options), out, from)
+      } else {
+        for (const [i, d] of (await this.decisions(rows, options)).entries()) out.set([d, -d], 2 * (from + i))
       }
     }
     return out
   }
 
-  async scores(
-    x: Matrix,
-    options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<Float32Array> {
-    const { counts, sigmoids } = this.parts
+  /** Probabilities of rows from `from` on, from their `[rows, pairs]` decisions. */
+  private couple(decisions: Float64Array, out: Float32Array, from: number): void {
+    const { counts, sigmoids, bias } = this.parts
     const classes = counts.length
-    const count = pairCount(classes)
-    const out = new Float32Array(x.rows * classes)
-    const r = new Float64Array(sigmoids.length > 0 ? classes * classes : 0)
-    // A thousand classes make half a million decisions a row: some rows at a time.
-    const step = Math.max(1, Math.min(blockRows, Math.floor(blockDecisions / count)))
-    let decisions: Float64Array = new Float64Array(0)
-    for (let i = 0; i < x.rows; i++) {
-      if (i % step === 0) decisions = await this.decisions(rowsOf(x, i, Math.min(x.rows, i + step)), options)
-      const own = decisions.subarray((i % step) * count, ((i % step) + 1) * count)
-      if (sigmoids.length === 0) {
-        if (classes === 2) out.set([own[0]!, -own[0]!], 2 * i)
-        else voteScores(own, classes, out, i * classes)
-        continue
-      }
+    const r = new Float64Array(classes * classes)
+    for (let at = 0, i = from; at < decisions.length; at += bias.length, i++) {
       for (let a = 0, p = 0; a < classes; a++) {
         for (let b = a + 1; b < classes; b++, p++) {
-          const t = sigmoids[2 * p]! * own[p]! + sigmoids[2 * p + 1]!
+          const t = sigmoids[2 * p]! * decisions[at + p]! + sigmoids[2 * p + 1]!
           const raw = t >= 0 ? Math.exp(-t) / (1 + Math.exp(-t)) : 1 / (1 + Math.exp(t))
           const probability = Math.min(Math.max(raw, leastProbability), 1 - leastProbability)
           r[a * classes + b] = probability
@@ -148,7 +178,6 @@ export class KernelSvmModel implements Model {
       }
       couplePairs(r, classes, out, i * classes)
     }
-    return out
   }
 
   save(): ModelState {
@@ -187,7 +216,3 @@ export class KernelSvmModel implements Model {
     })
   }
 }
-
-/** Place of (a, b), a < b, in libsvm's order of pairs. */
-export const pairIndex = (a: number, b: number, classes: number): number =>
-  a * (classes - 1) - (a * (a - 1)) / 2 + (b - a - 1)

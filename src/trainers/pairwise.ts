@@ -1,3 +1,6 @@
+/** Place of (a, b), a < b, in libsvm's order of pairs. */
+export const pairIndex = (a: number, b: number, classes: number): number =>
+  a * (classes - 1) - (a * (a - 1)) / 2 + (b - a - 1)
 /** Pairs of classes in libsvm's order: (0,1), (0,2) …, (1,2) … */
 export const pairCount = (classes: number): number => (classes * (classes - 1)) / 2
 
@@ -8,22 +11,70 @@ export function pairs(classes: number): [number, number][] {
 }
 
 /**
- * One row's pair decisions (positive: the first class of the pair) to one score a class: the votes won, plus the summed
+ * What some rows' decisions on the pair (a, b), whose place is p, are made of: row i's is bias + first[firstAt + i] +
+ * second[secondAt + i], positive for a. The halves come from the support vectors of a and of b.
+ */
+export interface PairHalves {
+  readonly p: number
+  readonly a: number
+  readonly b: number
+  readonly bias: number
+  readonly first: Float32Array
+  readonly firstAt: number
+  readonly second: Float32Array
+  readonly secondAt: number
+}
+
+/** Writes a pair's column of the decisions `[rows, pairs]`. */
+export function writeDecisions(
+  { p, bias, first, firstAt, second, secondAt }: PairHalves,
+  out: Float64Array,
+  rows: number,
+  count: number,
+): void {
+  for (let i = 0, at = p; i < rows; i++, at += count) out[at] = bias + first[firstAt + i]! + second[secondAt + i]!
+}
+
+/**
+ * Pair decisions (positive: the first class of the pair) of some rows to one score a row and class: the votes won, plus the summed
  * decisions squeezed into (−1/3, 1/3), which settle ties. scikit-learn's `decision_function_shape="ovr"`.
  */
-export function voteScores(decisions: Float64Array, classes: number, out: Float32Array, at: number): void {
-  const sums = new Float64Array(classes)
-  const votes = new Float64Array(classes)
-  for (let a = 0, p = 0; a < classes; a++) {
-    for (let b = a + 1; b < classes; b++, p++) {
-      const d = decisions[p]!
-      sums[a]! += d
-      sums[b]! -= d
-      if (d > 0) votes[a]!++
-      else votes[b]!++
+export class Votes {
+  /** `[classes, rows]` both. */
+  private readonly sums: Float64Array
+  private readonly won: Int32Array
+
+  constructor(
+    private readonly classes: number,
+    private readonly rows: number,
+  ) {
+    this.sums = new Float64Array(classes * rows)
+    this.won = new Int32Array(classes * rows)
+  }
+
+  add({ a, b, bias, first, firstAt, second, secondAt }: PairHalves): void {
+    const { sums, won, rows } = this
+    for (let i = 0, of = a * rows, against = b * rows; i < rows; i++, of++, against++) {
+      const d = bias + first[firstAt + i]! + second[secondAt + i]!
+      sums[of]! += d
+      sums[against]! -= d
+      // A number from the comparison: half of all pairs go either way, and a branch would be mispredicted as often.
+      const wins = +(d > 0)
+      won[of]! += wins
+      won[against]! += 1 - wins
     }
   }
-  for (let c = 0; c < classes; c++) out[at + c] = votes[c]! + sums[c]! / (3 * (Math.abs(sums[c]!) + 1))
+
+  /** Writes `[rows, classes]` from `at` on. */
+  write(out: Float32Array, at: number): void {
+    const { sums, won, rows, classes } = this
+    for (let i = 0; i < rows; i++) {
+      for (let c = 0; c < classes; c++) {
+        const sum = sums[c * rows + i]!
+        out[at + i * classes + c] = won[c * rows + i]! + sum / (3 * (Math.abs(sum) + 1))
+      }
+    }
+  }
 }
 
 /**

@@ -3,8 +3,8 @@ import { describe, expect, it } from '@jest/globals'
 import type { ParamValue, TrainingSet } from '../../src/trainers/contract.js'
 import { planKernels } from '../../src/trainers/kernel-plan.js'
 import { kernelSvm } from '../../src/trainers/kernel-svm.js'
-import { type KernelSvmModel, pairIndex } from '../../src/trainers/kernel-svm-model.js'
-import { couplePairs, pairs, voteScores } from '../../src/trainers/pairwise.js'
+import type { KernelSvmModel } from '../../src/trainers/kernel-svm-model.js'
+import { couplePairs, pairIndex, pairs, Votes } from '../../src/trainers/pairwise.js'
 import { resolveParams } from '../../src/trainers/params.js'
 import { accuracy, clusters, digits, iris, largestDifference, takeRows } from './data.js'
 
@@ -147,10 +147,18 @@ describe('kernel-svm', () => {
   })
 
   it('votes as scikit-learn turns pair decisions into one score a class', () => {
-    const out = new Float32Array(3)
-    voteScores(Float64Array.of(0.5, -1, 2), 3, out, 0)
-    // 0 beats 1, 2 beats 0, 1 beats 2: one vote each, settled by the sums −0.5, 1.5, −1.
-    expect(largestDifference(out, [1 - 0.5 / 4.5, 1 + 1.5 / 7.5, 1 - 1 / 6])).toBeLessThan(1e-6)
+    const out = new Float32Array(6)
+    const votes = new Votes(3, 2)
+    const zeros = new Float32Array(2)
+    for (const [a, b, d] of [
+      [0, 1, 0.5],
+      [0, 2, -1],
+      [1, 2, 2],
+    ] as const)
+      votes.add({ a, b, p: 0, bias: 0, first: Float32Array.of(7, d, 0), firstAt: 1, second: zeros, secondAt: 0 })
+    votes.write(out, 0)
+    // 0 beats 1, 2 beats 0, 1 beats 2: one vote each, settled by the sums −0.5, 1.5, −1. A decision of 0 is the second class's vote.
+    expect(largestDifference(out, [1 - 0.5 / 4.5, 1 + 1.5 / 7.5, 1 - 1 / 6, 0, 1, 2])).toBeLessThan(1e-6)
     expect(pairs(4).every(([a, b], p) => pairIndex(a, b, 4) === p)).toBe(true)
   })
 })

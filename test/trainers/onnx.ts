@@ -29,22 +29,34 @@ export async function runOnnx(
   }
 }
 
-/**
- * How far the ONNX form is from the classifier itself: the largest difference of a score (relative where the score is above 1) and
- * the rows whose class differs.
- */
+export interface OnnxDifference {
+  /** The largest difference of a score, relative where the score is above 1. */
+  readonly score: number
+  /** Rows whose class differs. */
+  readonly classes: number
+}
+
+/** How far the ONNX form is from the classifier itself. */
 export async function onnxDifference(
   classifier: Classifier,
   x: Matrix,
   opset?: number,
   batch?: number,
-): Promise<{ score: number; classes: number }> {
+): Promise<OnnxDifference> {
   const expected = await classifier.predictScores(x)
-  const { labels, scores } = await runOnnx(classifier.toOnnx(opset), x, batch)
-  if (scores.length !== expected.length) return { score: Number.NaN, classes: x.rows }
+  return differenceFrom(classifier, expected, await runOnnx(classifier.toOnnx(opset), x, batch))
+}
+
+/** The same from what the classifier and its ONNX form gave. */
+export function differenceFrom(
+  { classes }: Classifier,
+  expected: Float32Array,
+  { labels, scores }: { readonly labels: readonly string[]; readonly scores: Float32Array },
+): OnnxDifference {
+  if (scores.length !== expected.length) return { score: Number.NaN, classes: labels.length }
   let score = 0
   for (let i = 0; i < scores.length; i++)
     score = Math.max(score, Math.abs(scores[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!)))
-  const own = predictedClasses(expected, classifier.classes.length)
-  return { score, classes: labels.filter((label, i) => label !== classifier.classes[own[i]!]).length }
+  const own = predictedClasses(expected, classes.length)
+  return { score, classes: labels.filter((label, i) => label !== classes[own[i]!]).length }
 }

@@ -46,7 +46,7 @@ export function kernelSvmOnnx(g: OnnxWriter, x: string, machines: PairMachines):
   return counts.length === 2 ? g.add('Neg', [scores]) : votesOnnx(g, scores, counts.length)
 }
 
-/** `[N, pairs]` decisions to the scores of `voteScores` in pairwise.ts. */
+/** `[N, pairs]` decisions to the scores of `Votes` in pairwise.ts. */
 function votesOnnx(g: OnnxWriter, decisions: string, classes: number): string {
   const place = new Int32Array(classes * (classes - 1))
   const sign = new Float32Array(place.length)
@@ -66,14 +66,9 @@ function votesOnnx(g: OnnxWriter, decisions: string, classes: number): string {
   const own = (values: string): string => g.add('Mul', [g.add('Gather', [values, where], { axis: 1 }), signs])
   const perClass = (values: string): string =>
     g.reshape(g.sum(g.reshape(values, [0, classes, classes - 1]), 2), [0, classes])
-  // Who does not win for the first class wins for the second: 1 − won is won · −1 + 1.
   const won = g.cast(g.add('Greater', [decisions, g.floats(0)]), 'float32')
-  const lost = g.weights(
-    'lost',
-    [place.length],
-    sign.map((side) => (side < 0 ? 1 : 0)),
-  )
-  const votes = perClass(g.add('Add', [own(won), lost]))
+  // Who does not win for the first class wins for the second, and class c is the second of c pairs: it has c − won of them.
+  const votes = g.add('Add', [perClass(own(won)), g.floats([...next.keys()])])
   const sums = perClass(own(decisions))
   const bound = g.add('Mul', [g.add('Add', [g.add('Abs', [sums]), g.floats(1)]), g.floats(3)])
   return g.add('Add', [votes, g.add('Div', [sums, bound])])
