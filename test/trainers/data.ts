@@ -12,6 +12,9 @@ export const reference = read('reference.json')
 /** Objectives of LinearSVC at large C (make_large_c.py). */
 export const largeC: Readonly<Record<string, number>> = read('large-c.json')
 
+/** Nearest neighbours, centroids and logistic regression at C = 10000 of scikit-learn (make_neighbours.py). */
+export const neighbours = read('neighbours.json')
+
 export interface Split {
   readonly train: TrainingSet
   readonly test: TrainingSet
