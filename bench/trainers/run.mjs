@@ -1,4 +1,4 @@
-// Time, peak memory, held-out accuracy and objective of fc7's trainers on generated embeddings, with scikit-learn beside them
+// Time, peak memory, held-out accuracy, objective and the event loop's longest block of fc7's trainers on generated embeddings, with scikit-learn beside them
 // in the same run, on the same bytes, with the same tolerances and thread count.
 //
 //   node bench/trainers/run.mjs [--size small|medium|large]... [--trainers a,b] [--seeds 1] [--threads 2] [--repeats 1]
@@ -95,9 +95,10 @@ function theirs(entry, folder, seed) {
   return middle(Array.from({ length: repeats }, () => timed(entry, once())))
 }
 
-const show = ({ seconds, dataMb, peakMb, accuracy, objective }) =>
+const show = ({ seconds, dataMb, peakMb, accuracy, objective, blockMs }) =>
   `${seconds.toFixed(2).padStart(8)} s  ${String(peakMb).padStart(6)} MB (data ${dataMb})  accuracy ${accuracy.toFixed(4)}` +
-  (objective == null ? '' : `  objective ${objective.toPrecision(9)}`)
+  (objective == null ? '' : `  objective ${objective.toPrecision(9)}`) +
+  (blockMs === undefined ? '' : `  longest block ${blockMs} ms`)
 
 function verdict(entry, size, a, b) {
   const ratio = b.seconds / a.seconds
