@@ -29,13 +29,20 @@ export function fitPairs(problem: PairsProblem): Promise<PairResult[]> {
   return problem.plan.mode === 'strips' ? fitStrips(problem) : fitSingly(problem)
 }
 
-/** A turn for the event loop, so that a signal is heard. */
-const pauseFor =
-  (signal: AbortSignal | undefined): Pause =>
-  async () => {
-    await new Promise((resolve) => setImmediate(resolve))
+/** Milliseconds of work after which others get a turn. */
+const turnAfterMs = 20
+
+/** A turn for the event loop where it has waited for a while, so that a signal is heard. */
+function pauseFor(signal: AbortSignal | undefined): Pause {
+  let last = performance.now()
+  return async () => {
+    if (performance.now() - last > turnAfterMs) {
+      await new Promise((resolve) => setImmediate(resolve))
+      last = performance.now()
+    }
     throwIfAborted(signal, 'Training')
   }
+}
 
 /** One class's kernel block with all later classes at a time: every block is computed once. */
 async function fitStrips(problem: PairsProblem): Promise<PairResult[]> {
@@ -44,7 +51,7 @@ async function fitStrips(problem: PairsProblem): Promise<PairResult[]> {
   const pause = pauseFor(signal)
   const own: Float32Array[] = []
   for (let c = 0; c < classes; c++) {
-    throwIfAborted(signal, 'Training')
+    await pause()
     const slice = kernelSlice(rows, starts[c]!, starts[c + 1]!)
     own.push(await kernelBlock(slice, slice, kernel, threads))
   }
@@ -54,6 +61,7 @@ async function fitStrips(problem: PairsProblem): Promise<PairResult[]> {
     const mine = kernelSlice(rows, starts[a]!, after)
     const strip = await kernelBlock(mine, kernelSlice(rows, after, rows.x.rows), kernel, threads)
     for (let b = a + 1; b < classes; b++) {
+      await pause()
       const pick = rowsOfPair(starts, a, b)
       const across = { data: strip, at: starts[b]! - after, stride: rows.x.rows - after }
       results.push(
@@ -69,7 +77,6 @@ async function fitStrips(problem: PairsProblem): Promise<PairResult[]> {
         ),
       )
     }
-    await pause()
     problem.onProgress?.(results.length / pairCount(classes))
   }
   return results
@@ -111,7 +118,7 @@ async function fitSingly(problem: PairsProblem): Promise<PairResult[]> {
   const pause = pauseFor(signal)
   const results: PairResult[] = []
   for (const [a, b] of pairs(classes)) {
-    throwIfAborted(signal, 'Training')
+    await pause()
     const pick = rowsOfPair(starts, a, b)
     const rows = classes === 2 ? problem.rows : pickKernelRows(problem.rows, pick)
     const n = pick.length
@@ -122,7 +129,7 @@ async function fitSingly(problem: PairsProblem): Promise<PairResult[]> {
       const gram = new Float32Array(n * n)
       const step = Math.max(1, Math.floor(blockBytes / (4 * n)))
       for (let from = 0; from < n; from += step) {
-        throwIfAborted(signal, 'Training')
+        await pause()
         const block = await kernelBlock(kernelSlice(rows, from, Math.min(n, from + step)), rows, kernel, threads)
         gram.set(block, from * n)
       }
