@@ -1,5 +1,5 @@
-// Time, peak memory, held-out accuracy, objective and the event loop's longest block of fc7's trainers on generated embeddings, with scikit-learn beside them
-// in the same run, on the same bytes, with the same tolerances and thread count.
+// Time, peak memory, held-out accuracy, objective and the event loop's longest block of fc7's trainers on generated embeddings,
+// with scikit-learn beside them in the same run, on the same bytes, with the same tolerances and thread count.
 //
 //   node bench/trainers/run.mjs [--size small|medium|large]... [--trainers a,b] [--seeds 1] [--threads 2] [--repeats 1]
 //                               [--only fc7|sklearn] [--set name=value]... [--json]

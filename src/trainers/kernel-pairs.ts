@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../base/errors.js'
+import { turnTaker } from '../base/turns.js'
 import { fitSigmoid } from './calibration-curves.js'
 import { KernelCache } from './kernel-cache.js'
 import { type Kernel, type KernelRows, kernelBlock, kernelSlice, pickKernelRows } from './kernel-functions.js'
@@ -29,26 +29,11 @@ export function fitPairs(problem: PairsProblem): Promise<PairResult[]> {
   return problem.plan.mode === 'strips' ? fitStrips(problem) : fitSingly(problem)
 }
 
-/** Milliseconds of work after which others get a turn. */
-const turnAfterMs = 20
-
-/** A turn for the event loop where it has waited for a while, so that a signal is heard. */
-function pauseFor(signal: AbortSignal | undefined): Pause {
-  let last = performance.now()
-  return async () => {
-    if (performance.now() - last > turnAfterMs) {
-      await new Promise((resolve) => setImmediate(resolve))
-      last = performance.now()
-    }
-    throwIfAborted(signal, 'Training')
-  }
-}
-
 /** One class's kernel block with all later classes at a time: every block is computed once. */
 async function fitStrips(problem: PairsProblem): Promise<PairResult[]> {
   const { rows, starts, kernel, threads, signal } = problem
   const classes = starts.length - 1
-  const pause = pauseFor(signal)
+  const pause = turnTaker(signal, 'Training')
   const own: Float32Array[] = []
   for (let c = 0; c < classes; c++) {
     await pause()
@@ -115,7 +100,7 @@ const blockBytes = 32 << 20
 async function fitSingly(problem: PairsProblem): Promise<PairResult[]> {
   const { starts, kernel, threads, signal, settings } = problem
   const classes = starts.length - 1
-  const pause = pauseFor(signal)
+  const pause = turnTaker(signal, 'Training')
   const results: PairResult[] = []
   for (const [a, b] of pairs(classes)) {
     await pause()

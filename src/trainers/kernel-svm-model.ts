@@ -81,6 +81,19 @@ export class KernelSvmModel implements Model {
     return Math.max(1, Math.min(blockRows, Math.floor(blockNumbers / numbers)))
   }
 
+  /** `[classes - 1, n]` halves of one class's pairs, from the kernel values `[supports, n]`. */
+  private async halvesOf(c: number, values: Float32Array, n: number, threads: number): Promise<Float32Array> {
+    const machines = this.parts.counts.length - 1
+    const [from, to] = [this.starts[c]!, this.starts[c + 1]!]
+    if (from === to) return new Float32Array(machines * n)
+    const { data } = await gemm(
+      { data: this.machinesOf(c), rows: machines, cols: to - from },
+      { data: values.subarray(from * n, to * n), rows: to - from, cols: n },
+      { threads },
+    )
+    return data
+  }
+
   /**
    * Every pair's decisions on `x`, which is small enough for one block.
    *
@@ -100,19 +113,8 @@ export class KernelSvmModel implements Model {
     const classes = counts.length
     const n = x.rows
     const values = await kernelBlock(this.prepared, kernelRows(x, kernel, this.centre), kernel, threads)
-    const none = new Float32Array((classes - 1) * n)
     for (let c = 0; c < classes; c++) {
-      const [from, to] = [this.starts[c]!, this.starts[c + 1]!]
-      const halves =
-        from === to
-          ? none
-          : (
-              await gemm(
-                { data: this.machinesOf(c), rows: classes - 1, cols: to - from },
-                { data: values.subarray(from * n, to * n), rows: to - from, cols: n },
-                { threads },
-              )
-            ).data
+      const halves = await this.halvesOf(c, values, n, threads)
       for (let a = 0; a < c; a++) {
         const p = pairIndex(a, c, classes)
         visit({ p, a, b: c, bias: bias[p]!, first: waiting, firstAt: p * n, second: halves, secondAt: a * n })
@@ -152,7 +154,7 @@ export class KernelSvmModel implements Model {
         const votes = new Votes(classes, rows.rows)
         await this.eachPair(rows, waiting, options, (pair) => votes.add(pair))
         votes.write(out, from * classes)
-      } else if (classes > 2 || sigmoids.length > 0) {
+      } else if (sigmoids.length > 0) {
         this.couple(await this.decisions(rows, options), out, from)
       } else {
         for (const [i, d] of (await this.decisions(rows, options)).entries()) out.set([d, -d], 2 * (from + i))

@@ -1,9 +1,9 @@
 /** Place of (a, b), a < b, in libsvm's order of pairs. */
 export const pairIndex = (a: number, b: number, classes: number): number =>
   a * (classes - 1) - (a * (a - 1)) / 2 + (b - a - 1)
-/** Pairs of classes in libsvm's order: (0,1), (0,2) …, (1,2) … */
 export const pairCount = (classes: number): number => (classes * (classes - 1)) / 2
 
+/** Pairs of classes in libsvm's order: (0,1), (0,2) …, (1,2) … */
 export function pairs(classes: number): [number, number][] {
   const list: [number, number][] = []
   for (let a = 0; a < classes; a++) for (let b = a + 1; b < classes; b++) list.push([a, b])

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { Fc7Error, throwIfAborted } from '../../base/errors.js'
+import { turnMs, turnTaker } from '../../base/turns.js'
 import { perform, type TreeJob, type TreeSetup } from './work.js'
 
 /** Runs jobs on the threads of one fit. Results do not depend on how many there are. */
@@ -12,8 +13,6 @@ export interface TreePool {
   close(): Promise<void>
 }
 
-/** How often the calling thread gives the event loop a turn. */
-const turnMs = 20
 /** Work of less than about this many visits of a value is done before a thread would have started. */
 const visitsWorthThreads = 5e6
 /** A job of more visits than this would keep the calling thread from hearing that it should stop. */
@@ -46,13 +45,10 @@ async function work(
   next: () => { index: number; job: TreeJob } | undefined,
   done: (result: unknown, index: number) => void,
 ): Promise<void> {
-  let turned = performance.now()
+  const pause = turnTaker(signal, 'Training', everyMs)
   for (let given = next(); given; given = next()) {
-    throwIfAborted(signal, 'Training')
+    await pause()
     done(perform(setup, given.job), given.index)
-    if (performance.now() - turned < everyMs) continue
-    await new Promise((resolve) => setImmediate(resolve))
-    turned = performance.now()
   }
 }
 
@@ -138,7 +134,7 @@ function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signa
           feed(worker)
         }
         for (const worker of workers) feed(worker)
-        // A turn after each job: threads wait for their next ones.
+        // A turn before each job: threads wait for their next ones.
         if (helps) work(setup, signal, 0, take, finish).catch(fail)
       }),
     close,
