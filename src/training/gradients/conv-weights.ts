@@ -1,3 +1,4 @@
+import { withNode } from '../../onnx/edit.js'
 import { matmul, reduceSum, reshape } from './arithmetic.js'
 import type { BackwardContext } from './contract.js'
 import { phases } from './strided.js'
@@ -19,10 +20,31 @@ export function convWeights(context: BackwardContext, window: Window, group: num
   const [co, , kh, kw] = context.shape(context.node.input[1]!) as [number, number, number, number]
   const ci = context.shape(context.node.input[0]!)[1]!
   if (group > 1) return byTaps(context, window, group)
+  const picked = pickedRows(context, window)
+  if (picked) return convWeights(...picked, 1)
   if (kh * kw > maxTaps) return byConvolution(context, window)
   // Written and read again: products of the whole kernel for each picture, or both operands with their channels first.
   const wide = kh * kw * co * ci <= (window.output[0] * window.output[1] * (co + ci)) / (kh * kw === 1 ? 2 : 1)
   return wide && window.strides.every((s) => s === 1) ? byPicture(context, window) : byTaps(context, window, 1)
+}
+
+/**
+ * A kernel of one tap with a stride, as the same without one over what it reads; undefined for other windows. Averages of one value
+ * are those values, picked on all threads.
+ */
+function pickedRows(context: BackwardContext, window: Window): [BackwardContext, Window] | undefined {
+  const { g, node } = context
+  const strided = window.strides.some((s) => s > 1)
+  if (
+    !strided ||
+    [...window.kernel, ...window.strides.map((_, i) => window.begin[i]! + window.end[i]! + 1)].some((n) => n !== 1)
+  )
+    return
+  const picked = g.add('AveragePool', [node.input[0]!], { kernel_shape: [1, 1], strides: [...window.strides] })
+  const shape = (tensor: string) =>
+    tensor === picked ? [...context.shape(node.input[0]!).slice(0, 2), ...window.output] : context.shape(tensor)
+  const plain: Window = { ...window, strides: [1, 1], input: window.output }
+  return [{ ...context, node: withNode(node, { input: node.input.with(0, picked) }), shape }, plain]
 }
 
 /** Rows and columns after the input that the last window reaches; with a floor in the output's size, less than was declared. */
@@ -119,10 +141,14 @@ function byTaps(context: BackwardContext, window: Window, group: number): string
         const grouped = reshape(g, slice, [n, group, ciPerGroup, oh * ow])
         part = reduceSum(g, matmul(g, dyGrouped, grouped, { transB: true }), [0])
       }
-      parts.push(kh * kw === 1 ? part : reshape(g, part, [co, ciPerGroup, 1]))
+      parts.push(kh * kw === 1 ? part : reshape(g, part, [1, co * ciPerGroup]))
     }
   }
-  const all = parts.length === 1 ? parts[0]! : g.add('Concat', parts, { axis: 2 })
+  if (parts.length === 1) return reshape(g, parts[0]!, [co, ciPerGroup, 1, 1])
+  // Turned by a product with ones on the diagonal, which runs on all threads; laying value beside value does not.
+  const taps = kh * kw
+  const identity = Array.from({ length: taps * taps }, (_, i) => (i % (taps + 1) === 0 ? 1 : 0))
+  const all = matmul(g, g.add('Concat', parts, { axis: 0 }), g.floats(identity, [taps, taps]), { transA: true })
   return reshape(g, all, [co, ciPerGroup, kh, kw])
 }
 
