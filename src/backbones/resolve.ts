@@ -47,6 +47,10 @@ async function inputSize(card: Pick<Card, 'input' | 'id'>, path: string | undefi
 const isPinned = (card: Card, sha256: string): boolean =>
   card.sources.some((source) => 'sha256' in source && source.sha256 === sha256)
 
+/** Whether a card can give these bytes at all: one that pins other hashes only cannot, and need not be fetched to find that out. */
+export const mayGive = (card: Card, sha256: string): boolean =>
+  isPinned(card, sha256) || card.sources.some((source) => !('sha256' in source))
+
 /** The card of the package or the user that describes exactly these bytes. */
 export async function cardOfHash(sha256: string, cacheFolder: string): Promise<Card | undefined> {
   const { cards } = await loadCards(cacheFolder)

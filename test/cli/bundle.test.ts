@@ -1,6 +1,7 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import sharp from 'sharp'
@@ -28,12 +29,36 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => rm(root, { recursive: true, force: true }))
 
+/** A card of the network's name for another file, at an address where nobody answers. */
+async function namesakeIsNotFetched(): Promise<void> {
+  const path = join(root, 'cache', 'cards', 'tiny.json')
+  const source = { kind: 'url', url: 'https://127.0.0.1:9/tiny.onnx', sha256: 'a'.repeat(64), bytes: 100 }
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(
+    path,
+    JSON.stringify({ format: 1, id: 'tiny', title: 'Another one', sources: [source], recipes: ['torchvision'] }),
+  )
+  const hash = createHash('sha256')
+    .update(await readFile(join(root, 'tiny.onnx')))
+    .digest('hex')
+  for (const args of [
+    ['bundle', 'photos.clf', '--out', 'photos.onnx'],
+    ['predict', 'photos.clf', 'photos'],
+  ]) {
+    const { code, stderr } = await run(...args)
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is none that fc7 knows by name')])
+    expect(stderr).toContain(hash.slice(0, 12))
+  }
+  await rm(path)
+}
+
 it('train --onnx, bundle, and the example in docs/bundle.md agree with predict', async () => {
   const trained = await run('train', 'photos.fc7', '--trainer', 'logistic', '--onnx', '--out', 'photos.clf')
   expect(trained.json).toMatchObject({ onnx: join('photos.clf', 'classifier.onnx'), scoreKind: 'probability' })
   expect(await readdir(join(root, 'photos.clf'))).toContain('classifier.onnx')
   const unnamed = await run('bundle', 'photos.clf', '--out', 'photos.onnx')
   expect([unnamed.code, unnamed.stderr]).toEqual([1, expect.stringContaining('--model')])
+  await namesakeIsNotFetched()
   const bundled = await run('bundle', 'photos.clf', '--model', 'tiny.onnx', '--out', 'photos.onnx')
   expect(bundled.json).toMatchObject({
     files: ['photos.onnx'],

@@ -10,6 +10,7 @@ import { buildBundle, extractionOf, writeBundle } from '../../trainers/bundle.js
 import { loadClassifier } from '../../trainers/load-classifier.js'
 import { checkProvenance } from '../../trainers/provenance.js'
 import { defineCommand } from '../command.js'
+import { ownNetwork } from '../own-network.js'
 
 /** What must happen to a picture before it enters the bundle. */
 function geometry({ resize, crop }: Recipe): string {
@@ -37,22 +38,12 @@ export const bundle = defineCommand({
     const classifier = await loadClassifier(options.classifier)
     const { provenance, dim } = classifier.info
     const { recipe } = extractionOf(classifier)
-    const resolved = await resolveBackbone(options.model ?? provenance.backbone, {
-      cacheFolder: context.cacheFolder,
-      recipeName: recipe.name,
-      offline: context.offline,
-    }).catch((error) => {
-      if (options.model !== undefined || !(error instanceof Fc7Error) || error.code !== 'MODEL_UNKNOWN') throw error
-      throw new Fc7Error(
-        error.code,
-        `The classifier's network ${provenance.backbone} is none that fc7 knows by name.`,
-        {
-          hint: 'Give its ONNX file with --model.',
-          cause: error,
-        },
-      )
-    })
     const { cacheFolder, offline, progress, signal } = context
+    const resolved = await resolveBackbone(options.model ?? (await ownNetwork(provenance, cacheFolder)), {
+      cacheFolder,
+      recipeName: recipe.name,
+      offline,
+    })
     const weights = await weightsOf(resolved, { cacheFolder, offline, progress, signal })
     checkProvenance(classifier.info, { ...provenance, backbone: resolved.id, backboneSha256: weights.sha256, dim })
     const built = buildBundle(classifier, await readModel(weights.path), resolved.card)

@@ -2,13 +2,14 @@ import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Fc7Error } from '../../base/errors.js'
 import { writeFileAtomic } from '../../base/files.js'
-import { readTable } from '../../embeddings/store.js'
+import { isStore, readTable } from '../../embeddings/store.js'
 import { loadClassifier } from '../../trainers/load-classifier.js'
 import { predictTable } from '../../trainers/predict.js'
 import { predictionsCsv } from '../../trainers/predictions-csv.js'
 import { checkProvenance } from '../../trainers/provenance.js'
 import { defineCommand } from '../command.js'
 import { sourceOptions } from '../extraction-options.js'
+import { ownNetwork } from '../own-network.js'
 import { provenanceOf } from '../provenance.js'
 import { storeFor } from '../stores.js'
 import { formatTable } from '../terminal.js'
@@ -33,11 +34,13 @@ export const predict = defineCommand({
     const classifier = await loadClassifier(options.classifier)
     const { provenance } = classifier.info
     const [recipeName] = provenance.recipe.split(' ')
+    const network = async () =>
+      (await isStore(options.source)) ? provenance.backbone : ownNetwork(provenance, context.cacheFolder)
     const store = await storeFor(
       options.source,
       {
         ...options,
-        model: options.model ?? provenance.backbone,
+        model: options.model ?? (await network()),
         layer: options.layer ?? [provenance.layer],
         recipe: options.recipe ?? (recipeName === 'none' ? undefined : recipeName),
       },
