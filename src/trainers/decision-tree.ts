@@ -91,7 +91,6 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     tried: cols,
     maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
     minRows: number(params, 'leaf'),
-    randomCuts: false,
     keepCounts: true,
   }
   const visits = rows * cols * Math.log2(rows + 1)

@@ -9,6 +9,7 @@ import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
 import { openPool, planPool } from './trees/pool.js'
 import { forestTensors, readForest } from './trees/saved.js'
+import { checkCutSize, openCutRoom } from './trees/wasm/cut-arena.js'
 import type { TreeResult } from './trees/work.js'
 
 const configSchema = z.object({ classes: z.int().min(2), cols: z.int().min(1), facts: factsSchema })
@@ -109,7 +110,8 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const maxBins = 256
   const ofTree = rows * tried * Math.log2(rows + 1)
   const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
-  const room = treeData(set, randomCuts ? 'none' : 'forest', plan.workers > 0)
+  const size = { rows, cols, classes: set.classes.length, tried }
+  const room = treeData(set, randomCuts ? openCutRoom(size, plan.workers + 1) : 'forest', plan.workers > 0)
   const setup = {
     ...room.setup,
     maxBins,
@@ -120,13 +122,12 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
       tried,
       maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
       minRows: number(params, 'leaf'),
-      randomCuts,
     },
   }
   const pool = openPool(setup, plan, signal)
   try {
     room.load()
-    if (!randomCuts) await pool.run(columnJobs(cols, threads), () => {})
+    await pool.run(columnJobs(cols, threads), () => {})
     const trees: TreeResult[] = new Array(count)
     let done = 0
     await pool.run(
@@ -184,8 +185,9 @@ function loadForest(state: ModelState): Model {
 }
 
 /**
- * Memory of a fit besides the rows: for a random forest a byte for each value (bins) and two more for each that is not zero (four with
- * more than 32,768 rows); a copy of the rows where several threads share them; 20 bytes for each node of the trees.
+ * Memory of a fit besides the rows: a byte for each value (bins) and two more for each that is not zero (four with more than 32,768
+ * rows), for extra-trees two bytes for each value; a copy of the rows where several threads share them; 20 bytes for each node of the
+ * trees.
  */
 export const randomForest: Trainer = {
   id: 'random-forest',
@@ -205,7 +207,10 @@ export const extraTrees: Trainer = {
   summary: 'Like a random forest on all rows, with one random cut for each feature tried (Geurts 2006).',
   params: sharedParams,
   defaultPreprocess: 'none',
-  checkSize: checkTreeSize,
+  checkSize(rows, cols) {
+    checkTreeSize(rows, cols)
+    checkCutSize(rows, cols)
+  },
   fit: (set, context) => fitForest(set, context, { bootstrap: false, randomCuts: true }),
   load: loadForest,
 }

@@ -1,5 +1,6 @@
 import { lastOf } from './byte-sweep.js'
 import type { ForestBins } from './search.js'
+import { type CutRoom, cutCodes } from './wasm/cut-arena.js'
 
 /** Rows that fit beside 32 bits of a value in a sortable float64. */
 export const maxTreeRows = 2 ** 20
@@ -287,6 +288,22 @@ export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: 
     for (let i = 0; i < rows; i++) {
       const at = i * cols + first
       for (let j = 0; j < width; j++) codes[at + j] = own[j * rows + i]!
+    }
+  })
+}
+
+/** Bins as extra-trees read them, in memory that was 0; at most 256. */
+export function binCuts(range: ColumnRange, room: CutRoom, maxBins: number): void {
+  const { rows } = range
+  const { rowBytes } = room
+  const codes = cutCodes(room)
+  const codesOf = (first: number) => ({ codes: codes.columns, start: first * rows })
+  eachBlock(range, maxBins, codesOf, (first, width, block) => {
+    for (let j = 0; j < width; j++) codes.zeros[first + j] = block.lengths[j]! < rows ? 1 : 0
+    for (let i = 0; i < rows; i++) {
+      const to = i * rowBytes + first
+      const from = first * rows + i
+      for (let j = 0; j < width; j++) codes.rows[to + j] = codes.columns[from + j * rows]!
     }
   })
 }

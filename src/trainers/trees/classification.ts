@@ -14,8 +14,6 @@ export interface GrowOptions {
   readonly maxDepth: number
   /** Fewest rows of a leaf. */
   readonly minRows: number
-  /** Extra-trees: one random cut a column instead of the best. */
-  readonly randomCuts: boolean
   /** Also return the class weights of every node, for pruning and printing. */
   readonly keepCounts?: boolean
 }
@@ -31,19 +29,20 @@ export interface GrownTree extends TreeNodes {
 const leastWeight = 1e-3
 
 /**
- * Grows one classification tree (Breiman 1984; with `randomCuts` Geurts 2006). As in scikit-learn: `tried` columns are drawn at a
+ * Grows one classification tree (Breiman 1984; on bins for extra-trees Geurts 2006). As in scikit-learn: `tried` columns are drawn at a
  * node, those that are constant there among them; only if all were constant it draws on. A node is split as long as it is not pure,
  * even by a cut that gains nothing. The threshold lies halfway between the neighbouring values of the node's own rows.
  *
  * @param weights `[rows]`, 0 leaves a row out
- * @param leaves `[rows]`; rows in which it is not -1 only walk along, and their leaf is written there
+ * @param more.leaves `[rows]`; rows in which it is not -1 only walk along, and their leaf is written there
+ * @param more.thread which part of memory that threads share is this one's
  */
 export function growClassificationTree(
   data: TreeData,
   weights: Float64Array,
   options: GrowOptions,
   random: Random,
-  leaves?: Int32Array,
+  { leaves, thread = 0 }: { readonly leaves?: Int32Array; readonly thread?: number } = {},
 ): GrownTree {
   const { cols, classes, y } = data
   const { criterion, minRows } = options
@@ -55,7 +54,7 @@ export function growClassificationTree(
   const kept: number[] = []
   let weight = 0
   for (const row of rows) weight += weights[row]!
-  const search = searchFor(data, rows.length, random, options, (leastWeight * weight) / rows.length)
+  const search = searchFor(data, rows.length, random, options, (leastWeight * weight) / rows.length, thread)
   const { y: own, w, counts } = search.room
   const node: NodeRows = {
     y: own,
@@ -111,11 +110,12 @@ function searchFor(
   data: TreeData,
   rows: number,
   random: Random,
-  { criterion, tried, minRows, randomCuts }: GrowOptions,
+  { criterion, tried, minRows }: GrowOptions,
   minWeight: number,
+  thread: number,
 ): CutSearch {
   const options: SearchOptions = { criterion, tried, minRows, minWeight }
-  if (randomCuts) return new RandomCuts(data, options, random)
+  if (data.cuts) return new RandomCuts(data, options, random, data.cuts, thread)
   return data.codes.length > 0 ? new WideSearch(data, options, rows, random) : new ByteSearch(data, options, random)
 }
 

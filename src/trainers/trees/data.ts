@@ -3,6 +3,7 @@ import type { TrainingSet } from '../contract.js'
 import { maxTreeRows } from './binning.js'
 import { own, shared, sharedRoom } from './pool.js'
 import type { ForestBins, TreeData } from './search.js'
+import type { CutRoom } from './wasm/cut-arena.js'
 import type { TreeJob } from './work.js'
 
 /** Largest array of bins or columns. */
@@ -28,12 +29,11 @@ const noBins: ForestBins = {
 }
 
 /**
- * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, as forests read them, or none where cuts are
- * values. `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
+ * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, or as random forests read them. `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
  */
 export function treeData(
   { x, y, classes, weights }: TrainingSet,
-  kind: 'bytes' | 'words' | 'forest' | 'none',
+  kind: 'bytes' | 'words' | 'forest' | CutRoom,
   share: boolean,
 ): { setup: { data: TreeData; weights?: Float64Array }; load(): void } {
   const size = x.rows * x.cols
@@ -56,6 +56,7 @@ export function treeData(
               zeros: room.uint8(x.cols),
             }
           : noBins,
+      ...(typeof kind === 'object' ? { cuts: kind } : {}),
     },
     ...(weights ? { weights } : {}),
   }

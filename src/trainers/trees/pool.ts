@@ -48,7 +48,7 @@ async function work(
   const pause = turnTaker(signal, 'Training', everyMs)
   for (let given = next(); given; given = next()) {
     await pause()
-    done(perform(setup, given.job), given.index)
+    done(perform(setup, given.job, 0), given.index)
   }
 }
 
@@ -65,7 +65,7 @@ function inlinePool(setup: TreeSetup, signal: AbortSignal | undefined): TreePool
 
 function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signal: AbortSignal | undefined): TreePool {
   const url = new URL(import.meta.resolve('#workers/trainers/trees/worker.js'))
-  const workers = Array.from({ length: count }, () => new Worker(url, { workerData: setup }))
+  const workers = Array.from({ length: count }, (_, k) => new Worker(url, { workerData: { setup, thread: k + 1 } }))
   let failed: ((error: Error) => void) | undefined
   let dead: Error | undefined
   const fail = (error: Error): void => {

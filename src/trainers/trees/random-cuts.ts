@@ -1,25 +1,40 @@
 import type { Random } from '../../base/random.js'
-import { partByValue } from './growing.js'
+import { partByCode } from './growing.js'
 import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type TreeData } from './search.js'
 import { type Cut, noCut, sumOf, worth } from './sweep.js'
-import { type CutArena, cutArenaFor } from './wasm/cut-arena.js'
-import { cutAt } from './wasm/cut-kernel.js'
+import { apart, type CutArena, type CutRoom, cutArenaFor } from './wasm/cut-arena.js'
+import { type CutKernel, cutAt } from './wasm/cut-kernel.js'
 
-/** Extra-trees' cuts: one value a column, uniform between the smallest and the largest of the node. */
+/** Rows of more bytes than this do not stay in a core's cache from one node to the next: such nodes are read column by column. */
+const nearBytes = 2 ** 20
+/** A node with fewer than this share of all rows finds about one of them in a line of a column. */
+const sparseShare = 1 / 64
+
+/** In larger nodes the columns are put in order: the processor fetches a row ahead where it is read from front to back. */
+const orderedRows = 64
+
+/** Extra-trees' cuts: one bin a column, uniform between the smallest and the largest of the node. */
 export class RandomCuts implements CutSearch {
   readonly room: CutArena
   private readonly draw: ColumnDraw
   private readonly low: Float64Array
   private readonly high: Float64Array
 
+  /**
+   * @param room with the bins
+   * @param thread whose part of it this is
+   */
   constructor(
     private readonly data: TreeData,
     private readonly options: SearchOptions,
     private readonly random: Random,
+    room: CutRoom,
+    thread: number,
   ) {
-    const { rows, cols, classes } = data
-    this.draw = new ColumnDraw(cols, Math.min(options.tried, cols), random)
-    this.room = cutArenaFor(rows, classes, this.draw.count)
+    const { cols, classes } = data
+    this.room = cutArenaFor(room, thread)
+    // One word draws a column by its upper bits and a cut by its lower ones.
+    this.draw = new ColumnDraw(cols, Math.min(options.tried, cols), random, this.room.words)
     this.room.counts.fill(0)
     this.room.header[cutAt.minRows / 4] = options.minRows
     this.room.doubles[cutAt.minWeight / 8] = options.minWeight
@@ -31,8 +46,7 @@ export class RandomCuts implements CutSearch {
     const best = noCut()
     const { draw, room, random } = this
     draw.first()
-    draw.sort()
-    random.words(room.words)
+    if (node.n > orderedRows) draw.sort()
     let useful = this.judge(0, draw.count, node, best)
     // Only when all were constant it draws on.
     for (let drawn = draw.count; drawn < this.data.cols && useful === 0; drawn++) {
@@ -52,54 +66,62 @@ export class RandomCuts implements CutSearch {
     return useful
   }
 
-  /** Gathers the columns row by row: columns ascend, and a row is read from front to back. */
-  private gini(first: number, end: number, { rows, from, n, total, sum }: NodeRows, best: Cut): number {
-    const { header, doubles, floats, batch, kernel, words } = this.room
-    const { x, cols } = this.data
-    const { columns } = this.draw
-    // Whole vectors of 4 values.
-    const stride = Math.ceil(n / 4) * 4
-    const together = Math.max(1, Math.floor(batch.values / stride))
-    const start = batch.start / 4
+  /** Says where the codes of the node's rows in the drawn columns `first` to `end` lie; returns what gathers them best. */
+  private place({ rows, from, n }: NodeRows, first: number, end: number): CutKernel['gatherRows'] {
+    const { kernel, columns, starts, room } = this.room
+    const drawn = this.draw.columns
+    if (n * room.rowBytes > nearBytes && n > room.rows * sparseShare) {
+      for (let k = 0; k < n; k++) starts[k] = room.columnsAt + rows[from + k]!
+      for (let d = first; d < end; d++) columns[d - first] = drawn[d]! * room.rows
+      return kernel.gatherColumns
+    }
+    for (let k = 0; k < n; k++) starts[k] = room.rowsAt + rows[from + k]! * room.rowBytes
+    for (let d = first; d < end; d++) columns[d - first] = drawn[d]!
+    return kernel.gatherRows
+  }
+
+  private gini(first: number, end: number, node: NodeRows, best: Cut): number {
+    const { base, header, doubles, kernel, words, columns, starts, batch } = this.room
+    const { n, total, sum } = node
     header[cutAt.n / 4] = n
     doubles[cutAt.total / 8] = total
     doubles[cutAt.sum / 8] = sum
+    const gather = this.place(node, first, end)
+    const stride = n <= 16 ? 16 : apart(n)
+    const together = Math.max(1, Math.floor(batch.length / stride))
     let useful = 0
-    for (let d0 = first; d0 < end; d0 += together) {
-      const width = Math.min(together, end - d0)
-      for (let k = 0; k < stride; k++) {
-        const row = rows[from + Math.min(k, n - 1)]! * cols
-        for (let d = 0, to = start + k; d < width; d++, to += stride) floats[to] = x[row + columns[d0 + d]!]!
-      }
+    for (let d = first; d < end; d += together) {
+      const width = Math.min(together, end - d)
+      const at = 4 * (d - first)
+      gather(starts.byteOffset, n, columns.byteOffset + at, width, batch.start, stride)
       doubles[cutAt.gain / 8] = best.gain
-      useful += kernel.search(batch.start, stride * 4, width, words.byteOffset + (d0 - first) * 4)
+      useful += kernel.search(base, batch.start, stride, width, words.byteOffset + at)
       if (doubles[cutAt.gain / 8]! <= best.gain) continue
       best.gain = doubles[cutAt.gain / 8]!
-      best.feature = columns[d0 + header[cutAt.column / 4]!]!
-      best.threshold = floats[cutAt.threshold / 4]!
+      best.feature = this.draw.columns[d + header[cutAt.column / 4]!]!
+      best.code = header[cutAt.code / 4]!
     }
     return useful
   }
 
   /** False where the column is constant in the node. */
   private column(feature: number, draw: number, { rows, from, n, y, w, counts, total }: NodeRows, best: Cut): boolean {
-    const { x, cols } = this.data
+    const { rowCodes: codes, room } = this.room
     const { minRows, minWeight, criterion } = this.options
-    let low = x[rows[from]! * cols + feature]!
+    let low = codes[rows[from]! * room.rowBytes + feature]!
     let top = low
     for (let k = 1; k < n; k++) {
-      const value = x[rows[from + k]! * cols + feature]!
-      if (value < low) low = value
-      else if (value > top) top = value
+      const code = codes[rows[from + k]! * room.rowBytes + feature]!
+      if (code < low) low = code
+      else if (code > top) top = code
     }
     if (low === top) return false
-    let threshold = Math.fround(low + (top - low) * (draw / 2 ** 32))
-    if (threshold >= top) threshold = low
+    const cut = low + (((draw & 0xffff) * (top - low)) >>> 16)
     this.high.fill(0)
     let above = 0
     let aboveWeight = 0
     for (let k = 0; k < n; k++) {
-      if (x[rows[from + k]! * cols + feature]! <= threshold) continue
+      if (codes[rows[from + k]! * room.rowBytes + feature]! <= cut) continue
       above++
       this.high[y[k]!]! += w[k]!
       aboveWeight += w[k]!
@@ -113,16 +135,14 @@ export class RandomCuts implements CutSearch {
     if (gain > best.gain) {
       best.gain = gain
       best.feature = feature
-      best.threshold = threshold
+      best.code = cut
+      for (let k = 0; k < n; k++) this.room.best[k] = codes[rows[from + k]! * room.rowBytes + feature]!
     }
     return true
   }
 
-  part(
-    { feature, threshold }: Cut,
-    { rows, from, n }: NodeRows,
-    scratch: Int32Array,
-  ): { middle: number; threshold: number } {
-    return { middle: partByValue(this.data, feature, threshold, rows, from, n, scratch), threshold }
+  part(cut: Cut, node: NodeRows, scratch: Int32Array): { middle: number; threshold: number } {
+    const { best, zeros } = this.room
+    return partByCode(this.data, cut, node, best, zeros[cut.feature] === 1, scratch)
   }
 }

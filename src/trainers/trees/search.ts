@@ -1,5 +1,6 @@
 import type { Random } from '../../base/random.js'
 import type { Criterion, Cut } from './sweep.js'
+import type { CutRoom } from './wasm/cut-arena.js'
 
 /** What trees grow on. All arrays may be shared between threads: none is written to while trees grow. */
 export interface TreeData {
@@ -11,8 +12,10 @@ export interface TreeData {
   readonly y: Int32Array
   /** Bins column by column (binning.ts), for boosting and single trees; else empty. */
   readonly codes: Uint8Array | Uint16Array
-  /** Bins for forests; empty arrays in other trees, and where cuts are drawn at random. */
+  /** Bins for random forests; empty arrays in other trees. */
   readonly forest: ForestBins
+  /** Bins for extra-trees. */
+  readonly cuts?: CutRoom
 }
 
 /** Bins of one byte as forests read them. */
@@ -79,7 +82,6 @@ export const nodeRoom = (rows: number, classes: number): NodeRoom => ({
 export class ColumnDraw {
   /** The columns drawn so far come first. */
   readonly columns: Int32Array
-  private readonly words: Uint32Array
   private readonly bits: Int32Array
 
   constructor(
@@ -87,9 +89,10 @@ export class ColumnDraw {
     /** Columns that {@link first} draws. */
     readonly count: number,
     private readonly random: Random,
+    /** The words that {@link first} drew them by: their lower bits are of use for more. */
+    private readonly words: Uint32Array = new Uint32Array(count),
   ) {
     this.columns = Int32Array.from({ length: cols }, (_, f) => f)
-    this.words = new Uint32Array(count)
     this.bits = new Int32Array(Math.ceil(cols / 32))
   }
 

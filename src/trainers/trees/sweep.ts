@@ -3,13 +3,11 @@ export interface Cut {
   feature: number
   /** Codes up to this one go left. */
   code: number
-  /** Set where cuts are drawn as values instead of codes. */
-  threshold: number
   gain: number
 }
 
 /** Where a search begins. */
-export const noCut = (): Cut => ({ feature: -1, code: 0, threshold: 0, gain: Number.NEGATIVE_INFINITY })
+export const noCut = (): Cut => ({ feature: -1, code: 0, gain: Number.NEGATIVE_INFINITY })
 
 export type Criterion = 'gini' | 'entropy'
 

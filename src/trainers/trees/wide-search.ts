@@ -1,5 +1,5 @@
 import type { Random } from '../../base/random.js'
-import { between } from './growing.js'
+import { partByCode } from './growing.js'
 import {
   ColumnDraw,
   type CutSearch,
@@ -18,6 +18,7 @@ export class WideSearch implements CutSearch {
   private readonly sweeper: Sweeper
   private readonly found: Int32Array
   private readonly places: Int32Array
+  private readonly own: Uint16Array
 
   constructor(
     private readonly data: TreeData,
@@ -30,6 +31,7 @@ export class WideSearch implements CutSearch {
     this.sweeper = new Sweeper(data.classes, rows, options.criterion, options.minRows, options.minWeight)
     this.found = new Int32Array(rows)
     this.places = new Int32Array(rows)
+    this.own = new Uint16Array(rows)
   }
 
   search(node: NodeRows): Cut {
@@ -54,28 +56,10 @@ export class WideSearch implements CutSearch {
     return m > 0 && this.sweeper.run(found, places, m, y, w, n, counts, total, sum, feature, best)
   }
 
-  part(
-    { feature, code }: Cut,
-    { rows, from, n }: NodeRows,
-    scratch: Int32Array,
-  ): { middle: number; threshold: number } {
-    const { x, cols, codes } = this.data
-    const start = feature * this.data.rows
-    let middle = from
-    let right = 0
-    let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
-    for (let k = from; k < from + n; k++) {
-      const row = rows[k]!
-      const value = x[row * cols + feature]!
-      if (codes[start + row]! <= code) {
-        rows[middle++] = row
-        if (value > low) low = value
-      } else {
-        scratch[right++] = row
-        if (value < high) high = value
-      }
-    }
-    for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
-    return { middle, threshold: between(low, high) }
+  part(cut: Cut, node: NodeRows, scratch: Int32Array): { middle: number; threshold: number } {
+    const { codes } = this.data
+    const start = cut.feature * this.data.rows
+    for (let k = 0; k < node.n; k++) this.own[k] = codes[start + node.rows[node.from + k]!]!
+    return partByCode(this.data, cut, node, this.own, false, scratch)
   }
 }

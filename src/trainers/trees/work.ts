@@ -1,5 +1,5 @@
 import { createRandom } from '../../base/random.js'
-import { binColumns, binForest } from './binning.js'
+import { binColumns, binCuts, binForest } from './binning.js'
 import { type BoostingSetup, type BoostJob, boostTree } from './boosting.js'
 import { type GrownTree, type GrowOptions, growClassificationTree } from './classification.js'
 import type { TreeData } from './search.js'
@@ -28,22 +28,27 @@ export interface TreeResult extends GrownTree {
   readonly outOfBag?: Int32Array
 }
 
-/** One job, the same in every thread. */
-export function perform(setup: TreeSetup, job: TreeJob): unknown {
+/**
+ * One job, the same in every thread.
+ *
+ * @param thread 0 for the fit's own
+ */
+export function perform(setup: TreeSetup, job: TreeJob, thread: number): unknown {
   const { data } = setup
   switch (job.kind) {
     case 'columns':
-      if (data.codes.length > 0) binColumns({ ...data, ...job }, data.codes, setup.maxBins)
+      if (data.cuts) binCuts({ ...data, ...job }, data.cuts, setup.maxBins)
+      else if (data.codes.length > 0) binColumns({ ...data, ...job }, data.codes, setup.maxBins)
       else binForest({ ...data, ...job }, data.forest, setup.maxBins)
       return undefined
     case 'tree':
-      return forestTree(setup, job.tree)
+      return forestTree(setup, job.tree, thread)
     case 'boost':
       return boostTree(setup, setup.boosting!, job)
   }
 }
 
-function forestTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: number): TreeResult {
+function forestTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: number, thread: number): TreeResult {
   const random = createRandom(seed).fork(index)
   const { rows } = data
   const drawn = new Float64Array(rows)
@@ -51,6 +56,6 @@ function forestTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: 
   else drawn.fill(1)
   const outOfBag = bootstrap ? Int32Array.from(drawn, (n) => (n > 0 ? -1 : 0)) : undefined
   const own = weights ? drawn.map((n, i) => n * weights[i]!) : drawn
-  const tree = growClassificationTree(data, own, grow!, random, outOfBag)
+  const tree = growClassificationTree(data, own, grow!, random, { thread, ...(outOfBag ? { leaves: outOfBag } : {}) })
   return outOfBag ? { ...tree, outOfBag } : tree
 }

@@ -30,6 +30,7 @@ export const i32 = {
   load8: load(0x2d),
   load16: load(0x2f),
   store: store(0x36),
+  store8: store(0x3a),
   store16: store(0x3b),
   ne: op(0x47),
   lt: op(0x48),
@@ -77,9 +78,22 @@ export const v128 = {
   zero: [0xfd, 12, ...new Array<number>(16).fill(0)] as Expr,
   splatWord: load(0xfd, 9),
   splatLong: load(0xfd, 10),
+  andNot: simd(79),
+  or: simd(80),
   anyTrue: simd(83),
 }
-export const i8x16 = { ne: simd(36), mask: simd(100) }
+export const i8x16 = {
+  splat: simd(15),
+  ne: simd(36),
+  gtU: simd(40),
+  mask: simd(100),
+  minU: simd(119),
+  maxU: simd(121),
+  /** The first byte, and the vector turned by some bytes. */
+  first: simd(22, 0),
+  turned: (by: number, vector: Expr): Expr =>
+    simd(13, ...Array.from({ length: 16 }, (_, k) => (k + by) % 16))(vector, vector),
+}
 export const i32x4 = { gt: simd(59), mask: simd(164), sub: simd(177) }
 export const f32x4 = {
   splat: simd(19),
@@ -100,6 +114,9 @@ export const f64x2 = {
   firsts: simd(13, ...bytesOfLane(0), ...bytesOfLane(2)),
   seconds: simd(13, ...bytesOfLane(1), ...bytesOfLane(3)),
 }
+
+/** Copies `n` bytes. */
+export const copyBytes = (to: Expr, from: Expr, n: Expr): Expr => [...to, ...from, ...n, 0xfc, 10, 0, 0]
 
 /** A local variable of a function. */
 export interface Local {
@@ -152,13 +169,24 @@ export function assembleFunction<P extends string, L extends string>(spec: Funct
   return { params, result: spec.result, code: [...unsigned(locals.length), ...declared, ...body, 0x0b] }
 }
 
-/** A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0. */
-export function assembleModule(functions: ReadonlyMap<string, AssembledFunction>): Uint8Array<ArrayBuffer> {
+/** Most pages of a memory that can be: 4 GiB. */
+export const mostPages = 2 ** 16
+
+/**
+ * A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0.
+ *
+ * @param options.shared whether threads share the memory, which then must state a maximum of {@link mostPages} or less
+ */
+export function assembleModule(
+  functions: ReadonlyMap<string, AssembledFunction>,
+  options: { readonly shared?: boolean } = {},
+): Uint8Array<ArrayBuffer> {
   const all = [...functions.values()]
   const bytesOf = (types: readonly ValueType[]): number[] => types.map((type) => typeByte[type])
+  const limits = options.shared ? [0x03, 0x01, ...unsigned(mostPages)] : [0x00, 0x01]
   return wasmModule([
     [1, all.map(({ params, result }) => functionType(bytesOf(params), bytesOf(result ? [result] : [])))],
-    [2, [[...ascii('env'), ...ascii('memory'), 0x02, 0x00, 0x01]]],
+    [2, [[...ascii('env'), ...ascii('memory'), 0x02, ...limits]]],
     [3, all.map((_, k) => unsigned(k))],
     [7, [...functions.keys()].map((key, k) => [...ascii(key), 0x00, ...unsigned(k)])],
     [10, all.map(({ code }) => sized(code))],

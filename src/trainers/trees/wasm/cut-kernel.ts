@@ -1,25 +1,25 @@
 import {
   assembleFunction,
   assembleModule,
+  copyBytes,
   type Expr,
-  f32,
-  f32x4,
   f64,
+  i8x16,
   i32,
-  i32x4,
+  type Local,
   v128,
   when,
   whilst,
 } from './assembler.js'
 import { forgetClass, judged, moveRow } from './gini.js'
-import { header, long, word } from './sorting.js'
+import { long, word } from './sorting.js'
 
 /*
- * Extra-trees' search in WebAssembly: of each column one cut, drawn uniformly between the smallest and the largest value of the node's
+ * Extra-trees' search in WebAssembly: of each column one cut, drawn uniformly between the smallest and the largest bin of the node's
  * rows, judged by gini.
  */
 
-/** Where things lie in the memory, in bytes. Pointers are bytes too. */
+/** Where things lie in a thread's part of the memory, in bytes. Pointers are bytes of the whole memory. */
 export const cutAt = {
   /** f64, in and out: the best gain so far. */
   gain: 0,
@@ -27,9 +27,9 @@ export const cutAt = {
   total: 8,
   sum: 16,
   minWeight: 24,
-  /** Out, where a column of this call was better: which one (i32), and the value up to which rows go left (f32). */
+  /** i32, out, where a column of this call was better: which one, and the code up to which rows go left. */
   column: 32,
-  threshold: 36,
+  code: 36,
   /** i32: rows of the node, fewest rows of a side, classes. */
   n: 40,
   minRows: 44,
@@ -39,19 +39,70 @@ export const cutAt = {
   weights: 56,
   counts: 60,
   high: 64,
+  /** Pointer to room for the codes of the best column, by place. */
+  best: 68,
+  /** 16 bytes of 0 and 16 of 255. */
+  tail: 80,
   arrays: 128,
 } as const
 
 const zero = i32.const(0)
 const one = i32.const(1)
-const number = (field: number): Expr => f64.load(zero, field)
+/** The least or the largest byte of a vector. */
+const ofAll = (vector: Local, two: (a: Expr, b: Expr) => Expr): Expr[] => [
+  ...[8, 4, 2, 1].map((by) => vector.set(two(vector.get, i8x16.turned(by, vector.get)))),
+]
 
 /**
- * Judges `width` columns, whose values begin every `stride` bytes and are filled up to whole vectors with values of their own, with a
- * random word for each at `words`. Returns how many vary in the node.
+ * Gathers the codes of `n` rows in `width` columns to `to`, those of a column every `stride` bytes. The code of a row in a column lies at
+ * the sum of what `starts` has for the row and `columns` for the column (i32). Columns after columns, for codes that lie so, or rows
+ * after rows.
+ */
+const gather = (outer: 'rows' | 'columns') =>
+  assembleFunction({
+    params: { starts: 'i32', n: 'i32', columns: 'i32', width: 'i32', to: 'i32', stride: 'i32' },
+    locals: { d: 'i32', k: 'i32', first: 'i32', at: 'i32' },
+    body: ({ starts, n, columns, width, to, stride, d, k, first, at }) =>
+      outer === 'columns'
+        ? [
+            whilst(
+              i32.lt(d.get, width.get),
+              first.set(i32.load(word(columns, d))),
+              k.set(zero),
+              whilst(
+                i32.lt(k.get, n.get),
+                i32.store8(i32.add(to.get, k.get), i32.load8(i32.add(i32.load(word(starts, k)), first.get))),
+                k.step(1),
+              ),
+              to.set(i32.add(to.get, stride.get)),
+              d.step(1),
+            ),
+          ]
+        : [
+            whilst(
+              i32.lt(k.get, n.get),
+              first.set(i32.load(word(starts, k))),
+              at.set(i32.add(to.get, k.get)),
+              d.set(zero),
+              whilst(
+                i32.lt(d.get, width.get),
+                i32.store8(at.get, i32.load8(i32.add(first.get, i32.load(word(columns, d))))),
+                at.set(i32.add(at.get, stride.get)),
+                d.step(1),
+              ),
+              k.step(1),
+            ),
+          ],
+  })
+
+/**
+ * Judges `width` columns of the node's rows, whose codes begin every `stride` bytes at `codes`, with a random word for each at `words`.
+ * Copies the codes of one that is better. Returns how many vary in the node.
+ *
+ * @param base where the thread's part begins
  */
 const search = assembleFunction({
-  params: { values: 'i32', stride: 'i32', width: 'i32', words: 'i32' },
+  params: { base: 'i32', codes: 'i32', stride: 'i32', width: 'i32', words: 'i32' },
   locals: {
     n: 'i32',
     classes: 'i32',
@@ -65,12 +116,14 @@ const search = assembleFunction({
     place: 'i32',
     own: 'i32',
     above: 'i32',
+    low: 'i32',
+    top: 'i32',
+    code: 'i32',
+    left: 'i32',
     least: 'v128',
     most: 'v128',
-    four: 'v128',
-    low: 'f32',
-    top: 'f32',
-    threshold: 'f32',
+    some: 'v128',
+    beyond: 'v128',
     w: 'f64',
     h: 'f64',
     highSum: 'f64',
@@ -82,11 +135,11 @@ const search = assembleFunction({
   },
   result: 'i32',
   body: (v) => {
-    const { values, stride, width, words, n, classes, weights, counts, high, column, varying, k, mask, place } = v
-    const { above, least, most, four, low, top, threshold, w } = v
+    const { base, codes, stride, width, words, n, classes, weights, counts, high, column, varying, k, mask, place } = v
+    const { above, low, top, code, left, least, most, some, beyond } = v
     const { highSum, lowSum, highWeight, lowWeight, gain, product } = v
-    const ofAll = (vector: Expr, two: (a: Expr, b: Expr) => Expr): Expr =>
-      f32x4.lane.map((lane) => lane(vector)).reduce((a, b) => two(a, b))
+    const header = (field: number): Expr => i32.load(base.get, field)
+    const number = (field: number): Expr => f64.load(base.get, field)
     const enough = [
       i32.ge(above.get, header(cutAt.minRows)),
       i32.ge(i32.sub(n.get, above.get), header(cutAt.minRows)),
@@ -107,26 +160,42 @@ const search = assembleFunction({
       high.set(header(cutAt.high)),
       whilst(
         i32.lt(column.get, width.get),
-        least.set(v128.load(values.get)),
-        most.set(least.get),
-        k.set(i32.const(4)),
+        least.set(v128.load(base.get, cutAt.tail + 16)),
+        most.set(v128.zero),
+        k.set(zero),
+        left.set(n.get),
         whilst(
-          i32.lt(k.get, n.get),
-          four.set(v128.load(word(values, k))),
-          least.set(f32x4.least(least.get, four.get)),
-          most.set(f32x4.most(most.get, four.get)),
-          k.step(4),
+          i32.lt(i32.const(15), left.get),
+          some.set(v128.load(i32.add(codes.get, k.get))),
+          least.set(i8x16.minU(least.get, some.get)),
+          most.set(i8x16.maxU(most.get, some.get)),
+          k.step(16),
+          left.step(-16),
         ),
-        low.set(ofAll(least.get, f32.min)),
-        top.set(ofAll(most.get, f32.max)),
-        when(i32.ne(f32.eq(low.get, top.get), one), [
+        // What lies behind the last row in its vector is no code.
+        when(left.get, [
+          some.set(v128.load(i32.add(codes.get, k.get))),
+          beyond.set(v128.load(i32.sub(base.get, left.get), cutAt.tail + 16)),
+          least.set(i8x16.minU(least.get, v128.or(some.get, beyond.get))),
+          most.set(i8x16.maxU(most.get, v128.andNot(some.get, beyond.get))),
+        ]),
+        ...ofAll(least, i8x16.minU),
+        ...ofAll(most, i8x16.maxU),
+        low.set(i8x16.first(least.get)),
+        top.set(i8x16.first(most.get)),
+        when(i32.ne(low.get, top.get), [
           varying.step(1),
-          w.set(f64.mul(f64.ofUnsigned(i32.load(words.get)), f64.const(2 ** -32))),
-          threshold.set(
-            f32.of(f64.add(f64.ofFloat(low.get), f64.mul(f64.sub(f64.ofFloat(top.get), f64.ofFloat(low.get)), w.get))),
+          // The word's lower half: its product with the bins between stays a word.
+          code.set(
+            i32.add(
+              low.get,
+              i32.shrU(
+                i32.mul(i32.and(i32.load(words.get), i32.const(0xffff)), i32.sub(top.get, low.get)),
+                i32.const(16),
+              ),
+            ),
           ),
-          when(f32.ge(threshold.get, top.get), [threshold.set(low.get)]),
-          four.set(f32x4.splat(threshold.get)),
+          some.set(i8x16.splat(code.get)),
           highSum.set(f64.const(0)),
           lowSum.set(number(cutAt.sum)),
           highWeight.set(f64.const(0)),
@@ -134,22 +203,22 @@ const search = assembleFunction({
           k.set(zero),
           whilst(
             i32.lt(k.get, n.get),
-            mask.set(i32x4.mask(f32x4.gt(v128.load(word(values, k)), four.get))),
-            // What fills up the last vector is no row.
-            when(i32.lt(i32.sub(n.get, k.get), i32.const(4)), [
+            mask.set(i8x16.mask(i8x16.gtU(v128.load(i32.add(codes.get, k.get)), some.get))),
+            when(i32.lt(i32.sub(n.get, k.get), i32.const(16)), [
               mask.set(i32.and(mask.get, i32.sub(i32.shl(one, i32.sub(n.get, k.get)), one))),
             ]),
             whilst(mask.get, ...addRow),
-            k.step(4),
+            k.step(16),
           ),
           ...judged(v, number(cutAt.total)),
           when(f64.gt(gain.get, f64.mul(number(cutAt.gain), product.get)), [
             when(
               enough.reduce((a, b) => i32.and(a, b)),
               [
-                f64.store(zero, f64.div(gain.get, product.get), cutAt.gain),
-                i32.store(zero, column.get, cutAt.column),
-                f32.store(zero, threshold.get, cutAt.threshold),
+                f64.store(base.get, f64.div(gain.get, product.get), cutAt.gain),
+                i32.store(base.get, column.get, cutAt.column),
+                i32.store(base.get, code.get, cutAt.code),
+                copyBytes(header(cutAt.best), codes.get, n.get),
               ],
             ),
           ]),
@@ -161,7 +230,7 @@ const search = assembleFunction({
             [whilst(i32.lt(k.get, n.get), forgetClass(v, k), k.step(1))],
           ),
         ]),
-        values.set(i32.add(values.get, stride.get)),
+        codes.set(i32.add(codes.get, stride.get)),
         words.step(4),
         column.step(1),
       ),
@@ -172,8 +241,18 @@ const search = assembleFunction({
 
 /** What the module exports. */
 export interface CutKernel {
-  search(values: number, stride: number, width: number, words: number): number
+  gatherRows(starts: number, n: number, columns: number, width: number, to: number, stride: number): void
+  gatherColumns(starts: number, n: number, columns: number, width: number, to: number, stride: number): void
+  search(base: number, codes: number, stride: number, width: number, words: number): number
 }
 
 /** The module's bytes. */
-export const cutModule = (): Uint8Array<ArrayBuffer> => assembleModule(new Map([['search', search]]))
+export const cutModule = (): Uint8Array<ArrayBuffer> =>
+  assembleModule(
+    new Map([
+      ['gatherRows', gather('rows')],
+      ['gatherColumns', gather('columns')],
+      ['search', search],
+    ]),
+    { shared: true },
+  )

@@ -10,9 +10,10 @@ export class Layout {
     return address
   }
 
-  /** Memory that has room for every part. */
-  memory(): WebAssembly.Memory {
-    return new WebAssembly.Memory({ initial: Math.ceil(this.end / 2 ** 16) })
+  /** Memory that has room for every part; 4 GiB at most. */
+  memory(shared = false): WebAssembly.Memory {
+    const pages = Math.ceil(this.end / 2 ** 16)
+    return new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages })
   }
 }
 
