@@ -31,4 +31,4 @@ for step in range(steps):
         feeds["share"] = random.beta(alpha, alpha, (1, batch)).astype(np.float32)
     result = dict(zip(outputs, session.run(outputs, feeds)))
     state = {carried["input"]: result[carried["output"]] for carried in manifest["carried"]}
-    print(f"step {step + 1}: loss {result['loss'][0]:.4f}, {result['correct'][0]:.0f} of {batch} right")
+    print(f"step {step + 1}: loss {result['loss'][0]:.6f}, {result['correct'][0]:.0f} of {batch} right")

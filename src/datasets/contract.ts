@@ -52,6 +52,8 @@ export interface OpenedSource {
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
   /** What the last whole walk left out, as sentences. */
   notes(): readonly string[]
+  /** Labels that the last whole walk met without any picture (an empty folder), where the form has such a thing. */
+  emptyLabels?(): readonly string[]
 }
 
 /** One form in which labelled pictures come. Each plugin is one file, listed in the registry. */

@@ -21,6 +21,8 @@ export interface Dataset {
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
   /** What the last whole walk left out, as sentences. */
   notes(): readonly string[]
+  /** Labels that the last whole walk met without any picture, such as an empty folder. */
+  emptyLabels(): readonly string[]
 }
 
 function groupMatcher(pattern: string | undefined): ((path: string) => string | undefined) | undefined {
@@ -119,6 +121,7 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
     ...(opened.layout === undefined ? {} : { layout: opened.layout }),
     items: (signal) => finished(opened.items(signal), path, group),
     notes: () => opened.notes(),
+    emptyLabels: () => opened.emptyLabels?.() ?? [],
   }
 }
 

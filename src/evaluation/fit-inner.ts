@@ -3,7 +3,7 @@ import { createRandom } from '../base/random.js'
 import { type Classifier, fitClassifier, predictedClasses } from '../trainers/classifier.js'
 import type { Matrix, ParamValue, Trainer, WarmStart } from '../trainers/contract.js'
 import { pickRows } from '../trainers/gemm.js'
-import type { FitJob, FitTable, TuneTrial } from './fit-job.js'
+import type { FitJob, FitTable, InnerJob, TuneTrial } from './fit-job.js'
 import { classScores, type MetricId, metricSpec, PreparedOutcome } from './metric-list.js'
 import { choosesThreshold, chooseThreshold, thresholdFolds } from './operating.js'
 import { type Fold, groupedFolds, stratifiedFolds } from './splitters.js'
@@ -11,12 +11,12 @@ import type { TunePlan } from './tune-plan.js'
 
 /** Fits preprocessing and model on the given places of the job's training rows only. */
 export function fitOn(
-  job: FitJob,
+  job: InnerJob,
   trainer: Trainer,
   x: Matrix,
   places: ArrayLike<number> | null,
   params: ReadonlyMap<string, ParamValue>,
-  table: FitTable,
+  table: Pick<FitTable, 'name' | 'layer'>,
   signal?: AbortSignal,
   warm?: WarmStart,
 ): Promise<Classifier> {
@@ -30,6 +30,7 @@ export function fitOn(
       classes: job.classes,
       groups: pick((i) => String(job.trainUnits[i]!)),
       ids: pick((i) => job.trainIds[i]!),
+      ...(job.trainWeights ? { weights: Float64Array.from(pick((i) => job.trainWeights![i]!)) } : {}),
     },
     params,
     preprocess: job.trainer.preprocess,
@@ -47,7 +48,7 @@ export function fitOn(
  * Folds of the training rows: whole units where rows share one, plainly stratified (and much faster) where none do. Their test sides
  * hold pictures themselves, no augmented views.
  */
-function innerFolds(job: FitJob, wanted: number): Pick<Fold, 'train' | 'test'>[] {
+function innerFolds(job: InnerJob, wanted: number): Pick<Fold, 'train' | 'test'>[] {
   const groups = Array.from(job.trainUnits, String)
   const units = new Set(groups).size
   const shape = { folds: Math.min(wanted, units), seed: createRandom(job.seed).int(2 ** 31) }
@@ -58,14 +59,19 @@ function innerFolds(job: FitJob, wanted: number): Pick<Fold, 'train' | 'test'>[]
     .filter(({ train, test }) => test.length > 0 && new Set(train.map((i) => job.trainY[i])).size > 1)
 }
 
-/** Scores every candidate on inner folds of the training rows; units (pictures with their views, groups) stay whole. */
+/**
+ * Scores every candidate on inner folds of the training rows; units (pictures with their views, groups) stay whole.
+ *
+ * @param onProgress called after every fit with the share of all fits done
+ */
 export async function search(
-  job: FitJob,
+  job: InnerJob,
   plan: TunePlan,
   trainer: Trainer,
   x: Matrix,
-  table: FitTable,
+  table: Pick<FitTable, 'name' | 'layer'>,
   signal?: AbortSignal,
+  onProgress?: (fraction: number) => void,
 ): Promise<TuneTrial[]> {
   const folds = innerFolds(job, plan.innerFolds)
   const trials: TuneTrial[] = []
@@ -74,7 +80,7 @@ export async function search(
   for (const params of plan.candidates) {
     const scores: (number | null)[] = []
     for (const [f, fold] of folds.entries()) {
-      throwIfAborted(signal, 'The comparison')
+      throwIfAborted(signal, 'The search')
       const classifier = await fitOn(job, trainer, x, fold.train, new Map(params), table, signal, warm[f])
       const outcome = await classifier.predictScores(pickRows(x, fold.test), { threads: job.threads })
       const truth = Int32Array.from(fold.test, (i) => job.trainY[i]!)
@@ -89,6 +95,7 @@ export async function search(
           fit: new Int32Array(truth.length),
         }).value(job.metric),
       )
+      onProgress?.((trials.length * folds.length + f + 1) / (plan.candidates.length * folds.length))
     }
     const known = scores.filter((score) => score !== null)
     trials.push({ params, scores, mean: known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : null })

@@ -36,6 +36,17 @@ export interface FitJob {
   readonly threads: number
 }
 
+/** What fits on parts of the training rows need: a search, a threshold. */
+export interface InnerJob
+  extends Pick<
+    FitJob,
+    'trainY' | 'trainUnits' | 'trainIds' | 'originals' | 'classes' | 'positive' | 'metric' | 'seed' | 'threads'
+  > {
+  readonly trainer: Pick<PlannedTrainer, 'preprocess' | 'calibrate' | 'classWeight'>
+  /** Weight of each training row; default 1. Fits heed them, metrics count every row once. */
+  readonly trainWeights?: Float64Array
+}
+
 /** One candidate of a nested search and what its inner folds said. */
 export interface TuneTrial {
   readonly params: readonly (readonly [string, ParamValue])[]

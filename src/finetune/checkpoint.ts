@@ -31,7 +31,7 @@ const stateSchema = z.strictObject({
   step: z.int(),
   steps: z.int(),
   /** Sums over the steps of this epoch. */
-  sums: z.strictObject({ loss: z.number(), correct: z.number(), rows: z.number() }),
+  sums: z.strictObject({ loss: z.number(), correct: z.number(), rows: z.number(), norms: z.array(z.number()) }),
   best: z.strictObject({ epoch: z.int(), loss: z.number(), accuracy: z.number() }).nullable(),
   firstLoss: z.number().nullable(),
   history: z.array(epochSchema),

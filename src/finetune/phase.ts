@@ -100,7 +100,12 @@ async function evaluate(run: PhaseRun): Promise<{ loss: number; accuracy: number
     sums.correct += part.correct
     sums.rows += part.rows
   }
-  return { loss: sums.loss / Math.max(1, sums.rows), accuracy: sums.correct / Math.max(1, sums.rows) }
+  if (sums.rows === 0) {
+    throw new Fc7Error('FINETUNE_SPLIT', 'None of the pictures that choose the epoch could be read.', {
+      hint: 'Replace broken pictures in the val split or in train; `fc7 extract` lists why each failed.',
+    })
+  }
+  return { loss: sums.loss / sums.rows, accuracy: sums.correct / sums.rows }
 }
 
 /** The order of an epoch: a pure function of seed, phase and epoch. */
@@ -110,6 +115,8 @@ export const epochOrder = (run: Pick<PhaseRun, 'plan' | 'number' | 'train'>, epo
     .fork(run.number)
     .fork(epoch)
     .shuffled([...run.train])
+
+const noSums: State['sums'] = { loss: 0, correct: 0, rows: 0, norms: [] }
 
 interface Chunk {
   readonly from: number
@@ -153,7 +160,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       epoch: 0,
       step: 0,
       steps: 0,
-      sums: { loss: 0, correct: 0, rows: 0 },
+      sums: noSums,
       // What a later phase begins with must be beaten; a new layer's chance result need not be kept.
       best: run.number > 0 ? { epoch: 0, ...before } : null,
       firstLoss: null,
@@ -179,10 +186,9 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
     if (state.best && epoch - state.best.epoch >= patience) break
     const order = epochOrder(run, epoch)
     const started = performance.now()
+    const resumedFrom = state.step
     let sums = { ...state.sums }
     let { firstLoss } = state
-    const norms = new Float64Array(run.parts.length)
-    let normSteps = 0
     const load = async (from: number): Promise<Chunk> => {
       const steps = Math.min(perRun, phase.stepsPerEpoch - from)
       const pictures = Array.from({ length: steps * batch }, (_, i) => order[(from * batch + i) % order.length]!)
@@ -229,14 +235,11 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
           loss: sums.loss + results.loss[k]! * counted,
           correct: sums.correct + results.correct[k]!,
           rows: sums.rows + counted,
+          norms: run.parts.map((_, i) => (sums.norms[i] ?? 0) + results.norms[k * run.parts.length + i]!),
         }
-        run.parts.forEach((_, i) => {
-          norms[i]! += results.norms[k * run.parts.length + i]!
-        })
-        normSteps++
       }
       const seconds = (performance.now() - started) / 1000
-      const rate = ((after - state.step) * batch) / seconds
+      const rate = ((after - resumedFrom) * batch) / seconds
       const left = ((total - done - steps) * batch) / Math.max(rate, 1e-9)
       task.update(
         done + steps,
@@ -259,8 +262,9 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       selectLoss: selected.loss,
       selectAccuracy: selected.accuracy,
       rate: rateAt(phase, options, (epoch + 1) * phase.stepsPerEpoch - 1),
-      norms: Object.fromEntries(run.parts.map((part, i) => [part, norms[i]! / Math.max(1, normSteps)])),
-      imagesPerSecond: order.length / seconds,
+      norms: Object.fromEntries(run.parts.map((part, i) => [part, (sums.norms[i] ?? 0) / phase.stepsPerEpoch])),
+      // Of a resumed epoch, what was left of it.
+      imagesPerSecond: (order.length - resumedFrom * batch) / seconds,
     }
     let { best, bestTensors } = state
     if (best === null || selected.loss < best.loss) {
@@ -273,7 +277,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       epoch: epoch + 1,
       step: 0,
       steps: (epoch + 1) * phase.stepsPerEpoch,
-      sums: { loss: 0, correct: 0, rows: 0 },
+      sums: noSums,
       best,
       bestTensors,
       firstLoss,

@@ -189,6 +189,14 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       },
     )
   }
+  const stepsPerEpoch = Math.ceil(roles.train.length / batch)
+  if (options.accumulate > stepsPerEpoch) {
+    throw new Fc7Error(
+      'FINETUNE_BATCH',
+      `A step would take ${options.accumulate} batches of ${batch}; the ${roles.train.length} pictures to train on make ${stepsPerEpoch}.`,
+      { hint: `Use --accumulate ${stepsPerEpoch} or smaller.` },
+    )
+  }
   if (options.freezeUntil !== undefined && strategy !== 'last') {
     throw new Fc7Error('USAGE_FINETUNE', '--freeze-until belongs to --strategy last.', {
       hint: '`head` freezes everything, `all` and `scratch` nothing.',
@@ -244,7 +252,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
     if (phase.memoryBytes <= limit * 0.9) continue
     throw new Fc7Error(
       'FINETUNE_MEMORY',
-      `Training ${phase.name} would need about ${formatBytes(phase.memoryBytes)}, this machine has ${formatBytes(limit)}.`,
+      `Training ${phase.name} would need about ${formatBytes(phase.memoryBytes)}, ${options.memoryBytes === undefined ? 'this machine has' : '--memory-limit allows'} ${formatBytes(limit)}.`,
       {
         hint: 'Use a smaller --batch with --accumulate, --optimiser sgd, or freeze more of the network (--strategy last or head).',
       },

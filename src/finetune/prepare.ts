@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path'
 import { type ResolvedBackbone, resolveBackbone } from '../backbones/resolve.js'
+import { Fc7Error } from '../base/errors.js'
 import { sha256 } from '../base/files.js'
 import { type Progress, silentProgress } from '../base/progress.js'
 import { createRandom } from '../base/random.js'
@@ -53,14 +54,24 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
   const backbone = await resolveBackbone(request.model, { cacheFolder, recipeName: request.recipe, offline })
   const dataset = await openDataset(request.source, datasetOptions(request))
   const items: DatasetItem[] = []
+  let whole = true
   const scan = createScan()
   for await (const item of dataset.items(signal)) {
-    if (request.limit !== undefined && items.length >= request.limit) break
+    if (request.limit !== undefined && items.length >= request.limit) {
+      whole = false
+      break
+    }
     items.push(item)
     scan.add(item)
   }
   progress.say(dataset.decision)
   for (const note of dataset.notes()) progress.say(note)
+  const [empty] = whole ? dataset.emptyLabels() : []
+  if (empty !== undefined) {
+    throw new Fc7Error('FINETUNE_CLASSES', `The label ${empty} has no picture: its folder is empty.`, {
+      hint: 'Put pictures into the folder, or remove it.',
+    })
+  }
   const roles = assignRoles(items, options.seed)
   const classes = classesOf(items, roles, options.positive)
   const weights = await weightsOf(backbone, { cacheFolder, offline, progress, ...(signal ? { signal } : {}) })

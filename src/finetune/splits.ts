@@ -68,6 +68,15 @@ export function assignRoles(items: readonly Labelled[], seed: number): Roles {
     select = cut.held
     selectSource = 'a seeded 15 % of train'
   }
+  if (select.length === 0 || report.length === 0) {
+    throw new Fc7Error(
+      'FINETUNE_SPLIT',
+      'There are too few pictures: none is left to choose the epoch, or to report.',
+      {
+        hint: 'Three pictures of a label are needed without a val and a test split.',
+      },
+    )
+  }
   if (train.length === 0) {
     throw new Fc7Error('FINETUNE_SPLIT', 'No pictures are left to train on.', {
       hint: 'The data set needs a train split, or pictures without a split.',

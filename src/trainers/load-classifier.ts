@@ -16,10 +16,19 @@ const maxColumns = 1 << 22
 
 const text = z.string().max(100_000)
 const plain = z.record(text, z.unknown())
+const params = z.array(z.tuple([text, z.union([z.number(), text, z.boolean()])]))
 const fileSchema = z.object({
   format: z.literal(1),
   trainer: text,
-  params: z.array(z.tuple([text, z.union([z.number(), text, z.boolean()])])),
+  params,
+  tuning: z
+    .object({
+      search: z.enum(['grid', 'random']),
+      innerFolds: z.number().int().positive(),
+      metric: text,
+      trials: z.array(z.object({ params, scores: z.array(z.number().nullable()), mean: z.number().nullable() })),
+    })
+    .optional(),
   preprocess: text,
   classWeight: z.enum(['balanced', 'none']),
   seed: z.number().int(),
@@ -41,6 +50,7 @@ const fileSchema = z.object({
       })
       .optional(),
     store: text.optional(),
+    weights: text.optional(),
   }),
   trainedOn: z.array(text),
   trainedPictures: z.array(text).default([]),
@@ -114,6 +124,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
       {
         trainer: json.trainer,
         params: resolveParams(trainer.params, new Map(json.params)),
+        ...(json.tuning === undefined ? {} : { tuning: json.tuning }),
         preprocess: json.preprocess,
         classWeight: json.classWeight,
         seed: json.seed,
@@ -127,6 +138,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
           ...(provenance.backboneSha256 === undefined ? {} : { backboneSha256: provenance.backboneSha256 }),
           ...(provenance.extraction === undefined ? {} : { extraction: provenance.extraction }),
           ...(provenance.store === undefined ? {} : { store: provenance.store }),
+          ...(provenance.weights === undefined ? {} : { weights: provenance.weights }),
         },
         trainedOn: json.trainedOn,
         trainedPictures: json.trainedPictures,

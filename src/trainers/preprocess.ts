@@ -12,8 +12,9 @@ export type PreprocessStep =
   | { readonly kind: 'power'; readonly exponent: number }
   | { readonly kind: 'pca'; readonly components: number; readonly whiten: boolean }
 
-const help =
-  'none, l2, standardise, power:<exponent>, pca:<components>, pca-whiten:<components>, joined by + (power:0.5+l2)'
+/** What {@link parsePreprocess} reads, in one line. */
+export const preprocessHelp =
+  'none, l2, standardise, power:<exponent> (signed power), pca:<components>, pca-whiten:<components>, joined by + (power:0.5+l2)'
 
 /**
  * Reads a preprocessing as typed: `none`, or steps joined by `+`.
@@ -34,7 +35,7 @@ export function parsePreprocess(text: string): PreprocessStep[] {
     }
     if ((name === 'pca' || name === 'pca-whiten') && value !== undefined && Number.isSafeInteger(value) && value >= 1)
       return { kind: 'pca', components: value, whiten: name === 'pca-whiten' }
-    throw new Fc7Error('USAGE_PREPROCESS', `"${part}" is no preprocessing.`, { hint: `There are ${help}.` })
+    throw new Fc7Error('USAGE_PREPROCESS', `"${part}" is no preprocessing.`, { hint: `There are ${preprocessHelp}.` })
   })
 }
 

@@ -1,7 +1,7 @@
 import type { Pooling } from '../backbones/extraction.js'
 import { Fc7Error } from '../base/errors.js'
 import type { Recipe } from '../images/recipe.js'
-import type { Params } from './contract.js'
+import type { Params, ParamValue } from './contract.js'
 
 /** The parts of an extraction's plan that decide values. */
 export interface ExtractionFacts {
@@ -25,12 +25,29 @@ export interface Provenance {
   readonly extraction?: ExtractionFacts
   /** Hash of the store's plan, for the record: another store of the same backbone, layer and recipe is accepted. */
   readonly store?: string
+  /** sha256 of the file that the rows' weights came from, for the record. */
+  readonly weights?: string
+}
+
+/** The search that chose the hyper-parameters. */
+export interface Tuning {
+  readonly search: 'grid' | 'random'
+  readonly innerFolds: number
+  readonly metric: string
+  /** Every candidate in the order tried, with its score on each inner fold (null where undefined) and their mean. */
+  readonly trials: readonly {
+    readonly params: readonly (readonly [string, ParamValue])[]
+    readonly scores: readonly (number | null)[]
+    readonly mean: number | null
+  }[]
 }
 
 /** What `classifier.json` says besides the model itself. */
 export interface ClassifierInfo {
   readonly trainer: string
   readonly params: Params
+  /** How they were searched for, if they were. */
+  readonly tuning?: Tuning
   readonly preprocess: string
   readonly classWeight: 'balanced' | 'none'
   readonly seed: number

@@ -1,5 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
 import type { EmbeddingTable } from '../embeddings/table.js'
+import { pictureId } from '../embeddings/views.js'
 import type { TrainingSet } from './contract.js'
 
 export type SplitName = 'train' | 'val' | 'test'
@@ -13,7 +14,12 @@ export type SplitName = 'train' | 'val' | 'test'
 export function trainingSetOf(
   table: EmbeddingTable,
   split?: SplitName,
-): { readonly set: TrainingSet; readonly split: SplitName | null } {
+): {
+  readonly set: TrainingSet
+  readonly split: SplitName | null
+  /** `[rows]`, the table's row of each. */
+  readonly rows: readonly number[]
+} {
   const wanted = split ?? (table.splits.includes('train') ? 'train' : null)
   const inSplit = Array.from({ length: table.rows }, (_, row) => row).filter(
     (row) => wanted === null || table.splits[row] === wanted,
@@ -38,12 +44,15 @@ export function trainingSetOf(
   })
   return {
     split: wanted,
+    rows,
     set: {
       x: { data, rows: rows.length, cols: table.dim },
       y: Int32Array.from(rows, (row) => place.get(table.labels[row]!)!),
       classes: table.classes,
       // Views of one picture are a group: a trainer that holds rows back holds back all of them.
-      groups: rows.map((row) => table.groups[row] ?? (hasViews ? `picture ${table.ids[row]}` : null)),
+      groups: rows.map(
+        (row) => table.groups[row] ?? (hasViews ? `picture ${pictureId(table.ids[row]!, table.views[row]!)}` : null),
+      ),
       ids: rows.map((row) => table.ids[row]!),
       ...(table.hashes ? { pictures: rows.map((row) => table.hashes![row] ?? null) } : {}),
     },

@@ -70,6 +70,26 @@ describe('a folder of pictures', () => {
     expect(dataset.notes()).toEqual(['2 files that are no pictures by their names were passed over.'])
   })
 
+  it('names the labels whose folders hold no picture', async () => {
+    await put(
+      'train/cat/1.jpg',
+      'train/dog/readme.md',
+      'train/emu/more/readme.md',
+      'val/cat/2.jpg',
+      'val/dog/readme.md',
+    )
+    const dataset = await openDataset(root)
+    await scanDataset(dataset)
+    expect(dataset.emptyLabels()).toEqual(['dog', 'emu'])
+    await put('val/dog/3.jpg', 'train/emu/more/4.jpg')
+    await scanDataset(dataset)
+    expect(dataset.emptyLabels()).toEqual([])
+    const labels = await openDataset(join(root, 'val'))
+    await rm(join(root, 'val', 'cat', '2.jpg'))
+    await scanDataset(labels)
+    expect(labels.emptyLabels()).toEqual(['cat'])
+  })
+
   it('keeps files of one name in different folders apart', async () => {
     await put('cat/1.jpg', 'dog/1.jpg')
     expect(new Set((await items()).map((item) => item.id)).size).toBe(2)

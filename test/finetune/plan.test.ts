@@ -79,6 +79,9 @@ describe('who trains, who chooses, who is reported', () => {
     expect(classesOf(two, assignRoles(two, 0), 'a')).toEqual(['b', 'a'])
     const one = items({ train: 4, test: 2 }, ['a'])
     expect(() => classesOf(one, assignRoles(one, 0), undefined)).toThrow(/same label/)
+    // One goes to the report, one trains; none is left to choose the epoch.
+    expect(() => assignRoles(items({ none: 2 }), 0)).toThrow(expect.objectContaining({ code: 'FINETUNE_SPLIT' }))
+    expect(assignRoles(items({ none: 3 }), 0).select).toHaveLength(3)
   })
 })
 
@@ -146,7 +149,8 @@ describe('the plan', () => {
     [{ batch: 52 }, 'FINETUNE_BATCH', /larger than the 51 pictures/],
     [{ strategy: 'last', freezeUntil: 'nowhere' }, 'FINETUNE_LAYER', /no layer "nowhere"/],
     [{ strategy: 'all', freezeUntil: 'relu1' }, 'USAGE_FINETUNE', /belongs to --strategy last/],
-    [{ strategy: 'all', memoryBytes: 1e8 }, 'FINETUNE_MEMORY', /this machine has/],
+    [{ strategy: 'all', memoryBytes: 1e8 }, 'FINETUNE_MEMORY', /--memory-limit allows/],
+    [{ batch: 10, accumulate: 7 }, 'FINETUNE_BATCH', /7 batches of 10; the 51 pictures to train on make 6/],
     [{ rate: -1 }, 'USAGE_FINETUNE', /--rate/],
     [{ headFactor: 0 }, 'USAGE_FINETUNE', /--head-factor/],
   ])('refuses %j before anything runs', (options, code, message) => {
@@ -154,6 +158,13 @@ describe('the plan', () => {
     expect(plan).toThrow(expect.objectContaining({ code }))
     expect(plan).toThrow(message)
   })
+})
+
+it('what one machine has memory for, a smaller one refuses', () => {
+  const plan = (memoryBytes: number) => () => planFinetune({ ...input({ strategy: 'all' }), memoryBytes })
+  const needed = plan(2 ** 33)().phases[0]!.memoryBytes
+  expect(plan(needed)).toThrow(/this machine has/)
+  expect(plan(1.2 * needed)).not.toThrow()
 })
 
 describe('learning rates', () => {

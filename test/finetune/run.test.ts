@@ -1,77 +1,37 @@
-import { createHash } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { resolveBackbone } from '../../src/backbones/resolve.js'
-import { silentProgress } from '../../src/base/progress.js'
 import { readTrainedOn } from '../../src/evaluation/trained-on.js'
 import { exportTraining } from '../../src/finetune/export.js'
 import { prepareFinetune } from '../../src/finetune/prepare.js'
 import { previewAugmentation } from '../../src/finetune/preview.js'
 import { runFinetune } from '../../src/finetune/run.js'
-import { type ModelProto, TensorProto_DataType } from '../../src/onnx/generated/onnx_pb.js'
-import { decodeModel, readModel } from '../../src/onnx/read.js'
-import { floatsOf } from '../../src/onnx/values.js'
-import { graphOf } from '../../src/onnx/walk.js'
+import { decodeModel } from '../../src/onnx/read.js'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { floatWeights, openWorkshop } from './tune.js'
 
 let root: string
+let shop: Awaited<ReturnType<typeof openWorkshop>>
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'fc7-finetune-'))
-  await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 12, test: 5 })
+  shop = await openWorkshop()
+  root = shop.root
   await writeFile(join(root, 'photos', 'train', 'red', 'broken.png'), 'no picture')
 })
 afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-const request = (options: Record<string, unknown>) => ({
-  source: join(root, 'photos'),
-  model: join(root, 'tiny.onnx'),
-  recipe: 'torchvision',
-  cacheFolder: join(root, 'cache'),
-  options: { batch: 8, ...options },
-})
-
-async function tune(
-  out: string,
-  options: Record<string, unknown>,
-  more: { signal?: AbortSignal; progress?: typeof silentProgress } = {},
-) {
-  const asked = { ...request(options), ...more }
-  return runFinetune(await prepareFinetune(asked), asked, {
-    out: join(root, out),
-    threads: 1,
-    checkpointSteps: 2,
-    versions: {},
-    cacheFolder: asked.cacheFolder,
-  })
-}
-const hash = async (...path: string[]): Promise<string> =>
-  createHash('sha256')
-    .update(await readFile(join(root, ...path)))
-    .digest('hex')
-
-const floatWeights = (model: ModelProto): Map<string, Float32Array> =>
-  new Map(
-    graphOf(model).initializer.flatMap((entry) =>
-      entry.dataType === TensorProto_DataType.FLOAT ? [[entry.name, Float32Array.from(floatsOf(entry))] as const] : [],
-    ),
-  )
-const weightsIn = async (out: string) => floatWeights(await readModel(join(root, out, 'model.onnx')))
-
 describe('fine-tuning a tiny network', () => {
   it('learns, leaves a backbone with its card and lists what it was trained on', async () => {
-    const summary = await tune('last', { strategy: 'last', epochs: 6, rate: 0.001 })
+    const summary = await shop.tune('last', { strategy: 'last', epochs: 6, rate: 0.001 })
     expect(summary).toMatchObject({ reported: 15, failures: 1 })
     expect(summary.accuracy).toBeGreaterThan(0.6)
     const losses = summary.history.map(({ trainLoss }) => trainLoss)
     expect(losses.at(-1)).toBeLessThan(losses[0]!)
     const list = await readTrainedOn(join(root, 'last'))
-    expect(list!.backbone).toBe(await hash('last', 'model.onnx'))
+    expect(list!.backbone).toBe(await shop.hash('last', 'model.onnx'))
     expect(list!.ids).toHaveLength(37)
     expect(list!.pictures).toHaveLength(36)
     const log = (await readFile(join(root, 'last', 'log.jsonl'), 'utf8')).trim().split('\n')
@@ -82,12 +42,12 @@ describe('fine-tuning a tiny network', () => {
     const byName = await resolveBackbone('last', { cacheFolder: join(root, 'cache'), offline: true })
     expect(byName.weights).toMatchObject({ path: join(root, 'last', 'model.onnx'), sha256: list!.backbone })
     expect([summary.known, byName.recipe.name, byName.card.classes]).toEqual([true, 'torchvision', classifier.classes])
-    await expect(tune('last', { strategy: 'last', epochs: 6 })).rejects.toMatchObject({ code: 'FINETUNE_DONE' })
+    await expect(shop.tune('last', { strategy: 'last', epochs: 6 })).rejects.toMatchObject({ code: 'FINETUNE_DONE' })
   })
 
   it('takes the name that was asked for, and leaves a name that another network has', async () => {
     const named = async (out: string, id?: string) => {
-      const asked = request({ strategy: 'head', epochs: 1, augment: false })
+      const asked = shop.request({ strategy: 'head', epochs: 1, augment: false })
       return runFinetune(
         await prepareFinetune(asked),
         {},
@@ -116,43 +76,33 @@ describe('fine-tuning a tiny network', () => {
       // Dropout and mixup draw by picture and step: a resumed run draws the same.
       ...(strategy === 'last' ? { optimiser: 'adamw', accumulate: 2 } : { dropout: 0.3, mixup: 0.4 }),
     }
-    await tune(`whole-${strategy}`, options)
-    const controller = new AbortController()
-    const progress = {
-      ...silentProgress,
-      task: ({ label }: { label: string }) => ({
-        update(done: number) {
-          if (label.startsWith('Training') && done >= 7) controller.abort()
-        },
-        end() {},
-      }),
-    }
-    await expect(tune(`cut-${strategy}`, options, { signal: controller.signal, progress })).rejects.toMatchObject({
-      code: 'INTERRUPTED',
+    await shop.tune(`whole-${strategy}`, options)
+    expect(await shop.cut(`cut-${strategy}`, options, 7)).toBe('INTERRUPTED')
+    await expect(shop.tune(`cut-${strategy}`, { ...options, epochs: 4 })).rejects.toMatchObject({
+      code: 'FINETUNE_OTHER',
     })
-    await expect(tune(`cut-${strategy}`, { ...options, epochs: 4 })).rejects.toMatchObject({ code: 'FINETUNE_OTHER' })
-    await tune(`cut-${strategy}`, options)
-    expect(await hash(`cut-${strategy}`, 'model.onnx')).toBe(await hash(`whole-${strategy}`, 'model.onnx'))
+    await shop.tune(`cut-${strategy}`, options)
+    expect(await shop.hash(`cut-${strategy}`, 'model.onnx')).toBe(await shop.hash(`whole-${strategy}`, 'model.onnx'))
   })
 
   it('stops when the selection loss no longer falls, and keeps the weights of its best epoch', async () => {
     // At this rate the new layer overshoots, and a constant rate makes the epochs of both runs the same.
     const options = { strategy: 'head', rate: 0.3, schedule: 'constant', warmup: 0, augment: false }
-    const stopped = await tune('stopped', { ...options, epochs: 60, patience: 3 })
+    const stopped = await shop.tune('stopped', { ...options, epochs: 60, patience: 3 })
     expect(stopped.history).toHaveLength(stopped.bestEpoch + 3)
     expect(stopped.history.length).toBeLessThan(60)
     const losses = stopped.history.map(({ selectLoss }) => selectLoss)
     expect(losses.indexOf(Math.min(...losses)) + 1).toBe(stopped.bestEpoch)
-    await tune('until-best', { ...options, epochs: stopped.bestEpoch })
-    expect(await weightsIn('stopped')).toEqual(await weightsIn('until-best'))
+    await shop.tune('until-best', { ...options, epochs: stopped.bestEpoch })
+    expect(await shop.weightsIn('stopped')).toEqual(await shop.weightsIn('until-best'))
   })
 
   it('from scratch: forgets what was pretrained, learns, and repeats itself', async () => {
     const options = { strategy: 'scratch', epochs: 4, augment: false }
-    const { history } = await tune('scratch', options)
+    const { history } = await shop.tune('scratch', options)
     expect(history.at(-1)!.trainLoss).toBeLessThan(history[0]!.trainLoss)
-    await tune('scratch-again', options)
-    const [first, again] = [await weightsIn('scratch'), await weightsIn('scratch-again')]
+    await shop.tune('scratch-again', options)
+    const [first, again] = [await shop.weightsIn('scratch'), await shop.weightsIn('scratch-again')]
     expect(again).toEqual(first)
     const pretrained = floatWeights(decodeModel(tinyModel()))
     const trained = first.get('conv2.w')!
@@ -171,7 +121,10 @@ describe('fine-tuning a tiny network', () => {
     const source = join(root, 'two')
     await writeTinyPictures(source, { train: 12, test: 5 })
     for (const split of ['train', 'test']) await rm(join(source, split, 'green'), { recursive: true })
-    const asked = { ...request({ strategy: 'head', epochs: 12, positive: 'blue', classWeight: 'balanced' }), source }
+    const asked = {
+      ...shop.request({ strategy: 'head', epochs: 12, positive: 'blue', classWeight: 'balanced' }),
+      source,
+    }
     const prepared = await prepareFinetune(asked)
     expect([prepared.plan.loss, prepared.network.outputs, prepared.classes]).toEqual(['sigmoid', 1, ['red', 'blue']])
     const out = join(root, 'positive')
@@ -188,15 +141,15 @@ describe('fine-tuning a tiny network', () => {
   })
 
   it('says that it diverged, and what to do', async () => {
-    await expect(tune('wild', { strategy: 'all', rate: 90, epochs: 3 })).rejects.toMatchObject({
+    await expect(shop.tune('wild', { strategy: 'all', rate: 90, epochs: 3 })).rejects.toMatchObject({
       code: 'FINETUNE_DIVERGED',
       hint: expect.stringContaining('--rate'),
     })
   })
 
   it('exports graphs with a manifest, and a sheet of augmented pictures', async () => {
-    const prepared = await prepareFinetune(request({ strategy: 'all' }))
-    const regular = await prepareFinetune(request({ strategy: 'head', mixup: 0.2, dropout: 0.5 }))
+    const prepared = await prepareFinetune(shop.request({ strategy: 'all' }))
+    const regular = await prepareFinetune(shop.request({ strategy: 'head', mixup: 0.2, dropout: 0.5 }))
     const files = await exportTraining(regular, join(root, 'export'))
     expect(files).toEqual([
       'training.onnx',
@@ -217,7 +170,7 @@ describe('fine-tuning a tiny network', () => {
     expect(await previewAugmentation(prepared, join(root, 'sheet.html'))).toBe(12)
     const page = await readFile(join(root, 'sheet.html'), 'utf8')
     expect(page.match(/data:image\/webp/g)!.length).toBeGreaterThan(70)
-    const mixed = await prepareFinetune(request({ strategy: 'all', mixup: 0.4 }))
+    const mixed = await prepareFinetune(shop.request({ strategy: 'all', mixup: 0.4 }))
     await previewAugmentation(mixed, join(root, 'mixed.html'))
     expect(await readFile(join(root, 'mixed.html'), 'utf8')).toMatch(/α 0.4[\s\S]*% of this picture/)
   })

@@ -7,8 +7,11 @@ import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 /** Side of the tiny network's pictures, in pixels. */
 export const tinySide = 32
 
-/** A small CNN with an fc7-like layer of 24 values and 3 classes, with seeded random weights: an ONNX file without card. */
-export function tinyModel(): Uint8Array {
+/**
+ * A small CNN with an fc7-like layer of 24 values and 3 classes, with seeded random weights: an ONNX file without card. `first` is the
+ * op after its first convolution.
+ */
+export function tinyModel(first = 'Relu'): Uint8Array {
   const random = createRandom('tiny model')
   const weights = (count: number, scale: number): Float32Array =>
     Float32Array.from({ length: count }, () => random.normal() * scale)
@@ -20,7 +23,7 @@ export function tinyModel(): Uint8Array {
   g.initializer('fc8.w', 'float32', [3, 24], weights(72, 0.3))
   g.initializer('shape', 'int64', [2], BigInt64Array.from([1n, 1024n]))
   const conv1 = g.add('Conv', ['data', 'conv1.w'], { pads: [1, 1, 1, 1], strides: [2, 2] }, { outputs: ['conv1'] })
-  const relu1 = g.add('Relu', [conv1], {}, { outputs: ['relu1'] })
+  const relu1 = g.add(first, [conv1], {}, { outputs: ['relu1'] })
   const conv2 = g.add('Conv', [relu1, 'conv2.w'], { pads: [1, 1, 1, 1], strides: [2, 2] }, { outputs: ['conv2'] })
   const relu2 = g.add('Relu', [conv2], {}, { outputs: ['relu2'] })
   const flat = g.add('Reshape', [relu2, 'shape'], {}, { outputs: ['flat'] })

@@ -1,80 +1,110 @@
 import { describe, expect, it } from '@jest/globals'
-import { GraphBuilder } from '../../src/onnx/build.js'
-import { buildTrainingGraph } from '../../src/training/graph.js'
-import type { Loss } from '../../src/training/losses.js'
-import { prepareNetwork } from '../../src/training/network.js'
-import { TrainingRunner } from '../../src/training/runner.js'
+import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
+import { loadOrt } from '../../src/runtime/ort.js'
+import { closeSession, openSession } from '../../src/runtime/session.js'
+import { buildLoss, type Loss } from '../../src/training/losses.js'
 
-const data = [1, 2, -1, 0.5, 0.25, -2, 3, 1]
-const start = { w: [0.3, -0.7], b: [0.1] }
-const rowWeights = [1, 1, 1, 0]
+const rows = 5
+const weights = [1, 1, 0.5, 0, 1]
+const first = [0, 2, 1, 1, 0]
+const second = [1, 2, 0, 0, 2]
+const share = [0.8, 0.25, 0.5, 1, 0]
+const logitsOf = (classes: number): number[] =>
+  Array.from({ length: rows * classes }, (_, i) => Math.sin(2.7 * i + 1) * 2.5)
 
-/** One step of plain SGD at rate 1 over a model of two weights and a bias: what moved is the gradient. */
-async function step(loss: Loss, labels: readonly number[]) {
-  const g = new GraphBuilder('net')
-  g.input('x', 'float32', ['N', 2])
-  g.initializer('w', 'float32', [1, 2], Float32Array.from(start.w))
-  g.initializer('b', 'float32', [1], Float32Array.from(start.b))
-  g.output(g.add('Gemm', ['x', 'w', 'b'], { transB: 1 }, { outputs: ['z'] }), 'float32', ['N', 1])
-  const runner = await TrainingRunner.open(
-    buildTrainingGraph({
-      network: prepareNetwork(g.model(17), 4),
-      logits: 'z',
-      trainable: ['w', 'b'],
-      loss,
-      optimiser: { kind: 'sgd', momentum: 0 },
-    }),
+async function evaluate(loss: Loss, classes: number, mixed: boolean, logits: readonly number[]) {
+  const g = new GraphBuilder('loss')
+  g.input('logits', 'float32', [rows, classes])
+  g.input('weights', 'float32', [rows])
+  const labels = (list: readonly number[]) => {
+    const name = g.fresh('labels')
+    const own = classes === 1 ? list.map((label) => Math.min(label, 1)) : list
+    return g.initializer(name, 'int64', [rows], BigInt64Array.from(own, BigInt))
+  }
+  const made = buildLoss(g, loss, {
+    logits: 'logits',
+    labels: labels(first),
+    weights: 'weights',
+    batch: rows,
+    classes,
+    ...(mixed ? { mix: { labels: labels(second), share: g.floats(share) } } : {}),
+  })
+  const names = [made.loss, made.gradient, made.correct]
+  for (const name of names) g.output(name, 'float32', name === made.gradient ? [rows, classes] : [])
+  const session = await openSession(encodeModel(g.model(17)))
+  const { Tensor } = loadOrt()
+  const result = await session.run({
+    logits: new Tensor('float32', Float32Array.from(logits), [rows, classes]),
+    weights: new Tensor('float32', Float32Array.from(weights), [rows]),
+  })
+  const [value, gradient, correct] = names.map((name) => Array.from(result[name]!.data as Float32Array))
+  await closeSession(session)
+  return { value: value![0]!, gradient: gradient!, correct: correct![0]! }
+}
+
+/**
+ * The losses as they are written down, in double precision. A row's loss is the mean of its two labels' losses by their shares; a
+ * label's loss is the cross-entropy to its smoothed target, each class by its weight; the batch's is the sum over rows by their
+ * weights, over the sum of the weights of their labels' classes.
+ */
+function defined(loss: Loss, classes: number, mixed: boolean, logits: readonly number[]): number {
+  const smoothing = loss.smoothing ?? 0
+  const classWeight = (c: number) => loss.classWeights?.[c] ?? 1
+  let [sum, mass] = [0, 0]
+  for (let row = 0; row < rows; row++) {
+    const z = logits.slice(row * classes, (row + 1) * classes)
+    const both = mixed ? [share[row]!, 1 - share[row]!] : [1, 0]
+    for (const [i, part] of both.entries()) {
+      const label = (i === 0 ? first : second)[row]!
+      if (classes === 1) {
+        const own = Math.min(label, 1)
+        const p = 1 / (1 + Math.exp(-z[0]!))
+        const target = own * (1 - smoothing) + smoothing / 2
+        const entropy = -target * Math.log(p) - (1 - target) * Math.log(1 - p)
+        sum += weights[row]! * part * classWeight(own) * entropy
+        mass += weights[row]! * part * classWeight(own)
+        continue
+      }
+      const total = z.reduce((all, v) => all + Math.exp(v), 0)
+      z.forEach((v, c) => {
+        const target = (c === label ? 1 - smoothing : 0) + smoothing / classes
+        sum -= weights[row]! * part * target * classWeight(c) * Math.log(Math.exp(v) / total)
+      })
+      mass += weights[row]! * part * classWeight(label)
+    }
+  }
+  return sum / mass
+}
+
+describe('losses are what they are by definition, value and derivative', () => {
+  const cases = ([1, 3] as const).flatMap((classes) =>
+    [0, 0.2].flatMap((smoothing) =>
+      [undefined, [0.5, 2, 1.25]].flatMap((classWeights) =>
+        [false, true].map((mixed) => ({ classes, smoothing, classWeights, mixed })),
+      ),
+    ),
   )
-  runner.setRows({ data: Float32Array.from(data), labels, weights: Float32Array.from(rowWeights) })
-  const result = await runner.run({ index: [0, 1, 2, 3], rates: [1], seed: 0, epoch: 0 })
-  const after = runner.snapshot()
-  await runner.close()
-  const moved = [...start.w.map((v, i) => v - after.get('w')![i]!), start.b[0]! - after.get('b')![0]!]
-  return { loss: result.loss[0]!, correct: result.correct[0]!, gradient: moved }
-}
-
-/** Binary cross-entropy from its definition, in double precision: −t·log p − (1 − t)·log(1 − p), a weighted mean over the rows. */
-function defined(
-  parameters: readonly number[],
-  labels: readonly number[],
-  classWeights: readonly number[],
-  smoothing: number,
-) {
-  const [w0, w1, b] = parameters as [number, number, number]
-  let [sum, weight] = [0, 0]
-  labels.forEach((label, row) => {
-    const p = 1 / (1 + Math.exp(-(data[2 * row]! * w0 + data[2 * row + 1]! * w1 + b)))
-    const target = label * (1 - smoothing) + smoothing / 2
-    const own = classWeights[label]! * rowWeights[row]!
-    sum -= own * (target * Math.log(p) + (1 - target) * Math.log(1 - p))
-    weight += own
-  })
-  return sum / weight
-}
-
-describe('the sigmoid loss is what its definition says, value and derivative', () => {
-  const labels = [1, 0, 0, 1]
-  it.each([
-    [undefined, 0],
-    [[0.5, 3], 0],
-    [[1, 1], 0.2],
-    [[2, 0.75], 0.1],
-  ] as const)('class weights %j, smoothing %d', async (classWeights, smoothing) => {
-    const { loss, gradient } = await step(
-      { kind: 'sigmoid', smoothing, ...(classWeights ? { classWeights } : {}) },
-      labels,
-    )
-    const at = (moved: readonly number[]) => defined(moved, labels, classWeights ?? [1, 1], smoothing)
-    const here = [...start.w, ...start.b]
-    expect(loss).toBeCloseTo(at(here), 5)
-    here.forEach((_, i) => {
-      const shifted = (by: number) => at(here.map((v, j) => (i === j ? v + by : v)))
-      expect(gradient[i]).toBeCloseTo((shifted(1e-5) - shifted(-1e-5)) / 2e-5, 5)
+  it.each(cases)('%j', async ({ classes, smoothing, classWeights, mixed }) => {
+    const loss: Loss = {
+      kind: classes === 1 ? 'sigmoid' : 'softmax',
+      smoothing,
+      ...(classWeights ? { classWeights: classWeights.slice(0, Math.max(2, classes)) } : {}),
+    }
+    const logits = logitsOf(classes)
+    const { value, gradient, correct } = await evaluate(loss, classes, mixed, logits)
+    expect(value).toBeCloseTo(defined(loss, classes, mixed, logits), 5)
+    gradient.forEach((slope, i) => {
+      const at = (by: number) => defined(loss, classes, mixed, logits.with(i, logits[i]! + by))
+      expect(slope).toBeCloseTo((at(1e-5) - at(-1e-5)) / 2e-5, 5)
     })
-  })
-
-  it('counts the rows on the right side of one half, by their weights', async () => {
-    // Scores −1, −0.55, 1.575 and 0.3: rows 1 right, 0 and 2 wrong; row 3 has no weight.
-    expect((await step({ kind: 'sigmoid' }, labels)).correct).toBe(1)
+    let right = 0
+    for (let row = 0; row < rows; row++) {
+      const z = logits.slice(row * classes, (row + 1) * classes)
+      const predicted = classes === 1 ? Number(z[0]! > 0) : z.indexOf(Math.max(...z))
+      const hit = (labels: readonly number[]) =>
+        Number((classes === 1 ? Math.min(labels[row]!, 1) : labels[row]!) === predicted)
+      right += weights[row]! * (mixed ? share[row]! * hit(first) + (1 - share[row]!) * hit(second) : hit(first))
+    }
+    expect(correct).toBeCloseTo(right, 5)
   })
 })

@@ -13,6 +13,7 @@ import { defineCommand } from '../command.js'
 import { comparisonProvenance, comparisonTable, defaultTrainers } from '../comparison.js'
 import { chosenExperiment, experimentStores, experimentTables, keptExperiment } from '../experiment.js'
 import { sourceOptions } from '../extraction-options.js'
+import { searchOptions } from '../search-options.js'
 
 /** What the user should know about positive classes before anything is fitted. */
 function positiveWords({ datasets }: ComparisonPlan): string[] {
@@ -45,7 +46,7 @@ export const compare = defineCommand({
     'test split if there is one, else stratified five-fold',
   ],
   options: (yargs) =>
-    sourceOptions(yargs)
+    searchOptions(sourceOptions(yargs), 'Search each trainer’s grid inside the folds')
       .positional('sources', {
         type: 'string',
         array: true,
@@ -73,10 +74,6 @@ export const compare = defineCommand({
         describe: 'Operating point of a binary task: youden, threshold=…, sensitivity=…, specificity=…',
       })
       .option('curve', { type: 'boolean', describe: 'Learning curve at 10, 20, 40, 80, 100 % of the training rows' })
-      .option('tune', { type: 'boolean', describe: 'Search each trainer’s grid inside the folds' })
-      .option('search', { choices: ['grid', 'random'] as const, describe: 'How --tune searches (default grid)' })
-      .option('candidates', { type: 'number', describe: 'Of a random search, and the most of a grid (default 30)' })
-      .option('inner-folds', { type: 'number', describe: 'Folds of the search inside a fold (default 3)' })
       .option('group-duplicates', {
         type: 'boolean',
         describe: 'Keep near-duplicate pictures on one side of every fold',

@@ -3,26 +3,49 @@ import { join } from 'node:path'
 import { Fc7Error } from '../../base/errors.js'
 import { formatSeconds } from '../../base/text.js'
 import { openStore, readTable } from '../../embeddings/store.js'
-import { fitClassifier } from '../../trainers/classifier.js'
+import { metricIds } from '../../evaluation/metric-list.js'
+import { fitTuned } from '../../evaluation/tuned-fit.js'
+import { type Classifier, fitClassifier } from '../../trainers/classifier.js'
 import { onnxName } from '../../trainers/classifier-file.js'
 import { describeParams, parseSetting, resolveParams } from '../../trainers/params.js'
+import { preprocessHelp } from '../../trainers/preprocess.js'
 import { getTrainer, trainers } from '../../trainers/registry.js'
 import { trainingSetOf } from '../../trainers/training-set.js'
+import { readWeights } from '../../trainers/weights-file.js'
 import { defineCommand } from '../command.js'
 import { provenanceOf } from '../provenance.js'
+import { searchOf, searchOptions } from '../search-options.js'
 
 const parameterHelp = (): string =>
   trainers
     .map((trainer) => [`${trainer.id}: ${trainer.summary}`, ...describeParams(trainer.params)].join('\n'))
     .join('\n\n')
 
+/** What the search found, as a program and as a person reads it. */
+function tuningResult({ info }: Classifier): { readonly json: object | null; readonly words: string[] } {
+  const { tuning, params } = info
+  if (!tuning) return { json: null, words: [] }
+  const { trials, metric, innerFolds } = tuning
+  const own = JSON.stringify([...params])
+  const score = trials.find((trial) => JSON.stringify(trial.params) === own)?.mean ?? null
+  const searched = [...params].filter(([name, value]) =>
+    trials.some((trial) => trial.params.some(([other, tried]) => other === name && tried !== value)),
+  )
+  return {
+    json: { search: tuning.search, innerFolds, metric, score, candidates: trials.length },
+    words: [
+      `Tuned: ${searched.map(([name, value]) => `${name}=${value}`).join(', ')}: best of ${trials.length} candidates, ${metric} ${score?.toFixed(4)} on ${innerFolds} inner folds.`,
+    ],
+  }
+}
+
 export const train = defineCommand({
   example: [
     '$0 train photos.fc7 --trainer linear-svm --set c=0.1 --out photos.svm',
-    'fit on the train split, or on everything where there is none',
+    'fit on the train split, or on everything where there is none; --tune in place of --set searches for c',
   ],
   options: (yargs) =>
-    yargs
+    searchOptions(yargs, 'Search the trainer’s grid by inner folds of the training rows; what --set names stays')
       .positional('store', { type: 'string', demandOption: true, describe: 'Store folder' })
       .option('trainer', {
         type: 'string',
@@ -42,13 +65,18 @@ export const train = defineCommand({
       .option('layer', { type: 'string', describe: 'Layer, where the store holds several' })
       .option('preprocess', {
         type: 'string',
-        describe: 'none, l2, standardise, pca:<n>, power:<a>, joined by +; default suits the trainer',
+        describe: `${preprocessHelp}; default suits the trainer`,
       })
       .option('class-weight', {
         choices: ['none', 'balanced'] as const,
         default: 'none' as const,
         describe: 'Weight classes by rarity',
       })
+      .option('weights', {
+        type: 'string',
+        describe: 'CSV with the columns id (or path) and weight: how much each training row counts',
+      })
+      .option('metric', { choices: metricIds, describe: 'What --tune ranks candidates by (default accuracy)' })
       .option('calibrate', { choices: ['sigmoid', 'isotonic'] as const, describe: 'Turn scores into probabilities' })
       .option('time-limit', { type: 'number', describe: 'Seconds after which to give up' })
       .option('onnx', {
@@ -66,29 +94,37 @@ export const train = defineCommand({
         hint: 'Reference trainers stay in JavaScript; leave --onnx out, or choose another trainer.',
       })
     }
-    const params = resolveParams(trainer.params, new Map(options.set.map(parseSetting)))
+    const given = new Map(options.set.map(parseSetting))
+    resolveParams(trainer.params, given)
+    const tune = searchOf(options)
     const store = await openStore(options.store)
     const table = await readTable(store, options.layer)
-    const { set, split } = trainingSetOf(table, options.split)
+    const { set, split, rows } = trainingSetOf(table, options.split)
+    const weights = options.weights === undefined ? undefined : await readWeights(options.weights, table, rows)
     context.progress.say(
       `Fitting ${trainer.title} on ${set.x.rows} rows${split ? ` of the ${split} split` : ''}, ${set.classes.length} classes.`,
     )
     const started = performance.now()
     const task = context.progress.task({ label: trainer.id, total: 100, unit: '%' })
-    const classifier = await fitClassifier({
+    const fit = {
       trainer,
-      set,
-      params,
+      set: { ...set, ...(weights ? { weights: weights.values } : {}) },
+      params: given,
       ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }),
       classWeight: options.classWeight,
       ...(options.calibrate === undefined ? {} : { calibrate: options.calibrate }),
       seed: context.seed,
       threads: options.threads,
       ...(options.timeLimit === undefined ? {} : { timeLimitSeconds: options.timeLimit }),
-      provenance: provenanceOf(store, table.layer),
+      provenance: { ...provenanceOf(store, table.layer), ...(weights ? { weights: weights.sha256 } : {}) },
       signal: context.signal,
-      onProgress: (fraction) => task.update(Math.round(fraction * 100)),
-    })
+      onProgress: (fraction: number) => task.update(Math.round(fraction * 100)),
+    }
+    const originals = new Set([...rows.keys()].filter((place) => table.views[rows[place]!] === 0))
+    const { metric } = options
+    const classifier = tune
+      ? await fitTuned({ ...fit, tune, originals, ...(metric === undefined ? {} : { metric }) })
+      : await fitClassifier(fit)
     const seconds = (performance.now() - started) / 1000
     task.end(`${trainer.id}  fitted in ${formatSeconds(seconds)}`)
     if (classifier.facts.converged === 'no')
@@ -96,6 +132,7 @@ export const train = defineCommand({
         `Warning: ${trainer.id} had not converged when it stopped; its objective may be above the best. Allow more iterations (--set iterations=…), a smaller C, or a larger tolerance.`,
       )
     await classifier.save(options.out, { onnx: options.onnx })
+    const tuning = tuningResult(classifier)
     const facts = Object.entries(classifier.facts).map(([name, value]) => `${name}: ${value}`)
     context.result(
       {
@@ -105,12 +142,17 @@ export const train = defineCommand({
         classes: classifier.classes,
         seconds,
         params: Object.fromEntries(classifier.info.params),
+        tuning: tuning.json,
         preprocess: classifier.info.preprocess,
         scoreKind: classifier.scoreKind,
         onnx: options.onnx ? join(options.out, onnxName) : null,
         facts: classifier.facts,
       },
-      [`${options.out}: ${trainer.title}, ${set.x.rows} rows, ${set.classes.length} classes.`, ...facts].join('\n'),
+      [
+        `${options.out}: ${trainer.title}, ${set.x.rows} rows, ${set.classes.length} classes.`,
+        ...tuning.words,
+        ...facts,
+      ].join('\n'),
     )
   },
 })

@@ -33,6 +33,8 @@ interface Walk {
   readonly realRoot: string
   readonly allowOutside: boolean
   ignored: number
+  /** Relative paths of folders without a picture in them. */
+  readonly empty: string[]
 }
 
 const joinBytes = (folder: Buffer, name: Buffer): Buffer => Buffer.concat([folder, slash, name])
@@ -172,6 +174,7 @@ async function* walkFolder(
         some = true
         yield item
       }
+      if (!picture && !some) walk.empty.push(relative)
       if (picture && !some) yield brokenItem(relative, 'IS_FOLDER', 'it is a folder, not a picture')
     }
   }
@@ -238,20 +241,31 @@ export const folder: DatasetSource = {
       return parts.length > 2 ? { ...split, label: parts[1]! } : split
     }
     let ignored = 0
+    let without: readonly string[] = []
     return {
       decision: decisionText(path.split(sep).join('/'), layout, folders, options.layout !== undefined),
       layout,
       async *items(signal) {
-        const walk: Walk = { realRoot, allowOutside: options.allowOutside ?? false, ignored: 0 }
+        const walk: Walk = { realRoot, allowOutside: options.allowOutside ?? false, ignored: 0, empty: [] }
+        const labelled = new Set<string | undefined>()
         const root = await stat(path)
         const start: Place = { path: Buffer.from(path), relative: '', depth: 0, links: 0, above: [identity(root)] }
-        yield* walkFolder(walk, start, describe, signal)
+        for await (const item of walkFolder(walk, start, describe, signal)) {
+          labelled.add(item.label)
+          yield item
+        }
         ignored = walk.ignored
+        // A folder is a label's own if a picture right in it would have that label.
+        const depth = layout === 'labels' ? 1 : 2
+        const own = walk.empty.filter((relative) => relative.split('/').length === depth)
+        const labels = own.flatMap((relative) => describe(`${relative}/x`).label ?? [])
+        without = [...new Set(labels)].filter((label) => !labelled.has(label))
       },
       notes: () =>
         ignored > 0
           ? [`${ignored} file${ignored === 1 ? '' : 's'} that are no pictures by their names were passed over.`]
           : [],
+      emptyLabels: () => without,
     }
   },
 }

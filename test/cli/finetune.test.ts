@@ -1,0 +1,170 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { errorLines, fc7, type Outcome } from './run.js'
+
+let root: string
+let env: Record<string, string>
+const file = (...path: string[]): string => join(root, ...path)
+const base = (source = 'photos', model = 'tiny.onnx'): string[] => [
+  'finetune',
+  file(source),
+  '--model',
+  file(model),
+  '--recipe',
+  'torchvision',
+]
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'fc7-tune-'))
+  env = { FC7_CACHE: file('cache') }
+  await writeFile(file('tiny.onnx'), tinyModel())
+  await writeFile(file('erf.onnx'), tinyModel('Erf'))
+  await writeTinyPictures(file('photos'), { train: 12, test: 5 })
+})
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
+
+describe('killed in the middle of an epoch', () => {
+  // Everything that carries a state or draws numbers; an epoch is 31 steps of one picture.
+  const args = (out: string): string[] => [
+    ...base(),
+    ...'--strategy last --freeze-until relu1 --no-cache-frozen --batch 1 --accumulate 2 --epochs 4 --patience 9'.split(
+      ' ',
+    ),
+    ...'--dropout 0.3 --mixup 0.4 --erase 0.5 --optimiser adamw --rate 0.001 --threads 1 --json --out'.split(' '),
+    file(out),
+  ]
+
+  /** Runs until a checkpoint inside of `epoch` is there, then ends the process as a power cut does. */
+  async function killed(out: string, epoch: number) {
+    const bin = fileURLToPath(new URL('../../bin/fc7.js', import.meta.url))
+    const child = spawn(process.execPath, [bin, ...args(out), '--checkpoint-steps', '2'], {
+      env: { ...process.env, ...env, FC7_OFFLINE: '1' },
+      stdio: 'ignore',
+    })
+    const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('exit', (_code, signal) => resolve(signal)))
+    const path = file(out, 'work', 'state.json')
+    while (child.exitCode === null) {
+      const state = await json(path).catch(() => undefined)
+      if (state && state.epoch >= epoch && state.step > 0) break
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    child.kill('SIGKILL')
+    expect(await ended).toBe('SIGKILL')
+    const { epoch: at, step } = await json(path)
+    expect(step).toBeGreaterThan(0)
+    expect(at).toBe(epoch)
+  }
+
+  it('and started again, twice: every byte that is left is the same', async () => {
+    const whole = await fc7(args('whole'), { env })
+    expect([whole.code, whole.stderr]).toEqual([0, expect.stringContaining('last on')])
+    await killed('cut', 0)
+    await killed('cut', 2)
+    const resumed = await fc7(args('cut'), { env })
+    expect(resumed.code).toBe(0)
+    const bytes = async (...path: string[]) =>
+      createHash('sha256')
+        .update(await readFile(file(...path)))
+        .digest('hex')
+    expect(await bytes('cut', 'model.onnx')).toBe(await bytes('whole', 'model.onnx'))
+    const told = async (out: string) => {
+      const { best, history, report, predictions } = await json(file(out, 'finetune.json'))
+      // Speed is a fact of the run.
+      return { best, report, predictions, history: history.map((epoch: object) => ({ ...epoch, imagesPerSecond: 0 })) }
+    }
+    expect(await told('cut')).toEqual(await told('whole'))
+    const log = (await readFile(file('cut', 'log.jsonl'), 'utf8')).trim().split('\n')
+    const events = log.map((line) => JSON.parse(line)).flatMap(({ event }) => event ?? [])
+    expect(events).toEqual(['started', 'resumed', 'resumed', 'finished'])
+    expect((await readdir(file('cut'))).filter((name) => name.endsWith('.tmp') || name === 'work')).toEqual([])
+  }, 60_000)
+})
+
+describe('bad input ends before training, with two lines', () => {
+  // All at once: most of a run is the start of Node.
+  let outcomes: Outcome[]
+  beforeAll(async () => {
+    await cp(file('photos'), file('gap'), { recursive: true })
+    await mkdir(file('gap', 'train', 'yellow'))
+    await cp(file('photos'), file('unseen'), { recursive: true })
+    await cp(file('photos', 'test', 'red'), file('unseen', 'test', 'yellow'), { recursive: true })
+    await cp(file('photos'), file('loose'), { recursive: true })
+    await cp(file('photos', 'test', 'red', '0.png'), file('loose', 'train', 'stray.png'))
+    await writeTinyPictures(file('few'), { train: 2, test: 0 })
+    outcomes = await Promise.all(cases.map(([, args]) => fc7([...args(), '--out', file('bad')], { env })))
+  }, 60_000)
+
+  const cases: readonly [string, () => string[], RegExp, RegExp][] = [
+    [
+      'a batch larger than the data',
+      () => [...base(), '--batch', '40'],
+      /batch of 40 is larger than the 30 pictures/,
+      /--batch 15/,
+    ],
+    [
+      'a step of more batches than there are',
+      () => [...base(), '--batch', '8', '--accumulate', '5'],
+      /5 batches of 8; the 30 pictures to train on make 4/,
+      /--accumulate 4/,
+    ],
+    ['a label whose folder is empty', () => base('gap'), /label yellow has no picture/, /remove/],
+    [
+      'a label with pictures in test alone',
+      () => base('unseen'),
+      /label yellow has no picture to train on/,
+      /train split/,
+    ],
+    ['a picture without a label', () => base('loose'), /1 pictures? ha.* no label.*stray\.png/, /folder of its label/],
+    ['too few pictures to choose by', () => [...base('few'), '--batch', '1'], /too few pictures/, /Three pictures/],
+    [
+      'a layer that does not exist',
+      () => [...base(), '--strategy', 'last', '--freeze-until', 'nowhere'],
+      /no layer "nowhere"/,
+      /relu7.*fc7 models layers/,
+    ],
+    [
+      'too little memory',
+      () => [...base(), '--strategy', 'all', '--memory-limit', '0.05'],
+      /would need about \d+/,
+      /--batch/,
+    ],
+    [
+      'an op without a gradient',
+      () => [...base('photos', 'erf.onnx'), '--strategy', 'all'],
+      /no gradient for the op Erf \(layer relu1\)/,
+      /--freeze-until/,
+    ],
+    [
+      'an export of an op without a gradient',
+      () => [...base('photos', 'erf.onnx'), '--strategy', 'all', '--export-only'],
+      /Erf/,
+      /--freeze/,
+    ],
+  ]
+  it.each(cases.map(([name, , ...expected], i) => [name, i, ...expected] as const))(
+    '%s',
+    async (_name, i, says, hint) => {
+      const outcome = outcomes[i]!
+      const [what, todo] = errorLines(outcome)
+      expect([outcome.code, what]).toEqual([1, expect.stringMatching(says)])
+      expect(what).toMatch(/^fc7: /)
+      expect(todo).toMatch(hint)
+      // No bar was drawn, and no stack shown.
+      expect(outcome.stderr).not.toMatch(/Training (head|last|all):|\n\s+at /)
+      expect(await readdir(root)).not.toContain('bad')
+    },
+  )
+
+  it('the same op may stay in the frozen part', async () => {
+    const args = [...base('photos', 'erf.onnx'), '--strategy', 'last', '--epochs', '1', '--out', file('frozen-erf')]
+    expect((await fc7(args, { env })).code).toBe(0)
+  })
+})

@@ -1,0 +1,75 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { loadClassifier } from '../../src/trainers/load-classifier.js'
+import { clusters } from '../trainers/data.js'
+import { errorLines, fc7 } from './run.js'
+
+const rows = 120
+const set = clusters(rows, 6, 2, 1, 3)
+
+let root: string
+const train = (...args: string[]) => fc7(['train', 'store', '--trainer', 'knn', ...args], { cwd: root })
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'fc7-train-'))
+  const lines = Array.from(
+    { length: rows },
+    (_, i) => `p${i},${set.y[i]},${set.x.data.subarray(6 * i, 6 * i + 6).join(',')}`,
+  )
+  await writeFile(join(root, 'x.csv'), `id,label,a,b,c,d,e,f\n${lines.join('\n')}\n`)
+  expect((await fc7(['import', 'x.csv', '--out', 'store'], { cwd: root })).code).toBe(0)
+}, 30_000)
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+describe('fc7 train', () => {
+  it('--tune prints and stores the parameters it found', async () => {
+    const { code, stdout } = await train('--tune', '--set', 'vote=distance', '--out', 'tuned')
+    const { info } = await loadClassifier(join(root, 'tuned'))
+    expect([code, info.params.get('vote')]).toEqual([0, 'distance'])
+    const { trials } = info.tuning!
+    const best = trials.reduce((a, b) => (b.mean! > a.mean! ? b : a))
+    expect([...info.params]).toEqual(best.params)
+    expect(stdout).toContain(
+      `Tuned: k=${info.params.get('k')}: best of ${trials.length} candidates, accuracy ${best.mean!.toFixed(4)} on 3 inner folds.`,
+    )
+  }, 30_000)
+
+  it('takes how to search in place of --tune, and says so in JSON', async () => {
+    const asked = ['--search', 'random', '--candidates', '4', '--inner-folds', '2', '--metric', 'log-loss']
+    const { stdout } = await train(...asked, '--out', 'random', '--json')
+    const { tuning, params } = JSON.parse(stdout)
+    expect(tuning).toMatchObject({ search: 'random', innerFolds: 2, metric: 'log-loss', candidates: 4 })
+    const kept = JSON.parse(await readFile(join(root, 'random', 'classifier.json'), 'utf8'))
+    const means = kept.tuning.trials.map(({ mean }: { mean: number }) => mean)
+    expect(tuning.score).toBe(Math.min(...means))
+    expect(Object.entries(params)).toEqual(kept.params)
+    const refused = await train('--tune', '--candidates', '1', '--out', 'bad')
+    expect([refused.code, errorLines(refused)[0]]).toEqual([2, 'fc7: --candidates does not take 1.'])
+  }, 30_000)
+
+  it('--weights counts rows as much as the file says, keeps its hash, and is refused naming the row', async () => {
+    // Only the rows of class 0 weigh anything to speak of.
+    const lines = Array.from({ length: rows }, (_, i) => `p${i},${set.y[i] === 0 ? 1 : 1e-6}`)
+    await writeFile(join(root, 'weights.csv'), `id,weight\n${lines.join('\n')}\n`)
+    const args = ['--set', 'k=25', '--weights', 'weights.csv', '--out', 'weighted']
+    expect((await train(...args)).code).toBe(0)
+    const classifier = await loadClassifier(join(root, 'weighted'))
+    const scores = await classifier.predictScores(set.x)
+    expect(scores.filter((_, i) => i % 2 === 0).every((p) => p > 0.99)).toBe(true)
+    expect(classifier.info.provenance.weights).toMatch(/^[0-9a-f]{64}$/)
+    await writeFile(join(root, 'weights.csv'), `id,weight\n${lines.slice(0, 7).join('\n')}\n`)
+    const refused = await train(...args)
+    expect([refused.code, errorLines(refused)[0]]).toEqual([
+      1,
+      'fc7: weights.csv: the training picture p7 has no weight.',
+    ])
+  }, 30_000)
+
+  it('--help names every preprocessing that there is', async () => {
+    const words = (await train('--help')).stdout.replaceAll(/\s+/g, ' ')
+    for (const word of ['none', 'l2', 'standardise', 'signed power', 'pca:<components>', 'pca-whiten:<components>'])
+      expect(words).toContain(word)
+  })
+})

@@ -1,0 +1,145 @@
+import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { headBias, headWeight } from '../../src/finetune/network.js'
+import { parseOptions } from '../../src/finetune/options.js'
+import { rateAt } from '../../src/finetune/plan.js'
+import { prepareFinetune } from '../../src/finetune/prepare.js'
+import { decodeModel } from '../../src/onnx/read.js'
+import { tinyModel } from '../support/tiny.js'
+import { floatWeights, openWorkshop, watched } from './tune.js'
+
+let shop: Awaited<ReturnType<typeof openWorkshop>>
+beforeAll(async () => {
+  shop = await openWorkshop()
+})
+afterAll(() => rm(shop.root, { recursive: true, force: true }))
+
+const pretrained = floatWeights(decodeModel(tinyModel()))
+const losses = ({ history }: { history: readonly { trainLoss: number; selectLoss: number }[] }) =>
+  history.flatMap(({ trainLoss, selectLoss }) => [trainLoss, selectLoss])
+function expectClose(a: readonly number[], b: readonly number[]): void {
+  expect(a).toHaveLength(b.length)
+  a.forEach((value, i) => {
+    expect(Math.abs(value - b[i]!)).toBeLessThan(1e-4 * Math.abs(b[i]!))
+  })
+}
+
+describe('a strategy moves', () => {
+  it.each([
+    ['head', {}, []],
+    ['last', { freezeUntil: 'relu1' }, ['conv2.w', 'fc7.w']],
+    ['all', {}, ['conv1.w', 'conv2.w', 'fc7.w']],
+  ] as const)('%s %j: the new layer and %j, nothing else', async (strategy, more, expected) => {
+    const out = `moves-${strategy}-${expected.length}`
+    await shop.tune(out, { strategy, epochs: 1, ...more })
+    const weights = await shop.weightsIn(out)
+    const moved = ['conv1.w', 'conv2.w', 'fc7.w'].filter((name) =>
+      pretrained.get(name)!.some((value, i) => value !== weights.get(name)![i]),
+    )
+    expect(moved).toEqual(expected)
+    for (const name of [headWeight, headBias]) expect(Math.hypot(...weights.get(name)!)).toBeGreaterThan(0)
+    expect(weights.has('fc8.w')).toBe(false)
+  })
+})
+
+describe('lp-ft', () => {
+  const options = { strategy: 'lp-ft', epochs: 3, patience: 9, dropout: 0.2, rate: 0.0005 }
+
+  it('first does what head does, then goes on from there with every layer', async () => {
+    const both = await shop.tune('both', options)
+    const head = await shop.tune('head', { ...options, strategy: 'head', rate: 0.005 })
+    expect(both.history.map(({ phase }) => phase)).toEqual(['head', 'head', 'head', 'all', 'all', 'all'])
+    expect(losses({ history: both.history.slice(0, 3) })).toEqual(losses(head))
+    const best = Math.min(...head.history.map(({ selectLoss }) => selectLoss))
+    // The second phase's rate is small: it begins near where the first one ended.
+    expect(both.history[3]!.selectLoss).toBeLessThan(1.05 * best)
+    expect(head.history[0]!.selectLoss).toBeGreaterThan(1.05 * best)
+    const weights = await shop.weightsIn('both')
+    for (const name of ['conv1.w', 'conv2.w', 'fc7.w']) expect(weights.get(name)).not.toEqual(pretrained.get(name))
+  })
+
+  it.each([1, 2])('stopped in phase %d and resumed: the same file', async (phase) => {
+    const out = `both-cut-${phase}`
+    expect(await shop.cut(out, options, 7, phase)).toBe('INTERRUPTED')
+    const again = await shop.tune(out, options)
+    expect(again.history).toHaveLength(6)
+    expect(await shop.hash(out, 'model.onnx')).toBe(await shop.hash('both', 'model.onnx'))
+  })
+})
+
+describe('the frozen part', () => {
+  const options = { strategy: 'last', epochs: 3, patience: 9, rate: 0.001, views: 3, erase: 0.5, grey: 0.3 }
+
+  it('kept or computed anew, with as many views as epochs: the same training', async () => {
+    const [kept, anew] = [
+      await shop.tune('kept', { ...options, cache: true }),
+      await shop.tune('anew', { ...options, cache: false }),
+    ]
+    expectClose(losses(kept), losses(anew))
+    const [a, b] = [await shop.weightsIn('kept'), await shop.weightsIn('anew')]
+    b.get(headWeight)!.forEach((value, i) => {
+      expect(a.get(headWeight)![i]).toBeCloseTo(value, 5)
+    })
+    // What the views are matters to both.
+    const plain = await shop.tune('plain', { ...options, augment: false })
+    const [own, other] = [losses(kept).at(-2)!, losses(plain).at(-2)!]
+    expect(Math.abs(own - other) / other).toBeGreaterThan(0.01)
+  })
+
+  it('is computed once: a resumed run takes what is there', async () => {
+    expect(await shop.cut('once', options, 7, 1, true)).toBe('INTERRUPTED')
+    const folder = join(shop.root, 'once', 'work', 'frozen0')
+    const times = async () =>
+      Promise.all((await readdir(folder)).sort().map(async (name) => [name, (await stat(join(folder, name))).mtimeMs]))
+    const before = await times()
+    // Four sets (selection, three views), each of one part and its note.
+    expect(before).toHaveLength(8)
+    await shop.tune('once', options, { keepFrozen: true })
+    expect(await times()).toEqual(before)
+    expect(await shop.hash('once', 'model.onnx')).toBe(await shop.hash('kept', 'model.onnx'))
+  })
+})
+
+describe('pictures', () => {
+  it('that are reported move nothing', async () => {
+    const options = { strategy: 'all', epochs: 2, cache: false }
+    await cp(join(shop.root, 'photos'), join(shop.root, 'other'), { recursive: true })
+    const test = join(shop.root, 'other', 'test')
+    for (const [from, to] of [
+      ['red', 'blue'],
+      ['green', 'red'],
+    ] as const)
+      await cp(join(shop.root, 'photos', 'test', from), join(test, to), { recursive: true, force: true })
+    const [one, two] = [await shop.tune('one', options), await shop.tune('two', options, { source: 'other' })]
+    expect(two.correct).not.toBe(one.correct)
+    expect(two.history.map(({ selectLoss }) => selectLoss)).toEqual(one.history.map(({ selectLoss }) => selectLoss))
+    expect(await shop.weightsIn('two')).toEqual(await shop.weightsIn('one'))
+  })
+
+  it('that choose the epoch must not all be broken', async () => {
+    await cp(join(shop.root, 'photos'), join(shop.root, 'blind'), { recursive: true })
+    const { roles, items } = await prepareFinetune(shop.request({ strategy: 'head' }, 'blind'))
+    for (const i of roles.select) await writeFile(join(shop.root, 'blind', items[i]!.path), 'no picture')
+    await expect(shop.tune('blind-out', { strategy: 'head' }, { source: 'blind' })).rejects.toMatchObject({
+      code: 'FINETUNE_SPLIT',
+      message: 'None of the pictures that choose the epoch could be read.',
+    })
+  })
+})
+
+it('tells loss, accuracy, speed and time left while it runs; its log has rate and gradients’ norms by depth', async () => {
+  const options = { strategy: 'all', epochs: 2, schedule: 'step', warmup: 0.2 }
+  const notes: string[] = []
+  await shop.tune('told', options, { progress: watched((_done, note) => void notes.push(note)) })
+  expect(notes).toHaveLength(4)
+  for (const note of notes) expect(note).toMatch(/^loss \d+\.\d{4}, accuracy [01]\.\d{3}, \d+ images\/s, .*\d.* left$/)
+  const log = (await readFile(join(shop.root, 'told', 'log.jsonl'), 'utf8')).trim().split('\n')
+  const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
+  const { plan } = await prepareFinetune(shop.request(options))
+  for (const [i, { rate, norms, imagesPerSecond }] of epochs.entries()) {
+    expect(rate).toBe(rateAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))
+    expect(Object.keys(norms)).toEqual(['part 1 of 3', 'part 2 of 3', 'part 3 of 3', 'head'])
+    for (const value of [...Object.values(norms), imagesPerSecond]) expect(value).toBeGreaterThan(0)
+  }
+})
