@@ -35,7 +35,13 @@ function usageError(message: string, args: readonly string[]): UsageError {
         : /[.?!]$/.test(line)
           ? line
           : `${line}.`
-  return new UsageError('USAGE', text, { hint: `See \`fc7 ${usage ? args[0] : '<command>'} --help\`.` })
+  const help = `\`fc7 ${usage ? args[0] : '<command>'} --help\``
+  const choice = /^Invalid values:\n\s*Argument: (.+?), Given: (.+), Choices: (.+)$/m.exec(message)
+  if (choice) {
+    const [, name, given, choices] = choice
+    return new UsageError('USAGE', `--${name} cannot be ${given}.`, { hint: `It is one of ${choices}; see ${help}.` })
+  }
+  return new UsageError('USAGE', text, { hint: `See ${help}.` })
 }
 
 /** yargs makes a list of an option that is given twice, even where one value is meant. */

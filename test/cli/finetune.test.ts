@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { snippets } from '../support/docs.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 import { errorLines, fc7, type Outcome } from './run.js'
 
@@ -85,6 +86,66 @@ describe('killed in the middle of an epoch', () => {
     const events = log.map((line) => JSON.parse(line)).flatMap(({ event }) => event ?? [])
     expect(events).toEqual(['started', 'resumed', 'resumed', 'finished'])
     expect((await readdir(file('cut'))).filter((name) => name.endsWith('.tmp') || name === 'work')).toEqual([])
+  }, 60_000)
+})
+
+describe('a tuned network', () => {
+  const run = async (command: string) => {
+    const args = command
+      .replace(/#.*/, '')
+      .trim()
+      .split(/\s+/)
+      .slice(1)
+      .flatMap((word) => (word === 'resnet50' ? ['tiny.onnx', '--recipe', 'torchvision'] : [word]))
+    const outcome = await fc7([...args, '--json'], { env, cwd: root })
+    expect([command, outcome.code, outcome.stderr.split('\n').filter((line) => line.startsWith('fc7: '))]).toEqual([
+      command,
+      0,
+      [],
+    ])
+    return JSON.parse(outcome.stdout)
+  }
+
+  it('is what predict, extract, compare and report take, as docs/finetune.md says', async () => {
+    await cp(file('photos', 'test'), file('new'), { recursive: true })
+    const lines = snippets('finetune.md', 'sh')[0]!.trim().split('\n')
+    const [planned, tuned] = await Promise.all([run(lines[0]!), run(lines[1]!)])
+    const [predicted, extracted, models, curves] = await Promise.all([
+      run(`${lines[2]} --top 3`),
+      run(lines[3]!),
+      run('fc7 models list'),
+      run('fc7 report photos-resnet'),
+      run('fc7 extract photos/ --model resnet50 --out photos-frozen.fc7'),
+    ])
+    expect(lines).toHaveLength(4)
+    expect(planned.plan.phases).toMatchObject([{ name: 'last', trunk: 'cached' }])
+    expect(tuned).toMatchObject({ id: 'photos-resnet', known: true, reported: 15 })
+    // The classifier on the tuned network, from files, says what was said when training ended.
+    const { predictions } = await json(file('photos-resnet', 'finetune.json'))
+    expect(predicted.accuracy).toBeCloseTo(tuned.accuracy, 10)
+    for (const { id, predicted: label, scores } of predictions) {
+      const own = predicted.predictions.find(({ path }: { path: string }) => `test/${path}` === id)
+      expect([id, own.predicted]).toEqual([id, label])
+      for (const { label: one, score } of own.top)
+        expect(score).toBeCloseTo(scores[['blue', 'green', 'red'].indexOf(one)], 4)
+    }
+    expect(extracted).toMatchObject({ rows: 51, failures: 0 })
+    expect(JSON.stringify(models)).toContain('photos-resnet')
+    expect(await readFile(file(curves.html), 'utf8')).toContain('Fine-tuning')
+    // Tuned and frozen features meet the same classifiers. What the network was trained on is no test picture.
+    const [again] = await Promise.all([
+      fc7(['compare', 'photos-tuned.fc7', '--protocol', 'kfold', '--trainers', 'knn', '--out', 'again'], {
+        env,
+        cwd: root,
+      }),
+      run('fc7 compare photos-tuned.fc7 photos-frozen.fc7 --trainers logistic,knn --out both'),
+    ])
+    expect([again.code, errorLines(again)[0]]).toEqual([
+      1,
+      expect.stringContaining('was fine-tuned on 36 of the test pictures'),
+    ])
+    await run('fc7 report both')
+    expect(await readFile(file('both', 'report.html'), 'utf8')).toContain('photos-resnet')
   }, 60_000)
 })
 

@@ -40,6 +40,12 @@ describe('the command line', () => {
     const tuned = await fc7(['finetune', 'photos/', '--model', 'resnet50'])
     expect(tuned.code).toBe(2)
     expect(errorLines(tuned)[0]).toBe('fc7: There is no folder for the new backbone.')
+    const choice = await fc7(['finetune', 'photos/', '--model', 'resnet50', '--strategy', 'fit', '--out', 'x'])
+    expect([choice.code, ...errorLines(choice)]).toEqual([
+      2,
+      'fc7: --strategy cannot be "fit".',
+      'It is one of "head", "last", "all", "scratch", "lp-ft"; see `fc7 finetune --help`.',
+    ])
   })
 
   it('exits 1 on a failure, with two lines and no stack unless --debug asks for it', async () => {
