@@ -1,13 +1,13 @@
 import { createRandom } from '../base/random.js'
 import type { FitContext, Model, ParamSpec, Trainer, TrainingSet } from './contract.js'
 import { pickRows } from './gemm.js'
-import { columnMeans, gammaScale, type Kernel, kernelRows } from './kernel-functions.js'
-import { fitPairs } from './kernel-pairs.js'
-import { planKernels } from './kernel-plan.js'
-import { KernelSvmModel } from './kernel-svm-model.js'
-import { pairIndex } from './pairwise.js'
+import { columnMeans, gammaScale, type Kernel, kernelRows } from './kernel/functions.js'
+import { KernelSvmModel } from './kernel/model.js'
+import { fitPairs } from './kernel/pairs.js'
+import { pairIndex } from './kernel/pairwise.js'
+import { planKernels } from './kernel/plan.js'
+import type { PairResult } from './kernel/solve-pair.js'
 import { flag, number, text } from './params.js'
-import type { PairResult } from './solve-pair.js'
 
 /** Held-out folds for the sigmoids, as in libsvm. */
 const sigmoidFolds = 5

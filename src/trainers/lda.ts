@@ -1,8 +1,8 @@
 import { throwIfAborted } from '../base/errors.js'
 import { classCovariance } from './class-covariance.js'
 import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
-import { LinearModel } from './linear-model.js'
-import { solveRidge } from './ridge-system.js'
+import { LinearModel } from './linear/model.js'
+import { solveRidge } from './linear/ridge-system.js'
 
 async function fit(set: TrainingSet, { params, threads, signal, onProgress }: FitContext): Promise<Model> {
   const pause = (): void => throwIfAborted(signal, 'Training')

@@ -1,12 +1,12 @@
 import type { FitContext, Matrix, Model, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
-import { LinearModel, twoColumns } from './linear-model.js'
-import { type SolveOptions, solveLinear, warmStart } from './linear-solver.js'
-import { gramSpace, prefersGram, primalSpace } from './linear-space.js'
-import { binaryLogistic, softmaxLoss } from './margin-losses.js'
+import { binaryLogistic, softmaxLoss } from './linear/margin-losses.js'
+import { LinearModel, twoColumns } from './linear/model.js'
+import { minimise } from './linear/smooth-solver.js'
+import { softmaxObjective } from './linear/softmax-objective.js'
+import { type SolveOptions, solveLinear, warmStart } from './linear/solver.js'
+import { gramSpace, prefersGram, primalSpace } from './linear/space.js'
 import { number } from './params.js'
-import { minimise } from './smooth-solver.js'
-import { softmaxObjective } from './softmax-objective.js'
 
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, warm } = context

@@ -1,5 +1,5 @@
 import type { Trainer } from './contract.js'
-import { LinearModel } from './linear-model.js'
+import { LinearModel } from './linear/model.js'
 
 /**
  * The class whose mean is nearest. −½‖x − m‖² differs from x·m − ½‖m‖² by a number that is the same for every class, so the

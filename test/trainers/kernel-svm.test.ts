@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import type { ParamValue, TrainingSet } from '../../src/trainers/contract.js'
-import { planKernels } from '../../src/trainers/kernel-plan.js'
+import type { KernelSvmModel } from '../../src/trainers/kernel/model.js'
+import { couplePairs, pairIndex, pairs, Votes } from '../../src/trainers/kernel/pairwise.js'
+import { planKernels } from '../../src/trainers/kernel/plan.js'
 import { kernelSvm } from '../../src/trainers/kernel-svm.js'
-import type { KernelSvmModel } from '../../src/trainers/kernel-svm-model.js'
-import { couplePairs, pairIndex, pairs, Votes } from '../../src/trainers/pairwise.js'
 import { resolveParams } from '../../src/trainers/params.js'
 import { accuracy, clusters, digits, iris, largestDifference, takeRows } from './data.js'
 

@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import type { TrainingSet } from '../../src/trainers/contract.js'
 import { lda } from '../../src/trainers/lda.js'
-import type { LinearModel } from '../../src/trainers/linear-model.js'
+import type { LinearModel } from '../../src/trainers/linear/model.js'
+import { solveRidge } from '../../src/trainers/linear/ridge-system.js'
 import { resolveParams } from '../../src/trainers/params.js'
-import { solveRidge } from '../../src/trainers/ridge-system.js'
 import { accuracy, clusters, digits, iris, largestDifference, reference, takeRows } from './data.js'
 
 const sets = { iris: iris(), digits: digits() }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import type { Trainer, TrainingSet, WarmStart } from '../../src/trainers/contract.js'
-import type { LinearModel } from '../../src/trainers/linear-model.js'
+import type { LinearModel } from '../../src/trainers/linear/model.js'
 import { linearSvm } from '../../src/trainers/linear-svm.js'
 import { logistic } from '../../src/trainers/logistic.js'
 import { resolveParams } from '../../src/trainers/params.js'

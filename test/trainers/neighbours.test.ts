@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { predictedClasses } from '../../src/trainers/classifier.js'
 import { knn } from '../../src/trainers/knn.js'
-import type { LinearModel } from '../../src/trainers/linear-model.js'
+import type { LinearModel } from '../../src/trainers/linear/model.js'
 import { nearestMean } from '../../src/trainers/nearest-mean.js'
 import { resolveParams } from '../../src/trainers/params.js'
 import { digits, iris, largestDifference, neighbours } from './data.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { QuasiNewton } from '../../src/trainers/quasi-newton.js'
-import { minimise, type SmoothObjective } from '../../src/trainers/smooth-solver.js'
-import { softmaxObjective } from '../../src/trainers/softmax-objective.js'
+import { QuasiNewton } from '../../src/trainers/linear/quasi-newton.js'
+import { minimise, type SmoothObjective } from '../../src/trainers/linear/smooth-solver.js'
+import { softmaxObjective } from '../../src/trainers/linear/softmax-objective.js'
 import { clusters } from './data.js'
 
 const classes = 5

@@ -1,6 +1,6 @@
 import type { Matrix } from '../contract.js'
-import type { Kernel } from '../kernel-functions.js'
-import { pairs } from '../pairwise.js'
+import type { Kernel } from '../kernel/functions.js'
+import { pairs } from '../kernel/pairwise.js'
 import type { OnnxWriter } from './writer.js'
 
 /** A one-against-one machine as kernel-svm-model.ts holds it. */

@@ -1,7 +1,7 @@
-import { createRandom } from '../base/random.js'
-import type { Matrix } from './contract.js'
-import { symmetricEigen } from './eigen.js'
-import { gemm } from './gemm.js'
+import { createRandom } from '../../base/random.js'
+import type { Matrix } from '../contract.js'
+import { symmetricEigen } from '../eigen.js'
+import { gemm } from '../gemm.js'
 
 /** Rows that the spectrum is read off: evenly spaced ones of the set, which is far more than it has directions. */
 const sampledRows = 2048

@@ -1,5 +1,5 @@
-import type { Matrix } from './contract.js'
-import { gemm } from './gemm.js'
+import type { Matrix } from '../contract.js'
+import { gemm } from '../gemm.js'
 
 /** Up to this many columns the system is written out and factored in float64. */
 export const directColumns = 256

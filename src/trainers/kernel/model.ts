@@ -1,12 +1,12 @@
 import { z } from 'zod'
-import { throwIfAborted } from '../base/errors.js'
-import type { Matrix, Model, ModelState } from './contract.js'
-import { gemm, rowsOf } from './gemm.js'
-import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows } from './kernel-functions.js'
-import { kernelSvmOnnx } from './onnx/kernel-svm.js'
-import type { OnnxWriter } from './onnx/writer.js'
+import { throwIfAborted } from '../../base/errors.js'
+import type { Matrix, Model, ModelState } from '../contract.js'
+import { gemm, rowsOf } from '../gemm.js'
+import { kernelSvmOnnx } from '../onnx/kernel-svm.js'
+import type { OnnxWriter } from '../onnx/writer.js'
+import { factsSchema, readConfig, readTensor, tensorOf } from '../state.js'
+import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows } from './functions.js'
 import { couplePairs, type PairHalves, pairCount, pairIndex, Votes, writeDecisions } from './pairwise.js'
-import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 const configSchema = z.object({
   kind: z.enum(['rbf', 'poly', 'linear', 'cosine']),

@@ -1,7 +1,7 @@
-import { throwIfAborted } from '../base/errors.js'
-import type { Matrix } from './contract.js'
+import { throwIfAborted } from '../../base/errors.js'
+import type { Matrix } from '../contract.js'
+import { gemm } from '../gemm.js'
 import { type DcdOptions, dualBox, type LinearFit } from './dcd.js'
-import { gemm } from './gemm.js'
 
 /** Largest number of rows whose Gram matrix (float32) is held: a quarter of a gigabyte. */
 const maxGramRows = 8192

@@ -1,4 +1,4 @@
-import { type Kernel, type KernelRows, kernelBlock, kernelDiagonal, pickKernelRows } from './kernel-functions.js'
+import { type Kernel, type KernelRows, kernelBlock, kernelDiagonal, pickKernelRows } from './functions.js'
 import type { KernelSource } from './smo.js'
 
 /** Rows fetched by one product: one alone would be bound by reading all the others from memory. */

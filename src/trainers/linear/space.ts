@@ -1,7 +1,7 @@
-import type { Matrix } from './contract.js'
-import { gemm } from './gemm.js'
-import { leadingSpectrum, Preconditioner } from './linear-preconditioner.js'
+import type { Matrix } from '../contract.js'
+import { gemm } from '../gemm.js'
 import type { MarginOrder } from './margin-losses.js'
+import { leadingSpectrum, Preconditioner } from './preconditioner.js'
 
 /**
  * Where the weights of a linear model live while they are fitted. A vector is a Float64Array of `columns` slices of `size`

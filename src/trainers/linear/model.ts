@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import type { Matrix, Model, ModelState } from './contract.js'
-import { gemm } from './gemm.js'
-import { linearOnnx, softmaxOnnx } from './onnx/linear.js'
-import type { OnnxWriter } from './onnx/writer.js'
-import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
+import type { Matrix, Model, ModelState } from '../contract.js'
+import { gemm } from '../gemm.js'
+import { linearOnnx, softmaxOnnx } from '../onnx/linear.js'
+import type { OnnxWriter } from '../onnx/writer.js'
+import { factsSchema, readConfig, readTensor, tensorOf } from '../state.js'
 
 export interface LinearParts {
   /** `[classes, cols]` */

@@ -1,8 +1,8 @@
-import { throwIfAborted } from '../base/errors.js'
-import type { WarmStart } from './contract.js'
-import { newtonDirection } from './linear-newton.js'
-import type { LinearSpace } from './linear-space.js'
+import { throwIfAborted } from '../../base/errors.js'
+import type { WarmStart } from '../contract.js'
 import type { LossAlong, MarginLoss } from './margin-losses.js'
+import { newtonDirection } from './newton.js'
+import type { LinearSpace } from './space.js'
 
 export interface SolveOptions {
   /** Relative distance from the smallest objective at which to stop. */

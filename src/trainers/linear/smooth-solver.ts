@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../base/errors.js'
-import { dot } from './linear-space.js'
+import { throwIfAborted } from '../../base/errors.js'
 import { type Metric, QuasiNewton } from './quasi-newton.js'
+import { dot } from './space.js'
 
 /** ½‖w‖² over the first `penalised` numbers of a point plus a convex loss. */
 export interface SmoothObjective {

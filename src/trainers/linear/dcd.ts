@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../base/errors.js'
-import { createRandom } from '../base/random.js'
-import type { Matrix } from './contract.js'
+import { throwIfAborted } from '../../base/errors.js'
+import { createRandom } from '../../base/random.js'
+import type { Matrix } from '../contract.js'
 
 export interface DcdOptions {
   readonly loss: 'hinge' | 'squared-hinge'

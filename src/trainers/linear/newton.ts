@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../base/errors.js'
-import type { LinearSpace } from './linear-space.js'
+import { throwIfAborted } from '../../base/errors.js'
 import type { MarginLoss } from './margin-losses.js'
+import type { LinearSpace } from './space.js'
 
 /** Share of the squared residual at which a step that is to be walked is good enough; the next one begins from a better place. */
 const enoughResidual = 0.01
