@@ -157,7 +157,7 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
   const parts = calibrate ? 1 + calibrationFolds : 1
   const fitPart = async (part: TrainingSet, place: number): Promise<{ preprocess: Preprocess; model: Model }> => {
     throwIfAborted(signal, 'Training')
-    const { preprocess, x } = await fitPreprocess(steps, part.x, { seed, threads })
+    const { preprocess, x } = await fitPreprocess(steps, part.x, { seed, threads, ...(signal ? { signal } : {}) })
     throwIfAborted(signal, 'Training')
     const weights = classWeight === 'balanced' ? balancedWeights(part) : part.weights
     const model = await trainer.fit(

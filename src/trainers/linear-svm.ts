@@ -29,7 +29,10 @@ type Machine = (
 const hingeMachine: Machine = async (x, y, cost, columns, { threads, seed }, options) =>
   gramPays(x.rows, x.cols)
     ? { ...(await dualOnGram(x, y, cost, columns, { ...options, loss: 'hinge', threads })), solver: onGram }
-    : { ...dualCoordinateDescent(x, y, cost, columns, { ...options, loss: 'hinge', seed }), solver: dualDescent }
+    : {
+        ...(await dualCoordinateDescent(x, y, cost, columns, { ...options, loss: 'hinge', seed })),
+        solver: dualDescent,
+      }
 
 const squaredHingeMachine: Machine = async (x, y, cost, columns, { threads, warm }, options) => {
   const few = prefersGram(x.rows, x.cols, columns)

@@ -143,7 +143,7 @@ const savedSchema = z.object({
 export async function fitPreprocess(
   steps: readonly PreprocessStep[],
   x: Matrix,
-  options: { readonly seed: number; readonly threads: number },
+  options: { readonly seed: number; readonly threads: number; readonly signal?: AbortSignal },
 ): Promise<{ preprocess: Preprocess; x: Matrix }> {
   const fitted: FittedStep[] = []
   let now = x

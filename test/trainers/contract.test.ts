@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { Classifier, predictedClasses } from '../../src/trainers/classifier.js'
-import type { TrainingSet } from '../../src/trainers/contract.js'
+import type { Trainer, TrainingSet } from '../../src/trainers/contract.js'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
 import { resolveParams } from '../../src/trainers/params.js'
 import { trainers } from '../../src/trainers/registry.js'
@@ -13,8 +13,21 @@ import { onnxDifference } from './onnx.js'
 
 const three = clusters(3, 20, 6)
 const fresh = clusters(3, 20, 6, 1)
+const many = clusters(4, 60, 24)
 const all = trainers.map((trainer) => [trainer.id, trainer] as const)
 const own = all.filter(([, trainer]) => !trainer.reference)
+
+/** These keep the rows or their means: one pass, before and after which fitClassifier looks. */
+const onePass = new Set(['knn', 'nearest-mean'])
+
+/** What `ai.onnx.ml` has an operator for is written as that. */
+const mlOperator: Readonly<Record<string, string>> = {
+  'kernel-svm': 'SVMClassifier',
+  'random-forest': 'TreeEnsembleRegressor',
+  'extra-trees': 'TreeEnsembleRegressor',
+  'gradient-boosting': 'TreeEnsembleRegressor',
+  'decision-tree': 'TreeEnsembleRegressor',
+}
 
 /** Largest slope of isotonic curves, each x and y of its knots one after the other. */
 function steepest(curves: readonly Float64Array[]): number {
@@ -102,19 +115,9 @@ describe.each(all)('the trainer %s', (id, trainer) => {
     expect(right(await classifier.predictScores(set.x), set)).toBeGreaterThan(set.x.rows / 2)
   })
 
-  it('stops when it is told to, before and within the fit, and at a time limit', async () => {
+  it('stops when it is told to before the fit, and at a time limit', async () => {
     await expect(learn(trainer, three, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'INTERRUPTED' })
     await expect(learn(trainer, three, { timeLimitSeconds: 1e-6 })).rejects.toMatchObject({ code: 'TIME_LIMIT' })
-    const controller = new AbortController()
-    const seen: number[] = []
-    const outcome = await learn(trainer, three, {
-      signal: controller.signal,
-      onProgress: (fraction) => {
-        seen.push(fraction)
-        controller.abort()
-      },
-    }).catch((error) => error)
-    if (seen.length > 0) expect(outcome).toMatchObject({ code: 'INTERRUPTED' })
   })
 
   it('reports progress from 0 to 1, never backwards', async () => {
@@ -122,6 +125,33 @@ describe.each(all)('the trainer %s', (id, trainer) => {
     await learn(trainer, three, { onProgress: (fraction) => seen.push(fraction) })
     expect([...seen].sort((a, b) => a - b)).toEqual(seen)
     expect(seen.every((fraction) => fraction >= 0 && fraction <= 1)).toBe(true)
+  })
+})
+
+describe.each(own.filter(([id]) => !onePass.has(id)))('the trainer %s, of many steps', (_id, trainer) => {
+  it('stops within the fit, whenever it looks whether it should', async () => {
+    /** Looks at the signal inside the trainer's own fit; from the `last` on it says that it has fired. */
+    const looks = async (last: number): Promise<{ count: number; outcome: unknown }> => {
+      const { signal } = new AbortController()
+      let count = 0
+      let inside = false
+      Object.defineProperty(signal, 'aborted', { get: () => inside && ++count >= last })
+      const watched: Trainer = {
+        ...trainer,
+        async fit(set, context) {
+          inside = true
+          const model = await trainer.fit(set, context)
+          inside = false
+          return model
+        },
+      }
+      const outcome = await learn(watched, many, { signal }).catch((error) => error)
+      return { count, outcome }
+    }
+    const { count, outcome } = await looks(Number.POSITIVE_INFINITY)
+    expect([count > 1, outcome]).toEqual([true, expect.any(Classifier)])
+    for (const last of new Set([1, Math.ceil(count / 2), count]))
+      expect((await looks(last)).outcome).toMatchObject({ code: 'INTERRUPTED' })
   })
 })
 
@@ -137,6 +167,20 @@ describe.each(own)('the trainer %s, not a reference', (_id, trainer) => {
       expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
       expect(difference.score).toBeLessThan(1e-5)
     }
+  })
+
+  it('has an ONNX form of standard operators and those of ai.onnx.ml alone', async () => {
+    const classifier = await learn(trainer, three, {
+      preprocess: 'power:0.5+standardise+pca:3+l2',
+      calibrate: 'isotonic',
+    })
+    const { graph, opsetImport } = classifier.toOnnx()
+    const domains = new Set([...graph!.node, ...opsetImport].map(({ domain }) => domain))
+    domains.delete('')
+    expect([...domains]).toEqual(mlOperator[trainer.id] ? ['ai.onnx.ml'] : expect.any(Array))
+    for (const domain of domains) expect(domain).toBe('ai.onnx.ml')
+    const special = graph!.node.filter(({ domain }) => domain !== '').map(({ opType }) => opType)
+    if (mlOperator[trainer.id]) expect(special).toContain(mlOperator[trainer.id])
   })
 
   it.each(['sigmoid', 'isotonic'] as const)('is calibrated on request: %s, in ONNX too', async (calibrate) => {

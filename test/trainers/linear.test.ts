@@ -82,6 +82,28 @@ it('solves the same problem on the Gram matrix and on the rows', async () => {
   }
 })
 
+it.each([
+  ['hinge', 60, 300, 'dual coordinate descent on the Gram matrix'],
+  ['hinge', 300, 40, 'dual coordinate descent'],
+  ['squared-hinge', 60, 300, 'dual coordinate descent on the Gram matrix'],
+  ['squared-hinge', 900, 40, 'L-BFGS'],
+])('%s of %i rows of %i columns is solved by %s', async (loss, rows, cols, solver) => {
+  expect((await fitted(linearSvm, clusters(rows, cols, 3), { loss })).facts.solver).toBe(solver)
+})
+
+// Neither reaches such a tolerance: each would go on for minutes.
+it.each([
+  ['on the rows', 2000, 30],
+  ['on the Gram matrix', 1500, 400],
+])('the hinge, %s, hears from the event loop that it should stop', async (_name, rows, cols) => {
+  const signal = AbortSignal.timeout(200)
+  const set = clusters(rows, cols, 2, 1, 6)
+  const params = resolveParams(linearSvm.params, { loss: 'hinge', c: '1e6', tolerance: '1e-10', iterations: '100000' })
+  await expect(linearSvm.fit(set, { params, seed: 0, threads: 1, signal })).rejects.toMatchObject({
+    code: 'INTERRUPTED',
+  })
+})
+
 describe('a large C', () => {
   const { train } = sets.digits
   // Products of two pixels each: 240 separable rows of 2080 columns.

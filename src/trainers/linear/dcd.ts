@@ -1,5 +1,5 @@
-import { throwIfAborted } from '../../base/errors.js'
-import { createRandom } from '../../base/random.js'
+import { createRandom, type Random } from '../../base/random.js'
+import { turnTaker } from '../../base/turns.js'
 import type { Matrix } from '../contract.js'
 
 export interface DcdOptions {
@@ -65,14 +65,15 @@ function sparseRows(x: Matrix): SparseRows {
  * Dual coordinate descent with shrinking for ½‖w‖² + ½b² + Σ cost · loss, one column against the rest at a time (Hsieh et
  * al. 2008, which liblinear follows). Stops on the duality gap, which bounds the distance from the best objective.
  */
-export function dualCoordinateDescent(
+export async function dualCoordinateDescent(
   x: Matrix,
   y: Int32Array,
   cost: Float64Array,
   columns: number,
   options: DcdOptions,
-): LinearFit {
+): Promise<LinearFit> {
   const rows = sparseRows(x)
+  const pause = turnTaker(options.signal, 'Training')
   const weights = new Float32Array(columns * x.cols)
   const bias = new Float64Array(columns)
   let objective = 0
@@ -81,10 +82,11 @@ export function dualCoordinateDescent(
   for (let k = 0; k < columns; k++) {
     const positive = columns === 1 ? 1 : k
     const sign = Int8Array.from(y, (label) => (label === positive ? 1 : -1))
-    const found = oneColumn(rows, x.cols, sign, cost, options, k)
-    weights.set(found.w.subarray(0, x.cols), k * x.cols)
-    bias[k] = found.w[x.cols]!
-    objective += found.objective
+    const machine = new Column(rows, x.cols, sign, cost, options, k)
+    const found = await machine.descend(pause)
+    weights.set(machine.w.subarray(0, x.cols), k * x.cols)
+    bias[k] = machine.w[x.cols]!
+    objective += machine.objective
     iterations = Math.max(iterations, found.passes)
     converged &&= found.converged
     options.onProgress?.((k + 1) / columns)
@@ -92,53 +94,71 @@ export function dualCoordinateDescent(
   return { weights, bias, objective, iterations, converged }
 }
 
-function oneColumn(
-  rows: SparseRows,
-  cols: number,
-  sign: Int8Array,
-  cost: Float64Array,
-  options: DcdOptions,
-  column: number,
-): { w: Float64Array; objective: number; passes: number; converged: boolean } {
-  const { start, index, value } = rows
-  const n = sign.length
-  const squared = options.loss === 'squared-hinge'
-  const random = createRandom(options.seed).fork('dcd').fork(column)
-  const w = new Float64Array(cols + 1)
-  const alpha = new Float64Array(n)
-  const { upper, ridge } = dualBox(options.loss, cost)
-  const diagonal = new Float64Array(n)
-  for (let i = 0; i < n; i++) {
-    let sum = 1 + ridge[i]!
-    for (let at = start[i]!; at < start[i + 1]!; at++) sum += value[at]! * value[at]!
-    diagonal[i] = sum
+/** One machine: the dual's variables, the weights that they make, and the rows still looked at. */
+class Column {
+  /** Weights, the bias last. */
+  readonly w: Float64Array
+  objective = Number.POSITIVE_INFINITY
+  private readonly alpha: Float64Array
+  private readonly upper: Float64Array
+  private readonly ridge: Float64Array
+  private readonly diagonal: Float64Array
+  private readonly order: Int32Array
+  private readonly random: Random
+  private active: number
+  private topBefore = Number.POSITIVE_INFINITY
+  private bottomBefore = Number.NEGATIVE_INFINITY
+
+  constructor(
+    private readonly rows: SparseRows,
+    private readonly cols: number,
+    private readonly sign: Int8Array,
+    private readonly cost: Float64Array,
+    private readonly options: DcdOptions,
+    column: number,
+  ) {
+    const n = sign.length
+    this.random = createRandom(options.seed).fork('dcd').fork(column)
+    this.w = new Float64Array(cols + 1)
+    this.alpha = new Float64Array(n)
+    const { upper, ridge } = dualBox(options.loss, cost)
+    this.upper = upper
+    this.ridge = ridge
+    const { start, value } = rows
+    this.diagonal = Float64Array.from(sign, (_, i) => {
+      let sum = 1 + ridge[i]!
+      for (let at = start[i]!; at < start[i + 1]!; at++) sum += value[at]! * value[at]!
+      return sum
+    })
+    this.order = Int32Array.from({ length: n }, (_, i) => i)
+    this.active = n
   }
-  const margin = (i: number): number => {
-    let sum = w[cols]!
-    for (let at = start[i]!, end = start[i + 1]!; at < end; at++) sum += w[index[at]!]! * value[at]!
-    return sum
-  }
-  const order = Int32Array.from({ length: n }, (_, i) => i)
-  let active = n
-  let topBefore = Number.POSITIVE_INFINITY
-  let bottomBefore = Number.NEGATIVE_INFINITY
-  let pass = 0
-  let objective = Number.POSITIVE_INFINITY
-  const gap = (): number => {
+
+  /** Sets the objective too. */
+  private gap(): number {
+    const { rows, cols, w, alpha, ridge, sign, cost } = this
+    const { start, index, value } = rows
+    const squared = this.options.loss === 'squared-hinge'
     let norm = 0
     for (const v of w) norm += v * v
     let primal = 0.5 * norm
     let dual = -0.5 * norm
-    for (let i = 0; i < n; i++) {
-      const room = Math.max(0, 1 - sign[i]! * margin(i))
+    for (let i = 0; i < sign.length; i++) {
+      let margin = w[cols]!
+      for (let at = start[i]!, end = start[i + 1]!; at < end; at++) margin += w[index[at]!]! * value[at]!
+      const room = Math.max(0, 1 - sign[i]! * margin)
       primal += cost[i]! * (squared ? room * room : room)
       dual += alpha[i]! - 0.5 * ridge[i]! * alpha[i]! * alpha[i]!
     }
-    objective = primal
+    this.objective = primal
     return (primal - dual) / Math.max(primal, Number.MIN_VALUE)
   }
-  for (; pass < options.maxIterations; pass++) {
-    if (pass % 16 === 0) throwIfAborted(options.signal, 'Training')
+
+  /** One pass over the active rows in random order; settled ones are put aside. @returns the range of the projected gradients */
+  private sweep(): { top: number; bottom: number } {
+    const { rows, cols, sign, w, alpha, upper, ridge, diagonal, order, random, topBefore, bottomBefore } = this
+    const { start, index, value } = rows
+    let { active } = this
     let top = Number.NEGATIVE_INFINITY
     let bottom = Number.POSITIVE_INFINITY
     for (let k = 0; k < active; k++) {
@@ -150,7 +170,10 @@ function oneColumn(
     for (let k = 0; k < active; k++) {
       const i = order[k]!
       const s = sign[i]!
-      const g = s * margin(i) - 1 + ridge[i]! * alpha[i]!
+      const end = start[i + 1]!
+      let margin = w[cols]!
+      for (let at = start[i]!; at < end; at++) margin += w[index[at]!]! * value[at]!
+      const g = s * margin - 1 + ridge[i]! * alpha[i]!
       let projected = g
       if (alpha[i] === 0) {
         if (g > topBefore) {
@@ -174,23 +197,34 @@ function oneColumn(
         alpha[i] = Math.min(Math.max(before - g / diagonal[i]!, 0), upper[i]!)
         const change = (alpha[i]! - before) * s
         w[cols]! += change
-        for (let at = start[i]!, end = start[i + 1]!; at < end; at++) w[index[at]!]! += change * value[at]!
+        for (let at = start[i]!; at < end; at++) w[index[at]!]! += change * value[at]!
       }
     }
-    const calm = top - bottom <= 0.1 * Math.max(1e-10, Math.min(0.1, options.tolerance * 100))
-    if (calm || pass % 10 === 9) {
-      if (gap() <= options.tolerance) break
-      // Not there yet: look at every row again.
-      if (calm || active < n) {
-        active = n
-        topBefore = Number.POSITIVE_INFINITY
-        bottomBefore = Number.NEGATIVE_INFINITY
-        continue
-      }
-    }
-    topBefore = top > 0 ? top : Number.POSITIVE_INFINITY
-    bottomBefore = bottom < 0 ? bottom : Number.NEGATIVE_INFINITY
+    this.active = active
+    return { top, bottom }
   }
-  const converged = pass < options.maxIterations || gap() <= options.tolerance
-  return { w, objective, passes: pass, converged }
+
+  async descend(pause: () => Promise<void>): Promise<{ passes: number; converged: boolean }> {
+    const { tolerance, maxIterations } = this.options
+    const n = this.sign.length
+    let pass = 0
+    for (; pass < maxIterations; pass++) {
+      await pause()
+      const { top, bottom } = this.sweep()
+      const calm = top - bottom <= 0.1 * Math.max(1e-10, Math.min(0.1, tolerance * 100))
+      if (calm || pass % 10 === 9) {
+        if (this.gap() <= tolerance) break
+        // Not there yet: look at every row again.
+        if (calm || this.active < n) {
+          this.active = n
+          this.topBefore = Number.POSITIVE_INFINITY
+          this.bottomBefore = Number.NEGATIVE_INFINITY
+          continue
+        }
+      }
+      this.topBefore = top > 0 ? top : Number.POSITIVE_INFINITY
+      this.bottomBefore = bottom < 0 ? bottom : Number.NEGATIVE_INFINITY
+    }
+    return { passes: pass, converged: pass < maxIterations || this.gap() <= tolerance }
+  }
 }

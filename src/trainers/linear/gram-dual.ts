@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../base/errors.js'
+import { turnTaker } from '../../base/turns.js'
 import type { Matrix } from '../contract.js'
 import { gemm } from '../gemm.js'
 import { type DcdOptions, dualBox, type LinearFit } from './dcd.js'
@@ -53,6 +53,7 @@ export async function dualOnGram(
       ).data
     : undefined
   const bias = new Float64Array(columns)
+  const pause = turnTaker(options.signal, 'Training')
   let objective = 0
   let iterations = 0
   let converged = true
@@ -66,7 +67,7 @@ export async function dualOnGram(
       options.loss,
     )
     if (margins) column.begin(beta, margins.subarray(k * rows, (k + 1) * rows))
-    const steps = column.descend(options)
+    const steps = await column.descend(options, pause)
     for (let i = 0; i < rows; i++) beta[i] = column.alpha[i]! * column.sign[i]!
     bias[k] = beta.reduce((sum, b) => sum + b, 0)
     const { primal, gap } = column.value()
@@ -74,7 +75,6 @@ export async function dualOnGram(
     converged &&= gap <= options.tolerance * primal
     iterations = Math.max(iterations, Math.ceil(steps / rows))
     options.onProgress?.((k + 1) / columns)
-    await new Promise((resolve) => setImmediate(resolve))
   }
   const { data } = await gemm({ data: Float32Array.from(combination), rows: columns, cols: rows }, x, { threads })
   return { weights: data, bias, combination, objective, iterations, converged }
@@ -131,7 +131,7 @@ class Column {
   }
 
   /** @returns the steps taken */
-  descend({ tolerance, maxIterations, signal }: GramDualOptions): number {
+  async descend({ tolerance, maxIterations }: GramDualOptions, pause: () => Promise<void>): Promise<number> {
     const { gram, sign, alpha, margin, ridge, upper, diagonal } = this
     const n = sign.length
     let steps = 0
@@ -140,7 +140,7 @@ class Column {
     let most = 1
     for (; steps < maxIterations * n && most > 0; steps++) {
       if (steps % stepsPerCheck === 0) {
-        throwIfAborted(signal, 'Training')
+        await pause()
         const { primal, gap } = this.value()
         if (gap <= tolerance * primal) break
       }
