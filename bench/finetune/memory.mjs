@@ -1,6 +1,6 @@
 // Memory that the plan of a fine-tuning foresees against the peak of a process that does it, an epoch of made pictures each:
 //
-//     node bench/finetune/memory.mjs [network,...] [strategies] [batch]
+//     node bench/finetune/memory.mjs [network,...] [strategies] [batch] [optimiser]
 //
 // Needs a build and ../shared/models/topologies.
 import { spawnSync } from 'node:child_process'
@@ -26,13 +26,13 @@ const files = {
 }
 
 /** In a process of its own: trains, and says what was foreseen and what was used. */
-async function measure(folder, model, strategy, batch, cache) {
+async function measure(folder, model, strategy, batch, cache, optimiser) {
   const request = {
     source: join(folder, 'pictures'),
     model,
     recipe: 'caffe',
     cacheFolder: join(folder, 'cache'),
-    options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, rate: 1e-6 },
+    options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, rate: 1e-12, optimiser },
   }
   const prepared = await prepareFinetune(request)
   await runFinetune(prepared, {}, { out: join(folder, 'out'), threads: 2, versions: {}, force: true })
@@ -44,6 +44,7 @@ async function main() {
   const networks = (process.argv[2] ?? 'squeezenet,googlenet,resnet50,alexnet').split(',')
   const strategies = (process.argv[3] ?? 'head,last,last-uncached,all').split(',')
   const batch = process.argv[4] ?? '16'
+  const optimiser = process.argv[5] ?? 'adamw'
   const folder = mkdtempSync(join(tmpdir(), 'fc7-memory-'))
   const random = createRandom(0)
   try {
@@ -63,7 +64,7 @@ async function main() {
       await writeModel(withRandomWeights(await readModel(join(topologies, files[network])), network), model)
       for (const name of strategies) {
         const [strategy, uncached] = name.split('-')
-        const args = ['measure', folder, model, strategy, batch, uncached ? 'uncached' : 'cached']
+        const args = ['measure', folder, model, strategy, batch, uncached ? 'uncached' : 'cached', optimiser]
         const run = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], { encoding: 'utf8' })
         if (run.status !== 0) {
           console.error(run.stderr)
@@ -71,7 +72,14 @@ async function main() {
         }
         const { foreseen, peak } = JSON.parse(run.stdout.trim().split('\n').at(-1))
         const mib = (bytes) => Math.round(bytes / 2 ** 20)
-        const line = { network, strategy: name, batch: Number(batch), foreseenMiB: mib(foreseen), peakMiB: mib(peak) }
+        const line = {
+          network,
+          strategy: name,
+          batch: Number(batch),
+          optimiser,
+          foreseenMiB: mib(foreseen),
+          peakMiB: mib(peak),
+        }
         console.log(JSON.stringify({ ...line, ratio: Number((foreseen / peak).toFixed(2)) }))
       }
     }
@@ -81,5 +89,5 @@ async function main() {
 }
 
 if (process.argv[2] === 'measure')
-  await measure(...process.argv.slice(3, 5), process.argv[5], Number(process.argv[6]), process.argv[7])
+  await measure(...process.argv.slice(3, 5), process.argv[5], Number(process.argv[6]), process.argv[7], process.argv[8])
 else await main()

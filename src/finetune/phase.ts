@@ -145,14 +145,16 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   const perRun = stepsPerRun(phase, run)
   let state: State
   let bestWeights: Weights
-  const snapshot = () => thread.ask('snapshot', null)
+  const snapshot = (state: boolean) => thread.ask('snapshot', { state })
   if (run.state) {
     state = run.state
     await thread.ask('restore', { values: await readTensors(folder, state.tensors), steps: state.steps })
-    bestWeights = state.bestTensors ? await readTensors(folder, state.bestTensors) : await snapshot()
+    bestWeights = state.bestTensors ? await readTensors(folder, state.bestTensors) : await snapshot(false)
   } else {
     const before = await evaluate(run)
-    bestWeights = await snapshot()
+    bestWeights = await snapshot(false)
+    // The optimiser's state is zeros, which a restored run begins with by itself.
+    const tensors = await writeTensors(folder, `phase${run.number}-0`, bestWeights)
     state = {
       format: 1,
       plan: run.planHash,
@@ -165,15 +167,15 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       best: run.number > 0 ? { epoch: 0, ...before } : null,
       firstLoss: null,
       history: [...run.history],
-      tensors: await writeTensors(folder, `phase${run.number}-0`, bestWeights),
-      bestTensors: await writeTensors(folder, `best${run.number}-0`, bestWeights),
+      tensors,
+      bestTensors: tensors,
     }
     await writeState(folder, state)
   }
   const total = phase.epochs * phase.stepsPerEpoch
   const checkpoint = async (next: Omit<State, 'tensors'>): Promise<void> => {
     const old = state
-    const tensors = await writeTensors(folder, `phase${run.number}-${next.steps}e${next.epoch}`, await snapshot())
+    const tensors = await writeTensors(folder, `phase${run.number}-${next.steps}e${next.epoch}`, await snapshot(true))
     state = { ...next, tensors }
     await writeState(folder, state)
     const kept = new Set([tensors.file, next.bestTensors?.file])
@@ -269,7 +271,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
     let { best, bestTensors } = state
     if (best === null || selected.loss < best.loss) {
       best = { epoch: epoch + 1, ...selected }
-      bestWeights = await snapshot()
+      bestWeights = await snapshot(false)
       bestTensors = await writeTensors(folder, `best${run.number}-${epoch + 1}`, bestWeights)
     }
     await checkpoint({

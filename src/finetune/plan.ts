@@ -77,13 +77,15 @@ export interface PlanInput {
 
 // Measured as peaks of a process by bench/finetune/memory.mjs.
 /** Node, its threads for decoding and training, onnxruntime. */
-const baseBytes = 270 << 20
+const baseBytes = 300 << 20
 /** Activations that the backward pass keeps, over the forward pass's own. */
 const backwardFactor = 1.65
 /** Copies of a frozen weight, 3.5 where it is dense to 5 where it is a convolution: in the backbone, the network and the graph's file, and laid out for speed in a session. */
 const frozenCopies = 4.25
-/** Copies of a trained weight and of each of its states: on both threads, going into the loop and out, in checkpoint and best epoch. */
-const carriedCopies = 7
+/** Copies of a trained weight and of each of its states: on both threads, going into the loop and out, in the checkpoint. */
+const carriedCopies = 5
+/** Copies of a trained weight alone: gradient, backbone, network, first value, best epoch. */
+const weightCopies = 5
 
 /** What a frozen part that is not cached may hold at once. */
 const maxTrunkBytes = 512 << 20
@@ -100,7 +102,7 @@ function foresee(
   otherBytes: number,
 ): number {
   const { options } = input
-  const perWeight = carriedCopies * (1 + slots) + 3 + (options.accumulate > 1 ? carriedCopies : 0)
+  const perWeight = carriedCopies * (1 + slots) + weightCopies + (options.accumulate > 1 ? carriedCopies : 0)
   return Math.round(
     4 * (trainedValues * perWeight + frozenCopies * frozenValues) +
       4 * activations * options.batch * backwardFactor +

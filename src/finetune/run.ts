@@ -147,8 +147,11 @@ export async function runFinetune(
         })
       }
       const { model: _, ...facts } = graphs.training
+      // Where the optimiser has no state yet, the thread makes its zeros itself.
+      const stateless = facts.carried.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
+      const initial = new Map(stateless.map(({ name }) => [name, facts.initial.get(name)!]))
       const thread = await TrainingThread.open({
-        graph: { ...facts, file: trainingFile },
+        graph: { ...facts, initial, file: trainingFile },
         evaluationFile,
         input: graphs.input,
         threads: threads.inference,

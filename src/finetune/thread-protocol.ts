@@ -22,7 +22,8 @@ export interface Requests {
   run: { ask: { rows: RowsMessage; steps: TrainingSteps }; answer: StepResults }
   /** Logits `[rows, classes]` with the weights of now. */
   evaluate: { ask: { data: ArrayBuffer | SharedArrayBuffer; rows: number }; answer: Float32Array }
-  snapshot: { ask: null; answer: ReadonlyMap<string, Float32Array> }
+  /** What goes around the loop; without `state` only what the network computes with. */
+  snapshot: { ask: { readonly state: boolean }; answer: ReadonlyMap<string, Float32Array> }
   restore: { ask: { values: ReadonlyMap<string, Float32Array>; steps: number }; answer: null }
   close: { ask: null; answer: null }
 }

@@ -46,7 +46,13 @@ async function answer({ kind, ask }: ToThread): Promise<Requests[keyof Requests]
     return runner.run(steps)
   }
   if (kind === 'evaluate') return evaluate(ask as Requests['evaluate']['ask'])
-  if (kind === 'snapshot') return runner.snapshot()
+  if (kind === 'snapshot') {
+    const { state } = ask as Requests['snapshot']['ask']
+    const now = runner.snapshot()
+    const wanted = opened!.graph.carried.filter(({ kind: own }) => state || own === 'parameter' || own === 'statistic')
+    // Copies that are handed over: posting the runtime's own arrays would copy each twice.
+    return new Map(wanted.map(({ name }) => [name, Float32Array.from(now.get(name)!)]))
+  }
   if (kind === 'restore') {
     const { values, steps } = ask as Requests['restore']['ask']
     runner.restore(values, steps)
@@ -68,7 +74,8 @@ async function handle(message: ToThread): Promise<void> {
       error: { code: known?.code ?? 'TRAIN_FAILED', message: messageOf(error), hint: known?.hint ?? '' },
     }
   }
-  port.postMessage(reply)
+  const answered = 'answer' in reply ? reply.answer : undefined
+  port.postMessage(reply, answered instanceof Map ? [...answered.values()].map(({ buffer }) => buffer) : [])
   if (message.kind === 'close') port.close()
 }
 

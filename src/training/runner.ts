@@ -78,11 +78,12 @@ export class TrainingRunner {
     return this.stepsDone
   }
 
-  /** Puts parameters, statistics and optimiser state in place; what is not named begins anew. */
+  /** Puts parameters, statistics and optimiser state in place; what is not named begins anew, with zeros where the graph has no value. */
   restore(values: ReadonlyMap<string, Float32Array>, steps: number): void {
     for (const { name, input, dims } of this.graph.carried) {
-      const value = values.get(name) ?? this.graph.initial.get(name)!
-      this.carried[input] = new this.ort.Tensor('float32', Float32Array.from(value), [...dims])
+      const value = values.get(name) ?? this.graph.initial.get(name)
+      const own = value ? Float32Array.from(value) : new Float32Array(dims.reduce((product, n) => product * n, 1))
+      this.carried[input] = new this.ort.Tensor('float32', own, [...dims])
     }
     this.stepsDone = steps
   }

@@ -121,13 +121,18 @@ describe('a tuned network', () => {
     expect(planned.plan.phases).toMatchObject([{ name: 'last', trunk: 'cached' }])
     expect(tuned).toMatchObject({ id: 'photos-resnet', known: true, reported: 15 })
     // The classifier on the tuned network, from files, says what was said when training ended.
-    const { predictions } = await json(file('photos-resnet', 'finetune.json'))
+    const { predictions, report } = await json(file('photos-resnet', 'finetune.json'))
+    const names = ['blue', 'green', 'red']
+    const count = (truth: string, said: string) =>
+      predictions.filter((row: { label: string; predicted: string }) => row.label === truth && row.predicted === said)
+        .length
+    expect(report.confusion).toEqual(names.map((truth) => names.map((said) => count(truth, said))))
+    expect(tuned.correct).toBe(names.reduce((sum, name) => sum + count(name, name), 0))
     expect(predicted.accuracy).toBeCloseTo(tuned.accuracy, 10)
     for (const { id, predicted: label, scores } of predictions) {
       const own = predicted.predictions.find(({ path }: { path: string }) => `test/${path}` === id)
       expect([id, own.predicted]).toEqual([id, label])
-      for (const { label: one, score } of own.top)
-        expect(score).toBeCloseTo(scores[['blue', 'green', 'red'].indexOf(one)], 4)
+      for (const { label: one, score } of own.top) expect(score).toBeCloseTo(scores[names.indexOf(one)], 4)
     }
     expect(extracted).toMatchObject({ rows: 51, failures: 0 })
     expect(JSON.stringify(models)).toContain('photos-resnet')

@@ -20,7 +20,7 @@ const random = createRandom('phase graphs')
 const pixels = Uint8Array.from({ length: batch * side * side * 3 }, () => random.int(256))
 
 /** Convolution with bias, batch norm, ReLU, mean, a dense layer with bias, ReLU, classifier. */
-function build() {
+function build(dropout = 0) {
   const g = new GraphBuilder('phases')
   const values = (name: string, dims: number[], centre = 0) => {
     const count = dims.reduce((a, b) => a * b, 1)
@@ -39,14 +39,17 @@ function build() {
   g.add('Gemm', ['fc.relu', values('out.w', [4, 6])], { transB: 1 }, { outputs: ['out'] })
   g.output('out', 'float32', [1, 4])
   const recipe = namedRecipe('torchvision', { width: side, height: side })
-  return buildHeaded(decodeModel(encodeModel(g.model(13))), { recipe, outputs: 2, random: createRandom(1) })
+  return buildHeaded(decodeModel(encodeModel(g.model(13))), { recipe, outputs: 2, random: createRandom(1), dropout })
 }
-const network = build()
+const plain = build()
+const dropping = build(0.5)
 const frozenToo = [headWeight, headBias]
 const everything = ['conv.w', 'conv.b', 'gain', 'shift', 'fc.w', 'fc.b', ...frozenToo]
 
 function graphs(options: Record<string, unknown>, training?: { momentum: number }) {
-  const roles = { train: labels.map((_, i) => i), select: [0], report: [0], sources: { select: '', report: '' } }
+  const network = options.dropout ? dropping : plain
+  const train = Array.from({ length: batch * 2 }, (_, i) => i)
+  const roles = { train, select: [0], report: [0], sources: { select: '', report: '' } }
   const plan = planFinetune({
     network,
     card: training
@@ -104,18 +107,18 @@ describe('the graph of a phase', () => {
 
   it('moves each layer at its own rate: smaller towards the pixels, the new layer by its factor', async () => {
     const options = { optimiser: 'sgd', weightDecay: 0 }
-    const [plain, scaled] = await Promise.all([
+    const [alike, scaled] = await Promise.all([
       step({ ...options, headFactor: 1 }),
       step({ ...options, headFactor: 5, depthFactor: 0.25 }),
     ])
-    const factors = rateFactors(network, scaled.phase, 0.25)
+    const factors = rateFactors(plain, scaled.phase, 0.25)
     // Of four layers the fourth is the new one.
     expect(factors.get('conv.w')).toBe(0.25)
     expect(factors.get('fc.b')).toBeCloseTo(0.25 ** (1 / 3), 10)
     expect(factors.get(headBias)).toBe(5)
     for (const name of everything) {
-      expect(norm(plain.moved.get(name)!)).toBeGreaterThan(0)
-      expectScaled(scaled.moved.get(name)!, plain.moved.get(name)!, factors.get(name)!)
+      expect(norm(alike.moved.get(name)!)).toBeGreaterThan(0)
+      expectScaled(scaled.moved.get(name)!, alike.moved.get(name)!, factors.get(name)!)
     }
   })
 
@@ -133,6 +136,30 @@ describe('the graph of a phase', () => {
     expect(whole(held) / (1.9 * rate)).toBeCloseTo(0.05, 3)
     expect(held.said.norm[0]).toBeCloseTo(free.said.norm[0]!, 5)
     for (const name of everything) expectScaled(far.moved.get(name)!, free.moved.get(name)!, 1)
+  })
+
+  it('accumulates: of two batches the first moves nothing', async () => {
+    const built = graphs({ accumulate: 2, optimiser: 'adamw' })
+    const runner = await TrainingRunner.open(built.training)
+    runner.setRows({ data: pixels, labels })
+    const once = () => runner.run({ index: labels.map((_, i) => i), rates: [rate], seed: 0, epoch: 0 })
+    const weights = () => [...runner.snapshot().get('conv.w')!]
+    const start = weights()
+    await once()
+    expect(weights()).toEqual(start)
+    expect(norm(runner.snapshot().get('sum:conv.w')!)).toBeGreaterThan(0)
+    expect(norm(runner.snapshot().get('mean:conv.w')!)).toBe(0)
+    await once()
+    expect(weights()).not.toEqual(start)
+    expect(norm(runner.snapshot().get('sum:conv.w')!)).toBe(0)
+    await runner.close()
+    // Two times the same batch is that batch.
+    const { moved } = await step({ optimiser: 'adamw' })
+    expectScaled(
+      Float32Array.from(start, (v, i) => v - weights()[i]!),
+      moved.get('conv.w')!,
+      1,
+    )
   })
 
   it('from scratch: the momentum of the card', async () => {
@@ -198,6 +225,11 @@ describe('the graph of a phase', () => {
     expect(nodes.filter(({ opType }) => opType === 'Loop')).toHaveLength(1)
     expect(nodes.filter(({ opType }) => /Random|Multinomial|Bernoulli/.test(opType))).toEqual([])
     expect(inner(graph).flatMap(({ node }) => node.filter(({ opType }) => opType === 'Dropout'))).toEqual([])
+    // What is random comes in from outside.
+    const { dropout = 0, mixup = 0 } = options as { dropout?: number; mixup?: number }
+    const drawn = graph.input.map(({ name }) => name).filter((name) => /^(mask:|partner$|share$)/.test(name))
+    expect(drawn).toHaveLength((dropout > 0 ? 1 : 0) + (mixup > 0 ? 2 : 0))
+    expect(training.masks.map(({ rate: dropped }) => dropped)).toEqual(dropout > 0 ? [dropout] : [])
     const constants = new Set(inner(graph).flatMap(({ initializer }) => initializer.map(({ name }) => name)))
     for (const name of trained) expect(constants).not.toContain(name)
   })

@@ -2,13 +2,17 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { resolveBackbone } from '../../src/backbones/resolve.js'
+import { createRandom } from '../../src/base/random.js'
 import { readTrainedOn } from '../../src/evaluation/trained-on.js'
 import { exportTraining } from '../../src/finetune/export.js'
 import { prepareFinetune } from '../../src/finetune/prepare.js'
 import { previewAugmentation } from '../../src/finetune/preview.js'
 import { runFinetune } from '../../src/finetune/run.js'
 import { decodeModel } from '../../src/onnx/read.js'
+import { loadOrt } from '../../src/runtime/ort.js'
+import { closeSession, openSession } from '../../src/runtime/session.js'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
+import { readSafetensors } from '../../src/trainers/safetensors.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 import { floatWeights, openWorkshop } from './tune.js'
 
@@ -145,6 +149,48 @@ describe('fine-tuning a tiny network', () => {
       code: 'FINETUNE_DIVERGED',
       hint: expect.stringContaining('--rate'),
     })
+  })
+
+  it('exports graphs that say the same of a picture, each by its own input', async () => {
+    const prepared = await prepareFinetune(shop.request({ strategy: 'scratch' }))
+    const out = join(root, 'scratch-export')
+    await exportTraining(prepared, out)
+    const manifest = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8'))
+    const initial = await readSafetensors(join(out, 'initial.safetensors'))
+    const { Tensor } = loadOrt()
+    const random = createRandom('export')
+    const pixels = Uint8Array.from({ length: 2 * 32 * 32 * 3 }, () => random.int(256))
+    const { scale, mean, std } = manifest.recipe.recipe
+    const planes = new Float32Array(pixels.length)
+    pixels.forEach((value, i) => {
+      const [row, at, c] = [Math.floor(i / 3072), Math.floor((i % 3072) / 3), i % 3]
+      planes[row * 3072 + c * 1024 + at] = (value * scale - mean[c]) / std[c]
+    })
+    const run = async (file: string, feeds: Record<string, InstanceType<typeof Tensor>>) => {
+      const session = await openSession(join(out, file))
+      const result = await session.run(feeds)
+      await closeSession(session)
+      return Array.from(Object.values(result)[0]!.data as Float32Array)
+    }
+    const weights = manifest.carried.flatMap(({ name, kind, dims }: { name: string; kind: string; dims: number[] }) =>
+      kind === 'parameter' || kind === 'statistic'
+        ? [[name, new Tensor('float32', initial.get(name)!.values as Float32Array, dims)]]
+        : [],
+    )
+    const logits = await run('evaluation.onnx', {
+      [manifest.data.evaluationInput]: new Tensor('uint8', pixels, [2, 32, 32, 3]),
+      ...Object.fromEntries(weights),
+    })
+    const probabilities = await run('inference.onnx', { data: new Tensor('float32', planes, [2, 3, 32, 32]) })
+    expect(Math.max(...logits) - Math.min(...logits)).toBeGreaterThan(0.05)
+    for (const row of [0, 1]) {
+      const z = logits.slice(3 * row, 3 * row + 3).map(Math.exp)
+      const total = z.reduce((a, b) => a + b)
+      z.forEach((v, c) => {
+        expect(probabilities[3 * row + c]).toBeCloseTo(v / total, 5)
+      })
+    }
+    for (const { file, sha256 } of manifest.files) expect(await shop.hash('scratch-export', file)).toBe(sha256)
   })
 
   it('exports graphs with a manifest, and a sheet of augmented pictures', async () => {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { headBias, headWeight } from '../../src/finetune/network.js'
 import { parseOptions } from '../../src/finetune/options.js'
-import { rateAt } from '../../src/finetune/plan.js'
+import { epochOrder } from '../../src/finetune/phase.js'
+import { type FinetunePlan, rateAt } from '../../src/finetune/plan.js'
 import { prepareFinetune } from '../../src/finetune/prepare.js'
 import { decodeModel } from '../../src/onnx/read.js'
 import { tinyModel } from '../support/tiny.js'
@@ -128,17 +129,58 @@ describe('pictures', () => {
   })
 })
 
+describe('a checkpoint', () => {
+  const options = { strategy: 'all', epochs: 2 }
+  it.each([
+    [
+      'weights that changed',
+      async (work: string) => (await readdir(work)).filter((name) => /^phase0-.*safetensors$/.test(name)),
+    ],
+    ['a state that is not whole', async () => ['state.json']],
+  ])('with %s is refused, and --force begins anew', async (name, files) => {
+    const out = name.replaceAll(' ', '-')
+    expect(await shop.cut(out, options, 3)).toBe('INTERRUPTED')
+    const work = join(shop.root, out, 'work')
+    const [file] = await files(work)
+    const bytes = await readFile(join(work, file!))
+    await writeFile(join(work, file!), bytes.subarray(0, bytes.length - 9))
+    await expect(shop.tune(out, options)).rejects.toMatchObject({
+      code: 'CHECKPOINT_BROKEN',
+      hint: expect.stringContaining('--force'),
+    })
+    expect((await shop.tune(out, options, { force: true })).history).toHaveLength(2)
+  })
+})
+
+it('every epoch has an order of its own, a function of seed, phase and epoch', () => {
+  const order = (seed: number, number: number, epoch: number) => {
+    const plan = { options: { seed } } as FinetunePlan
+    return epochOrder({ plan, number, train: Array.from({ length: 20 }, (_, i) => 3 * i) }, epoch)
+  }
+  const first = order(1, 0, 0)
+  expect([...first].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => 3 * i))
+  expect(order(1, 0, 0)).toEqual(first)
+  for (const other of [order(2, 0, 0), order(1, 1, 0), order(1, 0, 1)]) expect(other).not.toEqual(first)
+})
+
 it('tells loss, accuracy, speed and time left while it runs; its log has rate and gradients’ norms by depth', async () => {
   const options = { strategy: 'all', epochs: 2, schedule: 'step', warmup: 0.2 }
   const notes: string[] = []
-  await shop.tune('told', options, { progress: watched((_done, note) => void notes.push(note)) })
+  await cp(join(shop.root, 'photos'), join(shop.root, 'one-broken'), { recursive: true })
+  const { plan, roles, items } = await prepareFinetune(shop.request(options))
+  await writeFile(join(shop.root, 'one-broken', items[roles.train[0]!]!.path), 'no picture')
+  await shop.tune('told', options, {
+    source: 'one-broken',
+    progress: watched((_done, note) => void notes.push(note)),
+  })
   expect(notes).toHaveLength(4)
   for (const note of notes) expect(note).toMatch(/^loss \d+\.\d{4}, accuracy [01]\.\d{3}, \d+ images\/s, .*\d.* left$/)
   const log = (await readFile(join(shop.root, 'told', 'log.jsonl'), 'utf8')).trim().split('\n')
   const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
-  const { plan } = await prepareFinetune(shop.request(options))
-  for (const [i, { rate, norms, imagesPerSecond }] of epochs.entries()) {
+  for (const [i, { rate, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {
     expect(rate).toBe(rateAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))
+    // 30 pictures to train on, one of them broken; the last of four batches of 8 is filled up with rows that do not count.
+    expect(29 * trainAccuracy).toBeCloseTo(Math.round(29 * trainAccuracy), 9)
     expect(Object.keys(norms)).toEqual(['part 1 of 3', 'part 2 of 3', 'part 3 of 3', 'head'])
     for (const value of [...Object.values(norms), imagesPerSecond]) expect(value).toBeGreaterThan(0)
   }

@@ -45,9 +45,9 @@ export async function openWorkshop() {
   async function tune(
     out: string,
     options: Record<string, unknown>,
-    more: { signal?: AbortSignal; progress?: Progress; source?: string; keepFrozen?: boolean } = {},
+    more: { signal?: AbortSignal; progress?: Progress; source?: string; keepFrozen?: boolean; force?: boolean } = {},
   ) {
-    const { source, keepFrozen = false, ...rest } = more
+    const { source, keepFrozen = false, force = false, ...rest } = more
     const asked = { ...request(options, source), ...rest }
     return runFinetune(await prepareFinetune(asked), asked, {
       out: join(root, out),
@@ -56,6 +56,7 @@ export async function openWorkshop() {
       versions: {},
       cacheFolder: asked.cacheFolder,
       keepFrozen,
+      force,
     })
   }
   /** Stops a training after `steps` steps of a phase, as Ctrl-C does. */

@@ -119,6 +119,8 @@ export const gradientCases: readonly GradientCase[] = [
   conv('grouped stride 2', [1, 4, 6, 6], [4, 2, 3, 3], { group: 2, strides: [2, 2], pads: [1, 1, 1, 1] }),
   pool('MaxPool', '2×2', [2, 3, 4, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
   pool('MaxPool', '3×3 overlapping', [1, 2, 7, 7], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] }),
+  pool('MaxPool', 'dilated', [2, 1, 7, 6], { kernel_shape: [3, 2], dilations: [2, 2], strides: [1, 2] }),
+  pool('MaxPool', 'SAME_UPPER', [1, 2, 6, 5], { kernel_shape: [3, 3], strides: [2, 2], auto_pad: 'SAME_UPPER' }),
   pool('MaxPool', 'ceil', [1, 2, 6, 6], { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 }),
   pool('AveragePool', '2×2', [2, 3, 4, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
   pool('AveragePool', 'overlapping, padded', [1, 2, 5, 5], {
@@ -126,6 +128,8 @@ export const gradientCases: readonly GradientCase[] = [
     strides: [1, 1],
     pads: [1, 1, 1, 1],
   }),
+  pool('AveragePool', 'SAME_UPPER', [2, 1, 6, 5], { kernel_shape: [3, 2], strides: [2, 2], auto_pad: 'SAME_UPPER' }),
+  pool('AveragePool', 'SAME_LOWER', [1, 2, 5, 5], { kernel_shape: [2, 2], strides: [1, 1], auto_pad: 'SAME_LOWER' }),
   pool('AveragePool', 'padding counted', [1, 2, 6, 5], {
     kernel_shape: [3, 3],
     strides: [2, 2],
