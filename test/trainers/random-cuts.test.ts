@@ -1,10 +1,15 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { binCuts } from '../../src/trainers/trees/binning.js'
 import { RandomCuts } from '../../src/trainers/trees/random-cuts.js'
 import { ColumnDraw, type NodeRows, type TreeData } from '../../src/trainers/trees/search.js'
 import { sumOf } from '../../src/trainers/trees/sweep.js'
-import { checkCutSize, cutCodes, openCutRoom } from '../../src/trainers/trees/wasm/cut-arena.js'
+import { checkCutSize, cutArenaFor, cutCodes, openCutRoom } from '../../src/trainers/trees/wasm/cut-arena.js'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 const rows = 2000
 const cols = 600
@@ -33,6 +38,24 @@ it('bins follow the values, lie row by row as column by column, and tell where 0
     expect(zeros[f]).toBe(order.every((row, k) => (codes[k] === 0) === (x[row * cols + f] === 0)) ? 1 : 0)
   }
   expect(new Set(Array.from({ length: rows }, (_, row) => columns[8 * rows + row])).size).toBe(3)
+})
+
+it('two fits in one thread keep a part each, and a room is let go with its fit', async () => {
+  const size = { rows: 10, cols: 3, classes: 2, tried: 1 }
+  const memories: WeakRef<object>[] = []
+  const work = (): void => {
+    const [one, other] = [openCutRoom(size, 1), openCutRoom(size, 1)]
+    const part = cutArenaFor(one, 0)
+    expect(cutArenaFor(other, 0)).not.toBe(part)
+    expect(cutArenaFor(one, 0)).toBe(part)
+    for (const { memory } of [one, other]) memories.push(new WeakRef(memory))
+  }
+  work()
+  for (let turn = 0; turn < 20 && memories.some((memory) => memory.deref()); turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    collectGarbage()
+  }
+  expect(memories.map((memory) => memory.deref())).toEqual([undefined, undefined])
 })
 
 it('rows that do not fit into 4 GiB are refused', () => {

@@ -143,10 +143,14 @@ export class CutArena {
   }
 }
 
-let last: CutArena | undefined
+/** The part of every room that this thread works on; a room is let go with its fit. */
+const arenas = new WeakMap<CutRoom, CutArena>()
 
-/** This thread's part. */
+/** This thread's part, the same for all trees of a fit. */
 export function cutArenaFor(room: CutRoom, thread: number): CutArena {
-  if (last?.room !== room || last.thread !== thread) last = new CutArena(room, thread)
-  return last
+  const known = arenas.get(room)
+  if (known?.thread === thread) return known
+  const arena = new CutArena(room, thread)
+  arenas.set(room, arena)
+  return arena
 }
