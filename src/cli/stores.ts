@@ -9,15 +9,17 @@ import type { CommandContext } from './context.js'
 import { extractionRequest, type SourceChoices } from './extraction-options.js'
 import { versions } from './versions.js'
 
+/** How pictures are embedded; `model` may be a question that is asked only if there are any. */
+export interface StoreChoices extends Omit<SourceChoices, 'model'> {
+  readonly model: string | (() => Promise<string>)
+  readonly threads?: number | undefined
+}
+
 /**
  * A store, whether `path` is one or holds pictures: then a store is made in the cache with the given choices, and the user is
  * told. The store's folder is named after its plan, so that the same pictures and choices find it again.
  */
-export async function storeFor(
-  path: string,
-  choices: SourceChoices & { readonly threads?: number | undefined },
-  context: CommandContext,
-): Promise<Store> {
+export async function storeFor(path: string, choices: StoreChoices, context: CommandContext): Promise<Store> {
   if (await isStore(path)) {
     if (choices.testViews !== undefined) {
       throw new Fc7Error(
@@ -35,7 +37,8 @@ export async function storeFor(
       hint: 'Check the path.',
     })
   }
-  const request = extractionRequest(path, choices, context)
+  const model = typeof choices.model === 'function' ? await choices.model() : choices.model
+  const request = extractionRequest(path, { ...choices, model }, context)
   const prepared = await prepareExtraction(request)
   const name = basename(resolve(path))
     .replace(/[^\w.-]+/g, '-')

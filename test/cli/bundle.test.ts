@@ -49,6 +49,9 @@ async function namesakeIsNotFetched(): Promise<void> {
     expect([code, stderr]).toEqual([1, expect.stringContaining('is none that fc7 knows by name')])
     expect(stderr).toContain(hash.slice(0, 12))
   }
+  // What is amiss with the pictures is said first.
+  const mistyped = await run('predict', 'photos.clf', 'phots')
+  expect([mistyped.code, mistyped.stderr]).toEqual([1, expect.stringContaining('no store and no picture folder')])
   await rm(path)
 }
 

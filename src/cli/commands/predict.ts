@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Fc7Error } from '../../base/errors.js'
 import { writeFileAtomic } from '../../base/files.js'
-import { isStore, readTable } from '../../embeddings/store.js'
+import { readTable } from '../../embeddings/store.js'
 import { loadClassifier } from '../../trainers/load-classifier.js'
 import { predictTable } from '../../trainers/predict.js'
 import { predictionsCsv } from '../../trainers/predictions-csv.js'
@@ -34,13 +34,11 @@ export const predict = defineCommand({
     const classifier = await loadClassifier(options.classifier)
     const { provenance } = classifier.info
     const [recipeName] = provenance.recipe.split(' ')
-    const network = async () =>
-      (await isStore(options.source)) ? provenance.backbone : ownNetwork(provenance, context.cacheFolder)
     const store = await storeFor(
       options.source,
       {
         ...options,
-        model: options.model ?? (await network()),
+        model: options.model ?? (() => ownNetwork(provenance, context.cacheFolder)),
         layer: options.layer ?? [provenance.layer],
         recipe: options.recipe ?? (recipeName === 'none' ? undefined : recipeName),
       },
