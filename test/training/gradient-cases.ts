@@ -95,6 +95,8 @@ export const gradientCases: readonly GradientCase[] = [
   conv('3×3, more weights than values', [2, 4, 3, 3], [6, 4, 3, 3], { pads: [1, 1, 1, 1] }),
   conv('1×1, more weights than values', [2, 5, 2, 2], [6, 5, 1, 1]),
   conv('1×1 stride 2 of an even plane', [2, 3, 6, 4], [2, 3, 1, 1], { strides: [2, 2] }, true),
+  conv('1×1 strides 3 and 1, more weights than values', [1, 5, 5, 2], [6, 5, 1, 1], { strides: [3, 1] }),
+  conv('1×1 strides 1 and 2', [2, 2, 5, 6], [2, 2, 1, 1], { strides: [1, 2] }),
   conv('1×1 stride 3', [1, 2, 6, 6], [3, 2, 1, 1], { strides: [3, 3] }),
   conv('dilated by its stride', [1, 2, 9, 9], [2, 2, 3, 3], { dilations: [2, 2], strides: [2, 2], pads: [1, 0, 0, 1] }),
   conv('depthwise stride 3', [1, 3, 8, 7], [3, 1, 3, 3], { group: 3, pads: [1, 1, 1, 1], strides: [3, 3] }),

@@ -29,7 +29,8 @@ const noBins: ForestBins = {
 }
 
 /**
- * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, or as random forests read them. `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
+ * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, as random forests read them, or extra-trees' own.
+ * `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
  */
 export function treeData(
   { x, y, classes, weights }: TrainingSet,

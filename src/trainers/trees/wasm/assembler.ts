@@ -5,9 +5,9 @@ import { ascii, functionType, signed, sized, unsigned, wasmModule } from '../../
  * bytes: `i32.add(a, b)` is the bytes of a, those of b, then the opcode, so code reads as nested calls.
  */
 export type Expr = readonly number[]
-export type ValueType = 'i32' | 'f32' | 'f64' | 'v128'
+export type ValueType = 'i32' | 'f64' | 'v128'
 
-const typeByte: Readonly<Record<ValueType, number>> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b }
+const typeByte: Readonly<Record<ValueType, number>> = { i32: 0x7f, f64: 0x7c, v128: 0x7b }
 /** The type of a block without a result. */
 const noResult = 0x40
 
@@ -48,16 +48,6 @@ export const i32 = {
   shrU: op(0x76),
 }
 
-export const f32 = {
-  store: store(0x38),
-  eq: op(0x5b),
-  ge: op(0x60),
-  min: op(0x96),
-  max: op(0x97),
-  /** The nearest float32. */
-  of: op(0xb6),
-}
-
 export const f64 = {
   const: (n: number): Expr => [0x44, ...new Uint8Array(Float64Array.of(n).buffer)],
   load: load(0x2b),
@@ -68,8 +58,6 @@ export const f64 = {
   sub: op(0xa1),
   mul: op(0xa2),
   div: op(0xa3),
-  ofUnsigned: op(0xb8),
-  ofFloat: op(0xbb),
 }
 
 export const v128 = {
@@ -94,17 +82,9 @@ export const i8x16 = {
   turned: (by: number, vector: Expr): Expr =>
     simd(13, ...Array.from({ length: 16 }, (_, k) => (k + by) % 16))(vector, vector),
 }
-export const i32x4 = { gt: simd(59), mask: simd(164), sub: simd(177) }
-export const f32x4 = {
-  splat: simd(19),
-  lane: [0, 1, 2, 3].map((lane) => simd(31, lane)),
-  gt: simd(68),
-  least: simd(234),
-  most: simd(235),
-}
+export const i32x4 = { gt: simd(59), sub: simd(177) }
 const bytesOfLane = (lane: number): number[] => Array.from({ length: 8 }, (_, k) => lane * 8 + k)
 export const f64x2 = {
-  splat: simd(20),
   gt: simd(74),
   add: simd(240),
   sub: simd(241),
