@@ -10,14 +10,17 @@ import type { Provenance } from '../trainers/provenance.js'
  * @throws Fc7Error MODEL_UNKNOWN
  */
 export async function ownNetwork({ backbone, backboneSha256 }: Provenance, cacheFolder: string): Promise<string> {
-  const unknown = (cause?: unknown): Fc7Error =>
-    new Fc7Error('MODEL_UNKNOWN', `The classifier's network ${backbone} is none that fc7 knows by name.`, {
+  const unknown = (why: string, cause?: unknown): Fc7Error =>
+    new Fc7Error('MODEL_UNKNOWN', `The classifier's network ${backbone} ${why}.`, {
       hint: `Give its ONNX file with --model${backboneSha256 ? ` (sha256 ${backboneSha256.slice(0, 12)}…)` : ''}.`,
       cause,
     })
   const card = await loadCard(backbone, cacheFolder).catch((error) => {
-    throw error instanceof Fc7Error && error.code === 'MODEL_UNKNOWN' ? unknown(error) : error
+    throw error instanceof Fc7Error && error.code === 'MODEL_UNKNOWN'
+      ? unknown('is none that fc7 knows by name', error)
+      : error
   })
-  if (backboneSha256 !== undefined && !mayGive(card, backboneSha256)) throw unknown()
+  if (backboneSha256 !== undefined && !mayGive(card, backboneSha256))
+    throw unknown('has other weights than the one that fc7 knows by this name')
   return card.id
 }

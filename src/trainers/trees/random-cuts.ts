@@ -13,7 +13,7 @@ const sparseShare = 1 / 64
 /** In larger nodes the columns are put in order: the processor fetches a row ahead where it is read from front to back. */
 const orderedRows = 64
 
-/** Extra-trees' cuts: one bin a column, uniform between the smallest and the largest of the node. */
+/** Extra-trees' cuts: one bin a column, uniform between the smallest and the largest of the node (Geurts 2006 draws a value). */
 export class RandomCuts implements CutSearch {
   readonly room: CutArena
   private readonly draw: ColumnDraw
