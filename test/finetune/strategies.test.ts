@@ -152,6 +152,31 @@ describe('a checkpoint', () => {
   })
 })
 
+it('its steps follow the schedule: by tenths at 60 % and 85 %, slowly at first with a warm-up', async () => {
+  const options = {
+    strategy: 'head',
+    epochs: 10,
+    patience: 10,
+    rate: 0.02,
+    augment: false,
+    schedule: 'constant',
+    warmup: 0,
+  }
+  const train = async (out: string, more: object) => (await shop.tune(out, { ...options, ...more })).history
+  const [constant, tenths, rising] = [
+    await train('constant', {}),
+    await train('tenths', { schedule: 'step' }),
+    await train('rising', { warmup: 0.3 }),
+  ]
+  const moves = (history: typeof constant, from: number) =>
+    Math.abs(history[from]!.selectLoss - history[from - 1]!.selectLoss)
+  expect(losses({ history: tenths.slice(0, 6) })).toEqual(losses({ history: constant.slice(0, 6) }))
+  expect(tenths[6]!.selectLoss).not.toBe(constant[6]!.selectLoss)
+  // A hundredth of the rate from the ninth epoch on.
+  expect(moves(tenths, 9)).toBeLessThan(0.2 * moves(tenths, 1))
+  expect(rising[0]!.selectLoss).toBeGreaterThan(constant[0]!.selectLoss)
+})
+
 it('every epoch has an order of its own, a function of seed, phase and epoch', () => {
   const order = (seed: number, number: number, epoch: number) => {
     const plan = { options: { seed } } as FinetunePlan
