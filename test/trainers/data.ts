@@ -78,6 +78,18 @@ export function accuracy(scores: Float32Array, y: Int32Array, classes: number): 
   return right / y.length
 }
 
+/** The products of every two columns of the rows. */
+export function pairProducts(set: TrainingSet): TrainingSet {
+  const { rows, cols, data } = set.x
+  const wide = Float32Array.from(
+    Array.from({ length: rows }, (_, r) => {
+      const row = data.subarray(cols * r, cols * (r + 1))
+      return [...row].flatMap((v, i) => [...row.subarray(i)].map((u) => u * v))
+    }).flat(),
+  )
+  return { ...set, x: { data: wide, rows, cols: wide.length / rows } }
+}
+
 export const matrix = (rows: readonly (readonly number[])[]): Matrix => ({
   data: Float32Array.from(rows.flat()),
   rows: rows.length,

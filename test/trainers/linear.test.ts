@@ -4,7 +4,18 @@ import type { LinearModel } from '../../src/trainers/linear/model.js'
 import { linearSvm } from '../../src/trainers/linear-svm.js'
 import { logistic } from '../../src/trainers/logistic.js'
 import { resolveParams } from '../../src/trainers/params.js'
-import { accuracy, clusters, digits, iris, largeC, largestDifference, neighbours, reference, takeRows } from './data.js'
+import {
+  accuracy,
+  clusters,
+  digits,
+  iris,
+  largeC,
+  largestDifference,
+  neighbours,
+  pairProducts,
+  reference,
+  takeRows,
+} from './data.js'
 
 const sets = { iris: iris(), digits: digits() }
 const fitted = (trainer: Trainer, set: TrainingSet, params: Record<string, string>): Promise<LinearModel> =>
@@ -107,16 +118,7 @@ it.each([
 describe('a large C', () => {
   const { train } = sets.digits
   // Products of two pixels each: 240 separable rows of 2080 columns.
-  const wide = (): TrainingSet => {
-    const few = takeRows(train, [...Array(240).keys()])
-    const data = Float32Array.from(
-      Array.from({ length: 240 }, (_, r) => {
-        const row = few.x.data.subarray(64 * r, 64 * (r + 1))
-        return [...row].flatMap((v, i) => [...row.subarray(i)].map((u) => u * v))
-      }).flat(),
-    )
-    return { ...few, x: { data, rows: 240, cols: data.length / 240 } }
-  }
+  const wide = (): TrainingSet => pairProducts(takeRows(train, [...Array(240).keys()]))
 
   it.each(Object.entries(largeC))('has the objective of LinearSVC: %s', async (name, known) => {
     const [shape, loss, c] = name.split(' ') as [string, string, string]

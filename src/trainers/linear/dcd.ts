@@ -181,21 +181,24 @@ class Column {
           order[active] = i
           continue
         }
-        projected = Math.min(g, 0)
+        if (g > 0) projected = 0
       } else if (alpha[i] === upper[i]) {
         if (g < bottomBefore) {
           order[k--] = order[--active]!
           order[active] = i
           continue
         }
-        projected = Math.max(g, 0)
+        if (g < 0) projected = 0
       }
       if (projected > top) top = projected
       if (projected < bottom) bottom = projected
-      if (Math.abs(projected) > 1e-12) {
+      if (projected > 1e-12 || projected < -1e-12) {
         const before = alpha[i]!
-        alpha[i] = Math.min(Math.max(before - g / diagonal[i]!, 0), upper[i]!)
-        const change = (alpha[i]! - before) * s
+        let after = before - g / diagonal[i]!
+        if (after < 0) after = 0
+        else if (after > upper[i]!) after = upper[i]!
+        alpha[i] = after
+        const change = (after - before) * s
         w[cols]! += change
         for (let at = start[i]!; at < end; at++) w[index[at]!]! += change * value[at]!
       }

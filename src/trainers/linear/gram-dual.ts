@@ -13,6 +13,10 @@ export function gramPays(rows: number, cols: number): boolean {
 
 /** Steps between two looks at the duality gap. */
 const stepsPerCheck = 256
+/** Passes of single steps before conjugate gradients help; most problems are solved by then. */
+const passesBeforeLeaps = 25
+const passesBetweenLeaps = 3
+const mostConjugate = 40
 
 export interface GramDualOptions extends Omit<DcdOptions, 'seed'> {
   readonly threads: number
@@ -86,6 +90,9 @@ class Column {
   private readonly ridge: Float64Array
   private readonly upper: Float64Array
   private readonly diagonal: Float64Array
+  /** The row whose move gains most, and its gain; every first step is as good as any other: the first row's. */
+  private chosen = 0
+  private gain = 1
 
   constructor(
     private readonly gram: Float32Array,
@@ -132,41 +139,134 @@ class Column {
 
   /** @returns the steps taken */
   async descend({ tolerance, maxIterations }: GramDualOptions, pause: () => Promise<void>): Promise<number> {
-    const { gram, sign, alpha, margin, ridge, upper, diagonal } = this
+    const { sign, alpha, margin, ridge, upper, diagonal } = this
     const n = sign.length
     let steps = 0
-    // Every first step is as good as any other: the first row's.
-    let chosen = 0
-    let most = 1
-    for (; steps < maxIterations * n && most > 0; steps++) {
+    let nextLeap = passesBeforeLeaps * n
+    for (; steps < maxIterations * n && this.gain > 0; steps++) {
       if (steps % stepsPerCheck === 0) {
         await pause()
         const { primal, gap } = this.value()
         if (gap <= tolerance * primal) break
       }
-      const before = alpha[chosen]!
-      const slope = 1 - sign[chosen]! * margin[chosen]! - ridge[chosen]! * before
-      const after = Math.min(Math.max(before + slope / diagonal[chosen]!, 0), upper[chosen]!)
-      alpha[chosen] = after
-      const change = (after - before) * sign[chosen]!
-      const row = chosen * n
-      most = 0
-      for (let j = 0; j < n; j++) {
-        const m = margin[j]! + change * (gram[row + j]! + 1)
-        margin[j] = m
-        const a = alpha[j]!
-        const g = 1 - sign[j]! * m - ridge[j]! * a
-        const room = g > 0 ? upper[j]! - a : a
-        if (room <= 0) continue
-        const size = Math.abs(g)
-        const step = Math.min(size / diagonal[j]!, room)
-        const gain = step * (size - 0.5 * step * diagonal[j]!)
-        if (gain > most) {
-          most = gain
-          chosen = j
-        }
+      if (steps >= nextLeap) {
+        steps += n * (await this.leap(pause))
+        nextLeap = steps + passesBetweenLeaps * n
       }
+      const i = this.chosen
+      const before = alpha[i]!
+      const slope = 1 - sign[i]! * margin[i]! - ridge[i]! * before
+      const after = Math.min(Math.max(before + slope / diagonal[i]!, 0), upper[i]!)
+      alpha[i] = after
+      this.shift(i, (after - before) * sign[i]!)
     }
     return steps
+  }
+
+  /** Adds `change` times a row of the matrix to the margins, and finds the row whose move gains most now. */
+  private shift(row: number, change: number): void {
+    const { gram, sign, alpha, margin, ridge, upper, diagonal } = this
+    const n = sign.length
+    const at = row * n
+    let chosen = row
+    let most = 0
+    for (let j = 0; j < n; j++) {
+      const m = margin[j]! + change * (gram[at + j]! + 1)
+      margin[j] = m
+      const a = alpha[j]!
+      const g = 1 - sign[j]! * m - ridge[j]! * a
+      const room = g > 0 ? upper[j]! - a : a
+      if (room <= 0) continue
+      const size = g > 0 ? g : -g
+      let step = size / diagonal[j]!
+      if (step > room) step = room
+      const gain = step * (size - 0.5 * step * diagonal[j]!)
+      if (gain > most) {
+        most = gain
+        chosen = j
+      }
+    }
+    this.chosen = chosen
+    this.gain = most
+  }
+
+  /** Margins that the step `v` of the variables adds. */
+  private marginsOf(v: Float64Array): Float64Array {
+    const { gram, sign } = this
+    const n = sign.length
+    const out = new Float64Array(n)
+    for (let j = 0; j < n; j++) {
+      const change = sign[j]! * v[j]!
+      if (change === 0) continue
+      for (let i = 0, at = j * n; i < n; i++) out[i]! += change * (gram[at + i]! + 1)
+    }
+    return out
+  }
+
+  /**
+   * Where rows contradict each other, single steps of length 1 / diagonal take as many of them as the cost is large. Conjugate
+   * gradients over the variables that are free to move see where they all go at once (Moré and Toraldo 1991); then along that
+   * way, held inside the box, as far as the objective allows.
+   *
+   * @returns products with the matrix, each as long as a pass
+   */
+  private async leap(pause: () => Promise<void>): Promise<number> {
+    const { sign, alpha, margin, ridge, upper } = this
+    const n = sign.length
+    const slope = Float64Array.from(alpha, (a, i) => 1 - sign[i]! * margin[i]! - ridge[i]! * a)
+    const free = slope.map((g, i) => ((g > 0 ? alpha[i]! < upper[i]! : alpha[i]! > 0) ? 1 : 0))
+    const inner = (u: Float64Array, v: Float64Array): number => {
+      let sum = 0
+      for (let i = 0; i < n; i++) sum += u[i]! * v[i]!
+      return sum
+    }
+    const curve = (v: Float64Array, margins: Float64Array): Float64Array =>
+      v.map((x, i) => sign[i]! * margins[i]! + ridge[i]! * x)
+    const way = new Float64Array(n)
+    const rest = slope.map((g, i) => g * free[i]!)
+    let towards = Float64Array.from(rest)
+    let square = inner(rest, rest)
+    const enough = 1e-12 * square
+    const widest = upper.reduce((a, b) => Math.max(a, b), 0)
+    const ways = [way]
+    let products = 0
+    for (; products < mostConjugate && square > enough; products++) {
+      await pause()
+      const bent = curve(towards, this.marginsOf(towards)).map((v, i) => v * free[i]!)
+      const length = square / inner(towards, bent)
+      const longest = widest / towards.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
+      // What costs next to nothing is followed to the ends of the box, by itself: in one step with the rest it would outweigh that.
+      if (!(length > 0 && length < longest)) {
+        ways.push(towards.map((v) => v * longest))
+        break
+      }
+      for (let i = 0; i < n; i++) {
+        way[i]! += length * towards[i]!
+        rest[i]! -= length * bent[i]!
+      }
+      const before = square
+      square = inner(rest, rest)
+      towards = towards.map((v, i) => rest[i]! + (square / before) * v)
+    }
+    for (const one of ways) {
+      const now = Float64Array.from(alpha, (a, i) => 1 - sign[i]! * margin[i]! - ridge[i]! * a)
+      let best: { gain: number; step: Float64Array; margins: Float64Array } = { gain: 0, step: one, margins: one }
+      for (let share = 1; share > 1e-9; share *= 0.25) {
+        await pause()
+        const step = alpha.map((a, i) => Math.min(Math.max(a + share * one[i]!, 0), upper[i]!) - a)
+        const margins = this.marginsOf(step)
+        products++
+        const gain = inner(now, step) - 0.5 * inner(step, curve(step, margins))
+        if (gain > best.gain) best = { gain, step, margins }
+        else if (best.gain > 0) break
+      }
+      if (best.gain === 0) continue
+      for (let i = 0; i < n; i++) {
+        alpha[i]! += best.step[i]!
+        margin[i]! += best.margins[i]!
+      }
+    }
+    this.shift(0, 0)
+    return products
   }
 }
