@@ -8,7 +8,13 @@ export interface ProgressTask {
 
 /** What rooms report to. The command line draws bars from it; the library's default is {@link silentProgress}. */
 export interface Progress {
-  task(options: { readonly label: string; readonly total?: number; readonly unit: string }): ProgressTask
+  task(options: {
+    readonly label: string
+    readonly total?: number
+    readonly unit: string
+    /** What an earlier run had done, which says nothing of this one's speed. Default 0. */
+    readonly from?: number
+  }): ProgressTask
   /** One plain line to the user, such as a decision that was taken. */
   say(line: string): void
 }

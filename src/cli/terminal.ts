@@ -4,6 +4,7 @@ import { formatBytes, formatSeconds, visible } from '../base/text.js'
 const redrawMs = 100
 const plainLineMs = 10_000
 const barWidth = 24
+const minBarWidth = 6
 
 interface Stream {
   readonly isTTY?: boolean
@@ -15,13 +16,14 @@ function describe(
   label: string,
   unit: string,
   total: number | undefined,
+  from: number,
   done: number,
   startedMs: number,
   nowMs: number,
   note: string,
 ): string {
   const seconds = (nowMs - startedMs) / 1000
-  const rate = seconds > 0 ? done / seconds : 0
+  const rate = seconds > 0 ? Math.max(0, done - from) / seconds : 0
   const bytes = unit === 'bytes'
   const amount = bytes ? formatBytes(done) : `${Math.floor(done)}`
   const of = total === undefined ? '' : ` of ${bytes ? formatBytes(total) : total}`
@@ -37,11 +39,11 @@ export function terminalProgress(stream: Stream, now: () => number = Date.now): 
   const tty = stream.isTTY === true
   return {
     say: (line) => void stream.write(`${visible(line)}\n`),
-    task({ label, total, unit }): ProgressTask {
+    task({ label, total, unit, from = 0 }): ProgressTask {
       const name = visible(label)
       const startedMs = now()
       let drawnMs = tty ? 0 : startedMs
-      let last = 0
+      let last = from
       const clear = (): void => void (tty && stream.write('\r\x1b[2K'))
       return {
         update(done, note = '') {
@@ -49,18 +51,21 @@ export function terminalProgress(stream: Stream, now: () => number = Date.now): 
           const time = now()
           if (time - drawnMs < (tty ? redrawMs : plainLineMs)) return
           drawnMs = time
-          const text = describe(name, unit, total, done, startedMs, time, visible(note))
+          const text = describe(name, unit, total, from, done, startedMs, time, visible(note))
           if (!tty) return void stream.write(`${text}\n`)
-          const filled = total ? Math.round((Math.min(done, total) / total) * barWidth) : 0
-          const bar = total ? `${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)} ` : ''
+          const columns = (stream.columns ?? 100) - 1
+          // What it says goes before how it looks: the bar takes the room that the text leaves.
+          const width = Math.min(barWidth, columns - text.length - 1)
+          const filled = total ? Math.round((Math.min(done, total) / total) * width) : 0
+          const bar = total && width >= minBarWidth ? `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ` : ''
           clear()
-          stream.write(`${bar}${text}`.slice(0, (stream.columns ?? 100) - 1))
+          stream.write(`${bar}${text}`.slice(0, columns))
         },
         end(summary) {
           clear()
           const time = now()
           stream.write(
-            `${summary === undefined ? `${describe(name, unit, undefined, last, startedMs, time, '')}, ${formatSeconds((time - startedMs) / 1000)}` : visible(summary)}\n`,
+            `${summary === undefined ? `${describe(name, unit, undefined, from, last, startedMs, time, '')}, ${formatSeconds((time - startedMs) / 1000)}` : visible(summary)}\n`,
           )
         },
       }

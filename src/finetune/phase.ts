@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { Fc7Error, throwIfAborted } from '../base/errors.js'
 import type { ProgressTask } from '../base/progress.js'
 import { createRandom } from '../base/random.js'
-import { formatSeconds } from '../base/text.js'
 import type { StepResults } from '../training/runner.js'
 import { type EpochRecord, readTensors, type State, type Weights, writeState, writeTensors } from './checkpoint.js'
 import type { Rows } from './pictures.js'
@@ -172,7 +171,6 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
     }
     await writeState(folder, state)
   }
-  const total = phase.epochs * phase.stepsPerEpoch
   const checkpoint = async (next: Omit<State, 'tensors'>): Promise<void> => {
     const old = state
     const tensors = await writeTensors(folder, `phase${run.number}-${next.steps}e${next.epoch}`, await snapshot(true))
@@ -242,10 +240,9 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       }
       const seconds = (performance.now() - started) / 1000
       const rate = ((after - resumedFrom) * batch) / seconds
-      const left = ((total - done - steps) * batch) / Math.max(rate, 1e-9)
       task.update(
         done + steps,
-        `loss ${(sums.loss / Math.max(1, sums.rows)).toFixed(4)}, accuracy ${(sums.correct / Math.max(1, sums.rows)).toFixed(3)}, ${rate.toFixed(0)} images/s, ${formatSeconds(left)} left`,
+        `loss ${(sums.loss / Math.max(1, sums.rows)).toFixed(4)}, accuracy ${(sums.correct / Math.max(1, sums.rows)).toFixed(3)}, ${rate.toFixed(0)} images/s`,
       )
       sinceCheckpoint += steps
       if (run.checkpointSteps > 0 && next && sinceCheckpoint >= run.checkpointSteps) {

@@ -160,6 +160,7 @@ export async function runFinetune(
         label: `Training ${phase.name}`,
         total: phase.epochs * phase.stepsPerEpoch,
         unit: 'steps',
+        from: state?.steps ?? 0,
       })
       try {
         const result = await runPhase({
