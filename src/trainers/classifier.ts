@@ -178,7 +178,8 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
   const calibration = calibrate
     ? await fitCalibration(calibrate, set, seed, async (part, fold) => {
         const own = await fitPart(part, 1 + fold)
-        return async (x) => own.model.scores(await own.preprocess.apply(x, threads), { threads })
+        return async (x) =>
+          own.model.scores(await own.preprocess.apply(x, threads), { threads, ...(signal ? { signal } : {}) })
       })
     : undefined
   throwIfAborted(signal, 'Training')

@@ -14,6 +14,8 @@ import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 /** Dropout masks of one run stay below this. */
 const maxMaskBytes = 64 << 20
+/** And so does its arithmetic, in multiplications: about half a second, within which nobody hears that the fit should stop. */
+const maxRunProducts = 1e10
 /**
  * What `epochs` 0 stands for: about this many optimiser steps, within these bounds. scikit-learn's `max_iter` of 200 epochs makes as
  * many of 2,000 rows.
@@ -146,7 +148,9 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     const stepsPerEpoch = Math.ceil(train.length / batch)
     const epochs = epochsFor(value('epochs'), stepsPerEpoch)
     const widest = Math.max(1, batch * hidden.reduce((a, b) => a + b, 0))
-    const perRun = Math.max(1, Math.min(stepsPerEpoch, Math.floor(maxMaskBytes / widest)))
+    // Forwards, and backwards to weights and to activations.
+    const products = 3 * batch * start.weights.reduce((sum, w) => sum + w.length, 0)
+    const perRun = Math.max(1, Math.min(stepsPerEpoch, maxMaskBytes / widest, maxRunProducts / products) | 0)
     const order = createRandom(seed).fork('order')
     const weightsNow = () => {
       const all = runner.snapshot()
