@@ -14,8 +14,11 @@ import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 /** Dropout masks of one run stay below this. */
 const maxMaskBytes = 64 << 20
-/** And so does its arithmetic, in multiplications: about half a second, within which nobody hears that the fit should stop. */
-const maxRunProducts = 1e10
+/**
+ * And so does its arithmetic, in multiplications: about two seconds, within which nobody hears that the fit should stop. A run costs as
+ * much as three steps besides them, so shorter ones take longer: a twelfth at 1e10.
+ */
+const maxRunProducts = 4e10
 /**
  * What `epochs` 0 stands for: about this many optimiser steps, within these bounds. scikit-learn's `max_iter` of 200 epochs makes as
  * many of 2,000 rows.
