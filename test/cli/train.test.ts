@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
+import { trainers } from '../../src/trainers/registry.js'
 import { clusters } from '../trainers/data.js'
 import { errorLines, fc7 } from './run.js'
 
@@ -67,9 +68,49 @@ describe('fc7 train', () => {
     ])
   }, 30_000)
 
+  it('keeps preprocessing, class weights and calibration with the classifier', async () => {
+    const args = ['--preprocess', 'power:0.5+pca-whiten:3', '--class-weight', 'balanced', '--calibrate', 'sigmoid']
+    const { stdout } = await fc7(['train', 'store', '--trainer', 'linear-svm', ...args, '--out', 'whole', '--json'], {
+      cwd: root,
+    })
+    const asked = { preprocess: 'power:0.5+pca-whiten:3', scoreKind: 'probability' }
+    expect(JSON.parse(stdout)).toMatchObject({ ...asked, tuning: null })
+    const { info, calibration } = await loadClassifier(join(root, 'whole'))
+    expect([info.preprocess, info.classWeight, calibration!.kind]).toEqual([asked.preprocess, 'balanced', 'sigmoid'])
+    expect(info.trainedOn).toHaveLength(rows)
+  }, 30_000)
+
+  it('gives up at the time limit, says so where a solver did not converge, and refuses ONNX of a reference trainer', async () => {
+    const late = await train('--tune', '--time-limit', '0.001', '--out', 'late')
+    expect([late.code, errorLines(late)[0]]).toEqual([1, expect.stringContaining('was not finished after 0.001 s')])
+    const hard = ['--set', 'c=1e6', '--set', 'iterations=1', '--set', 'loss=hinge', '--out', 'hard']
+    const short = await fc7(['train', 'store', '--trainer', 'linear-svm', ...hard], { cwd: root })
+    expect([short.code, short.stderr]).toEqual([0, expect.stringContaining('had not converged')])
+    const reference = await fc7(['train', 'store', '--trainer', 'ml-svm', '--onnx', '--out', 'reference'], {
+      cwd: root,
+    })
+    expect([reference.code, errorLines(reference)[0]]).toEqual([
+      1,
+      expect.stringContaining('cannot be written as ONNX'),
+    ])
+    const left = await readdir(root)
+    for (const name of ['late', 'reference']) expect(left).not.toContain(name)
+  }, 60_000)
+
   it('--help names every preprocessing that there is', async () => {
     const words = (await train('--help')).stdout.replaceAll(/\s+/g, ' ')
     for (const word of ['none', 'l2', 'standardise', 'signed power', 'pca:<components>', 'pca-whiten:<components>'])
       expect(words).toContain(word)
+  })
+
+  it('--help tells of every hyper-parameter as it is declared', async () => {
+    const words = (await train('--help')).stdout.replaceAll(/\s+/g, ' ')
+    for (const { id, params } of trainers) {
+      expect(words).toContain(`${id}: `)
+      for (const { name, help, ...spec } of params) {
+        expect(words).toContain(`${name}=${spec.default} `)
+        expect(words).toContain(help.replaceAll(/\s+/g, ' '))
+      }
+    }
   })
 })
