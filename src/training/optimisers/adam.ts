@@ -13,6 +13,7 @@ export function adam(options: AdamOptions): Optimiser {
   const decoupled = options.kind === 'adamw'
   return {
     id: options.kind,
+    // Each over 1 − β.
     slots: ['mean', 'square'],
     shared(g, step) {
       // 1 − βᵗ in double precision: in single, 1 − 0.999 alone is off by 5e-5.
@@ -32,14 +33,16 @@ export function adam(options: AdamOptions): Optimiser {
         const keep = g.add('Sub', [number(1), g.add('Mul', [rate, number(decay)])])
         start = g.add('Mul', [parameter, keep])
       } else if (decay > 0) slope = g.add('Add', [slope, g.add('Mul', [parameter, number(decay)])])
-      const blend = (old: string, now: string, beta: number) =>
-        g.add('Add', [g.add('Mul', [old, number(beta)]), g.add('Mul', [now, number(1 - beta)])])
-      const mean = blend(state[0]!, slope, beta1)
-      const square = blend(state[1]!, g.add('Mul', [slope, slope]), beta2)
-      // The two corrections as scalars: m/c1 / (√v/c2 + ε) = (c2/c1) · m / (√v + ε·c2).
-      const scale = g.add('Mul', [rate, g.add('Div', [second!, first!])])
-      const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, number(epsilon)])])
-      const move = g.add('Mul', [g.add('Div', [mean, bottom]), scale])
+      // Kept are the moments over 1 − β, so that what is new comes in as it is: two passes over all weights less.
+      const decayed = (old: string, beta: number) => g.add('Mul', [old, number(beta)])
+      const mean = g.add('Add', [decayed(state[0]!, beta1), slope])
+      const square = g.add('Add', [decayed(state[1]!, beta2), g.add('Mul', [slope, slope])])
+      // Everything else as scalars: with M = m/(1 − β₁) and V = v/(1 − β₂), (m/c₁) / (√v/c₂ + ε) = (r·c₂/c₁)·(1 − β₁)/√(1 − β₂) · M /
+      // (√V + ε·c₂/√(1 − β₂)).
+      const root = Math.sqrt(1 - beta2)
+      const ratio = g.add('Mul', [g.add('Div', [second!, first!]), number((1 - beta1) / root)])
+      const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, number(epsilon / root)])])
+      const move = g.add('Mul', [g.add('Div', [mean, bottom]), g.add('Mul', [rate, ratio])])
       return { parameter: g.add('Sub', [start, move]), state: [mean, square] }
     },
   }
