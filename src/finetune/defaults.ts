@@ -28,7 +28,8 @@ export const phaseDefaults: Readonly<Record<Strategy, readonly PhaseDefaults[]>>
   head: [{ epochs: 30, rate: { sgd: 0.01, adam: 0.001 }, headFactor: 1, batchNorm: 'frozen' }],
   last: [{ epochs: 15, rate: { sgd: 0.001, adam: 0.00003 }, batchNorm: 'frozen' }],
   all: [{ epochs: 10, rate: { sgd: 0.001, adam: 0.0001 }, batchNorm: 'frozen' }],
-  // Where the backbone's card says how it was trained, its optimiser, rate and decay.
+  // Where the backbone's card says how it was trained, its optimiser, rate, momentum, decay and epochs; not its batch, which is half of a
+  // small data set, nor its schedule, which counts the steps of a million pictures.
   scratch: [{ epochs: 30, rate: { sgd: 0.01, adam: 0.001 }, headFactor: 1, batchNorm: 'train' }],
   'lp-ft': [
     { epochs: 15, rate: { sgd: 0.01, adam: 0.001 }, headFactor: 1, batchNorm: 'frozen' },

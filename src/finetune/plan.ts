@@ -241,7 +241,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       name,
       boundary,
       {
-        epochs: options.epochs ?? usual.epochs,
+        epochs: options.epochs ?? (published?.epochs === undefined ? usual.epochs : Math.ceil(published.epochs)),
         rate: given ?? published?.learningRate ?? usual.rate[kind === 'sgd' ? 'sgd' : 'adam'],
         headFactor: usual.headFactor ?? options.headFactor,
         batchNorm: options.batchNorm ?? usual.batchNorm,

@@ -137,12 +137,15 @@ describe('the plan', () => {
       momentum: 0.8,
       learningRate: 0.1,
       weightDecay: 5e-4,
+      epochs: 89.3,
       schedule: 'step',
       source: 'paper',
     }
     const plan = planFinetune({ ...input({ strategy: 'scratch' }), card: { training } })
     expect(plan.optimiser).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4, clip: null })
-    expect(plan.phases[0]!.rate).toBe(0.1)
+    expect(plan.phases[0]).toMatchObject({ rate: 0.1, epochs: 90 })
+    const asked = planFinetune({ ...input({ strategy: 'scratch', epochs: 7, rate: 0.2 }), card: { training } })
+    expect(asked.phases[0]).toMatchObject({ rate: 0.2, epochs: 7 })
   })
 
   it.each([
