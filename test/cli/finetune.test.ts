@@ -1,29 +1,11 @@
-import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 import { errorLines, fc7, type Outcome } from './run.js'
+import { openTuneFolder } from './tune-folder.js'
 
-let root: string
-let env: Record<string, string>
-const file = (...path: string[]): string => join(root, ...path)
-const base = (source = 'photos', model = 'tiny.onnx'): string[] => [
-  'finetune',
-  file(source),
-  '--model',
-  file(model),
-  '--recipe',
-  'torchvision',
-]
-
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'fc7-tune-'))
-  env = { FC7_CACHE: file('cache') }
-  await writeFile(file('tiny.onnx'), tinyModel())
-  await writeFile(file('erf.onnx'), tinyModel('Erf'))
-  await writeTinyPictures(file('photos'), { train: 12, test: 5 })
-})
+const { root, env, file, base } = await openTuneFolder()
+beforeAll(() => writeFile(file('erf.onnx'), tinyModel('Erf')))
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 describe('bad input ends before training, with two lines', () => {

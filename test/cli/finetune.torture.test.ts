@@ -1,32 +1,13 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, describe, expect, it } from '@jest/globals'
 import { snippets } from '../support/docs.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 import { errorLines, fc7 } from './run.js'
+import { openTuneFolder } from './tune-folder.js'
 
-let root: string
-let env: Record<string, string>
-const file = (...path: string[]): string => join(root, ...path)
-const base = (source = 'photos', model = 'tiny.onnx'): string[] => [
-  'finetune',
-  file(source),
-  '--model',
-  file(model),
-  '--recipe',
-  'torchvision',
-]
-
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'fc7-tune-'))
-  env = { FC7_CACHE: file('cache') }
-  await writeFile(file('tiny.onnx'), tinyModel())
-  await writeTinyPictures(file('photos'), { train: 12, test: 5 })
-})
+const { root, env, file, base } = await openTuneFolder()
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'))

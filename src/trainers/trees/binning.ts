@@ -251,6 +251,21 @@ export function binColumns(range: ColumnRange, codes: Uint8Array | Uint16Array, 
   )
 }
 
+/** Writes columns of codes, one after another from `start` on, to rows that lie `stride` apart, from the place `first` on. */
+function rowByRow(
+  { codes, start }: { readonly codes: Uint8Array; readonly start: number },
+  rows: number,
+  to: Uint8Array,
+  stride: number,
+  first: number,
+  width: number,
+): void {
+  for (let i = 0; i < rows; i++) {
+    const at = i * stride + first
+    for (let j = 0; j < width; j++) to[at + j] = codes[start + j * rows + i]!
+  }
+}
+
 /** Bins as forests read them, in arrays that were 0; at most 256. */
 export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: ForestBins, maxBins: number): void {
   const { rows, cols } = range
@@ -288,25 +303,17 @@ export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: 
         at = ends[code]!
       }
     }
-    for (let i = 0; i < rows; i++) {
-      const at = i * cols + first
-      for (let j = 0; j < width; j++) codes[at + j] = own[j * rows + i]!
-    }
+    rowByRow({ codes: own, start: 0 }, rows, codes, cols, first, width)
   })
 }
 
 /** Bins as extra-trees read them, in memory that was 0; at most 256. */
 export function binCuts(range: ColumnRange, room: CutRoom, maxBins: number): void {
   const { rows } = range
-  const { rowBytes } = room
   const codes = cutCodes(room)
   const codesOf = (first: number) => ({ codes: codes.columns, start: first * rows })
   eachBlock(range, maxBins, codesOf, (first, width, block) => {
     for (let j = 0; j < width; j++) codes.zeros[first + j] = block.lengths[j]! < rows ? 1 : 0
-    for (let i = 0; i < rows; i++) {
-      const to = i * rowBytes + first
-      const from = first * rows + i
-      for (let j = 0; j < width; j++) codes.rows[to + j] = codes.columns[from + j * rows]!
-    }
+    rowByRow(codesOf(first), rows, codes.rows, room.rowBytes, first, width)
   })
 }

@@ -1,6 +1,6 @@
 import type { Random } from '../../base/random.js'
 import { lastOf, sweepEntropy, sweepList } from './byte-sweep.js'
-import { between } from './growing.js'
+import { partByCode } from './growing.js'
 import { ColumnDraw, type CutSearch, type NodeRows, type SearchOptions, type TreeData } from './search.js'
 import { type Cut, noCut } from './sweep.js'
 import { type Arena, arenaFor } from './wasm/arena.js'
@@ -20,6 +20,8 @@ export class ByteSearch implements CutSearch {
   /** Places in the tree's list of rows whose codes lie together in the arena's block, and where those of a row begin. */
   private readonly block = { from: 0, end: 0 }
   private readonly starts: Int32Array
+  /** Codes of the node's rows in the cut's column. */
+  private readonly own: Uint8Array
 
   constructor(
     private readonly data: TreeData,
@@ -35,6 +37,7 @@ export class ByteSearch implements CutSearch {
     this.weights = new Float64Array(rows)
     this.high = new Float64Array(classes)
     this.starts = new Int32Array(rows)
+    this.own = new Uint8Array(rows)
     const listed = options.criterion === 'gini' && options.minRows === 1
     this.listRows = listed ? rows * listShare : Number.POSITIVE_INFINITY
   }
@@ -167,41 +170,16 @@ export class ByteSearch implements CutSearch {
     return best.feature < 0 ? 0 : 1
   }
 
-  part(
-    { feature, code }: Cut,
-    { rows, from, n }: NodeRows,
-    scratch: Int32Array,
-  ): { middle: number; threshold: number } {
-    const { x, cols, forest } = this.data
-    const { block, starts } = this
+  part(cut: Cut, node: NodeRows, scratch: Int32Array): { middle: number; threshold: number } {
+    const { cols, forest } = this.data
+    const { rows, from, n } = node
+    const { block, starts, own } = this
     const near = from >= block.from && from + n <= block.end
     const codes = near ? this.room.bytes : forest.codes
-    const codeOf = (row: number): number => codes[(near ? starts[row]! : row * cols) + feature]!
-    let middle = from
-    let right = 0
-    let lowCode = 0
-    let highCode = 255
-    for (let k = from; k < from + n; k++) {
-      const row = rows[k]!
-      const own = codeOf(row)
-      if (own <= code) {
-        rows[middle++] = row
-        if (own > lowCode) lowCode = own
-      } else {
-        scratch[right++] = row
-        if (own < highCode) highCode = own
-      }
+    for (let k = 0; k < n; k++) {
+      const row = rows[from + k]!
+      own[k] = codes[(near ? starts[row]! : row * cols) + cut.feature]!
     }
-    for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
-    // Only rows next to the cut have a say in the threshold.
-    let low = Number.NEGATIVE_INFINITY
-    let high = Number.POSITIVE_INFINITY
-    if (lowCode === 0 && forest.zeros[feature] === 1) low = 0
-    else
-      for (let k = from; k < middle; k++)
-        if (codeOf(rows[k]!) === lowCode) low = Math.max(low, x[rows[k]! * cols + feature]!)
-    for (let k = middle; k < from + n; k++)
-      if (codeOf(rows[k]!) === highCode) high = Math.min(high, x[rows[k]! * cols + feature]!)
-    return { middle, threshold: between(low, high) }
+    return partByCode(this.data, cut, node, own, forest.zeros[cut.feature] === 1, scratch)
   }
 }

@@ -34,12 +34,8 @@ export function convWeights(context: BackwardContext, window: Window, group: num
  */
 function pickedRows(context: BackwardContext, window: Window): [BackwardContext, Window] | undefined {
   const { g, node } = context
-  const strided = window.strides.some((s) => s > 1)
-  if (
-    !strided ||
-    [...window.kernel, ...window.strides.map((_, i) => window.begin[i]! + window.end[i]! + 1)].some((n) => n !== 1)
-  )
-    return
+  const one = window.kernel.every((n) => n === 1) && [...window.begin, ...window.end].every((n) => n === 0)
+  if (!one || window.strides.every((s) => s === 1)) return undefined
   const picked = g.add('AveragePool', [node.input[0]!], { kernel_shape: [1, 1], strides: [...window.strides] })
   const shape = (tensor: string) =>
     tensor === picked ? [...context.shape(node.input[0]!).slice(0, 2), ...window.output] : context.shape(tensor)
