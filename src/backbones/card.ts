@@ -12,9 +12,16 @@ const innerPath = z
   .regex(/^[\w.-]+(\/[\w.-]+)*$/)
   .refine((path) => !path.split('/').includes('..'), 'must stay inside')
 
-/** Weights in an npm package that are not ONNX yet say how they become it. */
+/** Weights in an npm package that are not ONNX yet say how they become it, and may say which file comes out. */
 const npmWeightsSchema = npmSourceSchema.extend({
-  import: z.strictObject({ format: z.literal('tfjs-layers'), modelJson: innerPath }),
+  import: z.strictObject({
+    format: z.literal('tfjs-layers'),
+    modelJson: innerPath,
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+  }),
 })
 
 const weightSourceSchema = z.discriminatedUnion('kind', [urlSourceSchema, npmWeightsSchema, fileSourceSchema])

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
@@ -120,6 +120,13 @@ async function convert(
       })
     }
     const sha256 = await sha256File(path, options.signal)
+    const pinned = source.import.sha256
+    if (pinned !== undefined && pinned !== sha256) {
+      await rm(path)
+      throw new Fc7Error('HASH_MISMATCH', `The converted ${card.id} is not the file that its card names.`, {
+        hint: `Its sha256 is ${sha256}, the card says ${pinned}: another version of fc7 converted it, or the card is wrong.`,
+      })
+    }
     // Last, because it is what makes the conversion count.
     await writeJsonAtomic(`${path}.json`, {
       format: 1,

@@ -44,12 +44,15 @@ async function inputSize(card: Pick<Card, 'input' | 'id'>, path: string | undefi
   )
 }
 
-const isPinned = (card: Card, sha256: string): boolean =>
-  card.sources.some((source) => 'sha256' in source && source.sha256 === sha256)
+/** sha256 of the ONNX file that each source gives, as far as the card tells. */
+const pins = (card: Card): (string | undefined)[] =>
+  card.sources.map((source) => (source.kind === 'npm' ? source.import.sha256 : source.sha256))
+
+const isPinned = (card: Card, sha256: string): boolean => pins(card).includes(sha256)
 
 /** Whether a card can give these bytes at all: one that pins other hashes only cannot, and need not be fetched to find that out. */
 export const mayGive = (card: Card, sha256: string): boolean =>
-  isPinned(card, sha256) || card.sources.some((source) => !('sha256' in source))
+  pins(card).some((pin) => pin === undefined || pin === sha256)
 
 /** The card of the package or the user that describes exactly these bytes. */
 export async function cardOfHash(sha256: string, cacheFolder: string): Promise<Card | undefined> {

@@ -29,10 +29,20 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => rm(root, { recursive: true, force: true }))
 
-/** A card of the network's name for another file, at an address where nobody answers. */
-async function namesakeIsNotFetched(): Promise<void> {
+/** Cards of the network's name for another file, where nobody gives them. */
+const elsewhere = {
+  url: { kind: 'url', url: 'https://127.0.0.1:9/tiny.onnx', sha256: 'a'.repeat(64), bytes: 100 },
+  npm: {
+    kind: 'npm',
+    package: 'fc7-nobody-has-this',
+    version: '1.0.0',
+    integrity: `sha512-${'A'.repeat(86)}==`,
+    import: { format: 'tfjs-layers', modelJson: 'model.json', sha256: 'a'.repeat(64) },
+  },
+}
+
+async function namesakeIsNotFetched(source: object): Promise<void> {
   const path = join(root, 'cache', 'cards', 'tiny.json')
-  const source = { kind: 'url', url: 'https://127.0.0.1:9/tiny.onnx', sha256: 'a'.repeat(64), bytes: 100 }
   await mkdir(dirname(path), { recursive: true })
   await writeFile(
     path,
@@ -62,7 +72,7 @@ it('train --onnx, bundle, and the example in docs/bundle.md agree with predict',
   const unnamed = await run('bundle', 'photos.clf', '--out', 'photos.onnx')
   expect([unnamed.code, unnamed.stderr]).toEqual([1, expect.stringContaining('is none that fc7 knows by name')])
   expect(unnamed.stderr).toContain('--model')
-  await namesakeIsNotFetched()
+  for (const source of Object.values(elsewhere)) await namesakeIsNotFetched(source)
   const bundled = await run('bundle', 'photos.clf', '--model', 'tiny.onnx', '--out', 'photos.onnx')
   expect(bundled.json).toMatchObject({
     files: ['photos.onnx'],
