@@ -186,8 +186,8 @@ function loadForest(state: ModelState): Model {
 
 /**
  * Memory of a fit besides the rows: a byte for each value (bins) and two more for each that is not zero (four with more than 32,768
- * rows), for extra-trees two bytes for each value, 65 or more for each row; a copy of the rows where several threads share them; 20
- * bytes for each node of the trees.
+ * rows), for extra-trees two bytes for each value, two kilobytes for each column, and for each thread a megabyte and 90 bytes for each
+ * row; a copy of the rows where several threads share them; 20 bytes for each node of the trees.
  */
 export const randomForest: Trainer = {
   id: 'random-forest',

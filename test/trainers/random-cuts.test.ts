@@ -3,9 +3,9 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { binCuts } from '../../src/trainers/trees/binning.js'
-import { RandomCuts } from '../../src/trainers/trees/random-cuts.js'
-import { ColumnDraw, type NodeRows, type TreeData } from '../../src/trainers/trees/search.js'
-import { sumOf } from '../../src/trainers/trees/sweep.js'
+import { growRandomTree } from '../../src/trainers/trees/random-tree.js'
+import type { TreeData } from '../../src/trainers/trees/search.js'
+import { sumOf, worth } from '../../src/trainers/trees/sweep.js'
 import { checkCutSize, cutArenaFor, cutCodes, openCutRoom } from '../../src/trainers/trees/wasm/cut-arena.js'
 
 setFlagsFromString('--expose-gc')
@@ -27,15 +27,20 @@ function binned(classes: number, tried: number) {
   return room
 }
 
-it('bins follow the values, lie row by row as column by column, and tell where 0 is nothing but zeros', () => {
-  const { columns, rows: byRow, zeros } = cutCodes(binned(2, 1))
+it('bins follow the values, lie row by row as column by column, and know their least and largest value', () => {
+  const { columns, rows: byRow, edges } = cutCodes(binned(2, 1))
   const { rowBytes } = binned(2, 1)
   for (const f of [0, 4, 6, 8, 99, 100, cols - 1]) {
-    const order = [...Array(rows).keys()].sort((a, b) => x[a * cols + f]! - x[b * cols + f]!)
+    const value = (row: number) => x[row * cols + f]!
+    const order = [...Array(rows).keys()].sort((a, b) => value(a) - value(b))
     const codes = order.map((row) => columns[f * rows + row]!)
     expect(codes).toEqual([...codes].sort((a, b) => a - b))
     expect(order.map((row) => byRow[row * rowBytes + f]!)).toEqual(codes)
-    expect(zeros[f]).toBe(order.every((row, k) => (codes[k] === 0) === (x[row * cols + f] === 0)) ? 1 : 0)
+    for (const code of new Set(codes)) {
+      const at = 2 * (f * 256 + code)
+      expect(edges[at]).toBe(value(order[codes.indexOf(code)]!))
+      expect(edges[at + 1]).toBe(value(order[codes.lastIndexOf(code)]!))
+    }
   }
   expect(new Set(Array.from({ length: rows }, (_, row) => columns[8 * rows + row])).size).toBe(3)
 })
@@ -63,86 +68,122 @@ it('rows that do not fit into 4 GiB are refused', () => {
   expect(() => checkCutSize(1 << 18, 4096)).not.toThrow()
 })
 
-describe.each(['gini', 'entropy'] as const)("extra-trees' cuts by %s", (criterion) => {
+/** Words of sfc32 from its four words on. */
+function wordsFrom([p, q, r, s]: Uint32Array): () => number {
+  const state = Int32Array.of(p!, q!, r!, s!)
+  return () => {
+    const [a, b, c, d] = state as unknown as [number, number, number, number]
+    const t = (a + b + d) | 0
+    state.set([b ^ (b >>> 9), c + (c << 3), ((c << 21) | (c >>> 11)) + t, d + 1])
+    return t >>> 0
+  }
+}
+
+describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (criterion) => {
   it.each([
-    [2000, 5, 1],
-    [150, 40, 1],
-    [61, 5, 7],
-    [7, 40, 1],
-    [2, 3, 1],
-  ])('of %d rows in %d classes are those of the definition, with %d rows in a leaf', (n, classes, minRows) => {
-    const y = Int32Array.from({ length: rows }, () => random.int(classes))
-    const data = { x, rows, cols, classes, y } as unknown as TreeData
-    const room = binned(classes, 9)
-    const { columns } = cutCodes(room)
-    const options = { criterion, tried: 9, minRows, minWeight: 1.5 }
-    for (let trial = 0; trial < 20; trial++) {
-      const list = Int32Array.from({ length: rows }, (_, i) => i)
-      random.shuffle(list)
-      const own = list.slice(0, n)
-      const weights = Float64Array.from(own, () => 1 + random.int(3))
-      const search = new RandomCuts(data, options, createRandom(trial), room, trial % 2)
-      const { y: classOf, w, counts } = search.room
-      own.forEach((row, k) => {
-        classOf[k] = y[row]!
-        w[k] = weights[k]!
-        counts[y[row]!]! += weights[k]!
-      })
-      const worthOf = (list: readonly number[]): { weight: number; worth: number } => {
-        const of = new Float64Array(classes)
-        for (const k of list) of[y[own[k]!]!]! += weights[k]!
-        const weight = of.reduce((a, b) => a + b, 0)
-        const worth =
-          criterion === 'gini' ? sumOf(of, criterion) / weight : sumOf(of, criterion) - weight * Math.log2(weight)
-        return { weight, worth }
+    [2000, 5, 1, 30],
+    [300, 40, 1, 1000],
+    [300, 2, 1, 1000],
+    [150, 5, 7, 1000],
+    [7, 40, 1, 1000],
+    [2, 3, 1, 1000],
+  ])(
+    'of %d rows in %d classes are those of the definition, %d rows in a leaf, level %d',
+    (n, classes, minRows, maxDepth) => {
+      const y = Int32Array.from({ length: rows }, () => random.int(classes))
+      const data = { x, rows, cols, classes, y } as unknown as TreeData
+      const tried = 9
+      const room = binned(classes, tried)
+      const { columns, edges } = cutCodes(room)
+      const codeOf = (row: number, f: number) => columns[f * rows + row]!
+      for (let trial = 0; trial < (n > 300 ? 1 : 3); trial++) {
+        const list = Int32Array.from({ length: rows }, (_, i) => i)
+        random.shuffle(list)
+        const weights = new Float64Array(rows)
+        for (const row of list.slice(0, n)) weights[row] = 1 + random.int(3)
+        const all = [...weights.keys()].filter((row) => weights[row]! > 0)
+        const weigh = (some: readonly number[]) => {
+          const of = new Float64Array(classes)
+          for (const row of some) of[y[row]!]! += weights[row]!
+          const weight = of.reduce((a, b) => a + b, 0)
+          return { of, weight, worth: weight > 0 ? worth(sumOf(of, criterion), weight, criterion) : 0 }
+        }
+        const options = { criterion, tried, minRows, maxDepth }
+        const tree = growRandomTree(data, room, weights, options, createRandom(trial), trial % 2)
+
+        const state = new Uint32Array(4)
+        createRandom(trial).words(state)
+        const word = wordsFrom(state)
+        const order = Array.from({ length: cols }, (_, f) => f)
+        const gained = new Float64Array(cols)
+        let nodes = 0
+        let early = 0
+        // Depth first, the left side before the right one.
+        const follow = (id: number, own: readonly number[], depth: number): void => {
+          nodes++
+          const { of, weight, worth: before } = weigh(own)
+          const heaviest = [...of].sort((a, b) => b - a)
+          const limit = criterion === 'gini' ? heaviest[0]! + heaviest[1]! - 1e-9 : Number.POSITIVE_INFINITY
+          const pure = heaviest[1] === 0
+          const found = new Map<number, { gain: number; left: number[]; right: number[] }>()
+          let best = Number.NEGATIVE_INFINITY
+          let varying = 0
+          const splits = !pure && depth < maxDepth && own.length >= 2 * minRows
+          for (let drawn = 0; splits && best < limit && (drawn < tried || (varying === 0 && drawn < cols)); ) {
+            const end = drawn >= tried ? drawn + 1 : own.length <= 16 ? Math.min(drawn + 4, tried) : tried
+            const draws: [number, number][] = []
+            for (; drawn < end; drawn++) {
+              const w = word()
+              const pick = drawn + Math.floor((w / 2 ** 32) * (cols - drawn))
+              ;[order[drawn], order[pick]] = [order[pick]!, order[drawn]!]
+              draws.push([order[drawn]!, w])
+            }
+            for (const [f, w] of draws) {
+              if (best >= limit) break
+              const codes = own.map((row) => codeOf(row, f))
+              const [low, top] = [Math.min(...codes), Math.max(...codes)]
+              if (low === top) continue
+              varying++
+              const cut = low + Math.floor(((w % 65_536) / 65_536) * (top - low))
+              const left = own.filter((row) => codeOf(row, f) <= cut)
+              const right = own.filter((row) => codeOf(row, f) > cut)
+              if (Math.min(left.length, right.length) < minRows) continue
+              const gain = weigh(left).worth + weigh(right).worth
+              found.set(f, { gain, left, right })
+              best = Math.max(best, gain)
+            }
+            if (best >= limit && drawn < tried) early++
+          }
+          const f = tree.feature[id]!
+          if (found.size === 0) {
+            expect(f).toBe(-1)
+            const leaf = tree.leaf[id]!
+            if (pure) expect(of[leaf]).toBe(weight)
+            else {
+              const shares = tree.values.subarray((leaf - classes) * classes, (leaf - classes + 1) * classes)
+              expect(shares).toEqual(Float32Array.from(of, (w) => w / weight))
+            }
+            return
+          }
+          // More than one may be as good as the best.
+          const { gain, left, right } = found.get(f)!
+          expect(gain).toBeGreaterThan(best - 1e-9)
+          gained[f]! += Math.max(0, gain - before)
+          const value = (row: number) => x[row * cols + f]!
+          const below = edges[2 * (f * 256 + Math.max(...left.map((row) => codeOf(row, f)))) + 1]!
+          const above = edges[2 * (f * 256 + Math.min(...right.map((row) => codeOf(row, f))))]!
+          expect(tree.threshold[id]).toBe(Math.fround(below / 2 + above / 2))
+          expect(left.every((row) => value(row) <= tree.threshold[id]!)).toBe(true)
+          expect(right.every((row) => value(row) > tree.threshold[id]!)).toBe(true)
+          follow(tree.left[id]!, left, depth + 1)
+          follow(tree.right[id]!, right, depth + 1)
+        }
+        follow(0, all, 0)
+        expect(tree.feature).toHaveLength(nodes)
+        const sum = gained.reduce((a, b) => a + b, 0)
+        for (let f = 0; f < cols; f++) expect(tree.importance[f]! * sum).toBeCloseTo(gained[f]!, 6)
+        if (criterion === 'gini' && n === 300) expect(early).toBeGreaterThan(0)
       }
-      const all = [...own.keys()]
-      const node: NodeRows = {
-        rows: own,
-        y: classOf,
-        w,
-        counts,
-        from: 0,
-        n,
-        total: worthOf(all).weight,
-        sum: sumOf(counts, criterion),
-      }
-      const words = new Uint32Array(options.tried)
-      const draw = new ColumnDraw(cols, options.tried, createRandom(trial), words)
-      draw.first()
-      if (n > 64) draw.sort()
-      // By column; more than one may be as good as the best.
-      const found = new Map<number, { gain: number; code: number }>()
-      words.forEach((word, d) => {
-        const feature = draw.columns[d]!
-        const codes = [...own].map((row) => columns[feature * rows + row]!)
-        const [low, top] = [Math.min(...codes), Math.max(...codes)]
-        const code = low + Math.floor(((word % 65_536) / 65_536) * (top - low))
-        const right = worthOf(all.filter((k) => codes[k]! > code))
-        const left = worthOf(all.filter((k) => codes[k]! <= code))
-        const count = codes.filter((own) => own > code).length
-        if (low === top || Math.min(count, n - count) < minRows || Math.min(left.weight, right.weight) < 1.5) return
-        found.set(feature, { gain: left.worth + right.worth, code })
-      })
-      const cut = search.search(node)
-      if (found.size === 0) {
-        expect(cut.feature).toBe(-1)
-        continue
-      }
-      const chosen = found.get(cut.feature)!
-      expect(cut.gain).toBeCloseTo(Math.max(...[...found.values()].map(({ gain }) => gain)), 8)
-      expect(chosen.gain).toBeCloseTo(cut.gain, 8)
-      expect(cut.code).toBe(chosen.code)
-      const before = [...own]
-      const { middle, threshold } = search.part(cut, node, new Int32Array(n))
-      const value = (row: number) => x[row * cols + cut.feature]!
-      const isLeft = (row: number) => columns[cut.feature * rows + row]! <= cut.code
-      expect([...own]).toEqual([...before.filter(isLeft), ...before.filter((row) => !isLeft(row))])
-      const values = Array.from(own, value)
-      const [below, above] = [Math.max(...values.slice(0, middle)), Math.min(...values.slice(middle))]
-      expect(threshold).toBeGreaterThanOrEqual(below)
-      expect(threshold).toBeLessThan(above)
-      expect(threshold).toBe(Math.fround((below + above) / 2))
-    }
-  })
+    },
+  )
 })

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { binCuts } from '../../src/trainers/trees/binning.js'
-import { growClassificationTree } from '../../src/trainers/trees/classification.js'
+import { growRandomTree } from '../../src/trainers/trees/random-tree.js'
 import type { TreeData } from '../../src/trainers/trees/search.js'
 import { type CutRoom, openCutRoom } from '../../src/trainers/trees/wasm/cut-arena.js'
 
@@ -21,7 +21,7 @@ it.each(['gini', 'entropy'] as const)(
       memory,
       columnsAt: near.columnsAt + by,
       rowsAt: near.rowsAt + by,
-      zerosAt: near.zerosAt + by,
+      edgesAt: near.edgesAt + by,
       partsAt: near.partsAt + by,
     })
     const rooms = [near, moved(page * page - near.memory.buffer.byteLength), moved((page * page) / 2 - near.rowsAt)]
@@ -29,7 +29,7 @@ it.each(['gini', 'entropy'] as const)(
       binCuts({ x, rows, cols, from: 0, to: cols }, cuts, 256)
       const data = { x, y, rows, cols, classes, codes: new Uint8Array(0), cuts } as unknown as TreeData
       const options = { criterion, tried, maxDepth: Number.POSITIVE_INFINITY, minRows: 1 }
-      return growClassificationTree(data, new Float64Array(rows).fill(1), options, createRandom('tree'), { thread: 1 })
+      return growRandomTree(data, cuts, new Float64Array(rows).fill(1), options, createRandom('tree'), 1)
     })
     expect(trees[0]!.feature.length).toBeGreaterThan(1000)
     expect(trees[1]).toEqual(trees[0])

@@ -1,6 +1,6 @@
 import { lastOf } from './byte-sweep.js'
 import type { ForestBins } from './search.js'
-import { type CutRoom, cutCodes } from './wasm/cut-arena.js'
+import { type CutRoom, cutCodes, maxCodes } from './wasm/cut-arena.js'
 
 /** Rows that fit beside 32 bits of a value in a sortable float64. */
 export const maxTreeRows = 2 ** 20
@@ -307,13 +307,24 @@ export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: 
   })
 }
 
-/** Bins as extra-trees read them, in memory that was 0; at most 256. */
+/** Bins as extra-trees read them, in memory that was 0; at most {@link maxCodes}. */
 export function binCuts(range: ColumnRange, room: CutRoom, maxBins: number): void {
   const { rows } = range
   const codes = cutCodes(room)
   const codesOf = (first: number) => ({ codes: codes.columns, start: first * rows })
   eachBlock(range, maxBins, codesOf, (first, width, block) => {
-    for (let j = 0; j < width; j++) codes.zeros[first + j] = block.lengths[j]! < rows ? 1 : 0
+    for (let j = 0; j < width; j++) {
+      const edges = codes.edges.subarray(2 * (first + j) * maxCodes, 2 * (first + j + 1) * maxCodes)
+      for (let at = 0; at < edges.length; at++) edges[at] = at & 1 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+      const start = (first + j) * rows
+      for (let k = j * rows; k < j * rows + block.lengths[j]!; k++) {
+        const at = 2 * codes.columns[start + block.places[k]!]!
+        const value = block.values[k]!
+        if (value < edges[at]!) edges[at] = value
+        if (value > edges[at + 1]!) edges[at + 1] = value
+      }
+      if (block.lengths[j]! < rows) edges[0] = edges[1] = 0
+    }
     rowByRow(codesOf(first), rows, codes.rows, room.rowBytes, first, width)
   })
 }

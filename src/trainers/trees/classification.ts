@@ -2,7 +2,6 @@ import type { Random } from '../../base/random.js'
 import type { TreeNodes } from './arrays.js'
 import { ByteSearch } from './byte-search.js'
 import { NodeList, partByValue } from './growing.js'
-import { RandomCuts } from './random-cuts.js'
 import type { CutSearch, NodeRows, SearchOptions, TreeData } from './search.js'
 import { type Criterion, type Cut, sumOf, worth } from './sweep.js'
 import { WideSearch } from './wide-search.js'
@@ -26,23 +25,22 @@ export interface GrownTree extends TreeNodes {
 }
 
 /** A side lighter than this share of a mean row is none: rows that weigh next to nothing are not learned by heart. */
-const leastWeight = 1e-3
+export const leastWeight = 1e-3
 
 /**
- * Grows one classification tree (Breiman 1984; on bins for extra-trees Geurts 2006). As in scikit-learn: `tried` columns are drawn at a
+ * Grows one classification tree (Breiman 1984). As in scikit-learn: `tried` columns are drawn at a
  * node, those that are constant there among them; only if all were constant it draws on. A node is split as long as it is not pure,
  * even by a cut that gains nothing. The threshold lies halfway between the neighbouring values of the node's own rows.
  *
  * @param weights `[rows]`, 0 leaves a row out
- * @param more.leaves `[rows]`; rows in which it is not -1 only walk along, and their leaf is written there
- * @param more.thread which part of memory that threads share is this one's
+ * @param leaves `[rows]`; rows in which it is not -1 only walk along, and their leaf is written there
  */
 export function growClassificationTree(
   data: TreeData,
   weights: Float64Array,
   options: GrowOptions,
   random: Random,
-  { leaves, thread = 0 }: { readonly leaves?: Int32Array; readonly thread?: number } = {},
+  leaves?: Int32Array,
 ): GrownTree {
   const { cols, classes, y } = data
   const { criterion, minRows } = options
@@ -54,7 +52,7 @@ export function growClassificationTree(
   const kept: number[] = []
   let weight = 0
   for (const row of rows) weight += weights[row]!
-  const search = searchFor(data, rows.length, random, options, (leastWeight * weight) / rows.length, thread)
+  const search = searchFor(data, rows.length, random, options, (leastWeight * weight) / rows.length)
   const { y: own, w, counts } = search.room
   const node: NodeRows = {
     y: own,
@@ -112,10 +110,8 @@ function searchFor(
   random: Random,
   { criterion, tried, minRows }: GrowOptions,
   minWeight: number,
-  thread: number,
 ): CutSearch {
   const options: SearchOptions = { criterion, tried, minRows, minWeight }
-  if (data.cuts) return new RandomCuts(data, options, random, data.cuts, thread)
   return data.codes.length > 0 ? new WideSearch(data, options, rows, random) : new ByteSearch(data, options, random)
 }
 

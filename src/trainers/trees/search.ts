@@ -83,15 +83,15 @@ export class ColumnDraw {
   /** The columns drawn so far come first. */
   readonly columns: Int32Array
   private readonly bits: Int32Array
+  private readonly words: Uint32Array
 
   constructor(
     cols: number,
     /** Columns that {@link first} draws. */
     readonly count: number,
     private readonly random: Random,
-    /** The words that {@link first} drew them by: their lower bits are of use for more. */
-    private readonly words: Uint32Array = new Uint32Array(count),
   ) {
+    this.words = new Uint32Array(count)
     this.columns = Int32Array.from({ length: cols }, (_, f) => f)
     this.bits = new Int32Array(Math.ceil(cols / 32))
   }

@@ -2,6 +2,7 @@ import { createRandom } from '../../base/random.js'
 import { binColumns, binCuts, binForest } from './binning.js'
 import { type BoostingSetup, type BoostJob, boostTree } from './boosting.js'
 import { type GrownTree, type GrowOptions, growClassificationTree } from './classification.js'
+import { growRandomTree } from './random-tree.js'
 import type { TreeData } from './search.js'
 
 /** What every job of one fit shares. Its arrays lie in shared memory where threads share it. */
@@ -56,6 +57,7 @@ function forestTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: 
   else drawn.fill(1)
   const outOfBag = bootstrap ? Int32Array.from(drawn, (n) => (n > 0 ? -1 : 0)) : undefined
   const own = weights ? drawn.map((n, i) => n * weights[i]!) : drawn
-  const tree = growClassificationTree(data, own, grow!, random, { thread, ...(outOfBag ? { leaves: outOfBag } : {}) })
+  if (data.cuts) return growRandomTree(data, data.cuts, own, grow!, random, thread)
+  const tree = growClassificationTree(data, own, grow!, random, outOfBag)
   return outOfBag ? { ...tree, outOfBag } : tree
 }

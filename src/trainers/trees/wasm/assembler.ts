@@ -41,19 +41,26 @@ export const i32 = {
   add: op(0x6a),
   sub: op(0x6b),
   mul: op(0x6c),
+  divS: op(0x6d),
   and: op(0x71),
   or: op(0x72),
   xor: op(0x73),
   shl: op(0x74),
   shrU: op(0x76),
+  rotl: op(0x77),
+  /** The upper word of the product of two words without signs: a part of `b`, as `a` is of 2³². */
+  share: (a: Expr, b: Expr): Expr => [...a, 0xad, ...b, 0xad, 0x7e, 0x42, ...signed(32), 0x88, 0xa7],
 }
 
 export const f64 = {
   const: (n: number): Expr => [0x44, ...new Uint8Array(Float64Array.of(n).buffer)],
   load: load(0x2b),
   store: store(0x39),
+  eq: op(0x61),
   gt: op(0x64),
   ge: op(0x66),
+  min: op(0xa4),
+  max: op(0xa5),
   add: op(0xa0),
   sub: op(0xa1),
   mul: op(0xa2),
@@ -74,6 +81,7 @@ export const i8x16 = {
   splat: simd(15),
   ne: simd(36),
   gtU: simd(40),
+  leU: simd(42),
   mask: simd(100),
   minU: simd(119),
   maxU: simd(121),
@@ -153,22 +161,31 @@ export function assembleFunction<P extends string, L extends string>(spec: Funct
 export const mostPages = 2 ** 16
 
 /**
- * A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0.
+ * A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0, or
+ * behind what is imported.
  *
  * @param options.shared whether threads share the memory, which then must state a maximum of {@link mostPages} or less
+ * @param options.imports functions of JavaScript from one f64 to another, by their names in `env`
  */
 export function assembleModule(
   functions: ReadonlyMap<string, AssembledFunction>,
-  options: { readonly shared?: boolean } = {},
+  { shared = false, imports = [] }: { readonly shared?: boolean; readonly imports?: readonly string[] } = {},
 ): Uint8Array<ArrayBuffer> {
   const all = [...functions.values()]
   const bytesOf = (types: readonly ValueType[]): number[] => types.map((type) => typeByte[type])
-  const limits = options.shared ? [0x03, 0x01, ...unsigned(mostPages)] : [0x00, 0x01]
+  const limits = shared ? [0x03, 0x01, ...unsigned(mostPages)] : [0x00, 0x01]
+  const imported = imports.map((name) => [...ascii('env'), ...ascii(name), 0x00, ...unsigned(all.length)])
   return wasmModule([
-    [1, all.map(({ params, result }) => functionType(bytesOf(params), bytesOf(result ? [result] : [])))],
-    [2, [[...ascii('env'), ...ascii('memory'), 0x02, ...limits]]],
+    [
+      1,
+      [
+        ...all.map(({ params, result }) => functionType(bytesOf(params), bytesOf(result ? [result] : []))),
+        functionType(bytesOf(['f64']), bytesOf(['f64'])),
+      ],
+    ],
+    [2, [[...ascii('env'), ...ascii('memory'), 0x02, ...limits], ...imported]],
     [3, all.map((_, k) => unsigned(k))],
-    [7, [...functions.keys()].map((key, k) => [...ascii(key), 0x00, ...unsigned(k)])],
+    [7, [...functions.keys()].map((key, k) => [...ascii(key), 0x00, ...unsigned(imports.length + k)])],
     [10, all.map(({ code }) => sized(code))],
   ])
 }

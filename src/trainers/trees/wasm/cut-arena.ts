@@ -1,11 +1,17 @@
 import { Fc7Error } from '../../../base/errors.js'
+import { xlogx } from '../sweep.js'
 import { mostPages } from './assembler.js'
-import { type CutKernel, cutAt, cutModule } from './cut-kernel.js'
+import { type CutKernel, cutModule } from './cut-grow.js'
+import { cutAt } from './cut-kernel.js'
 import { kernelOf, Layout } from './memory.js'
 
-const cutKernel = kernelOf<CutKernel>(cutModule)
+const cutKernel = kernelOf<CutKernel>(cutModule, { xlogx })
 /** Codes gathered at a time: more than a column of a large node, and no more than a core's cache holds beside others. */
 const batchBytes = 2 ** 17
+/** Rows of all columns that are brought together: what a core's second cache holds beside others. */
+const blockBytes = 2 ** 20
+/** Codes of a column. */
+export const maxCodes = 256
 /** Bytes of a line of the processor's cache. */
 const line = 64
 
@@ -22,8 +28,8 @@ export interface CutRoom {
   /** Where they lie row by row, `[rows, rowBytes]`: a few rows of any columns stay in the processor's cache. */
   readonly rowsAt: number
   readonly rowBytes: number
-  /** `[cols]` 1 where code 0 means a zero and nothing else. */
-  readonly zerosAt: number
+  /** `[cols, maxCodes, 2]` float32: least and largest value of every code. */
+  readonly edgesAt: number
   /** Where the first thread's part lies, and how far the next one is from it. */
   readonly partsAt: number
   readonly partBytes: number
@@ -32,24 +38,43 @@ export interface CutRoom {
 /** At least so many bytes, an odd number of lines: what lies a power of two apart shares one place in the cache. */
 export const apart = (bytes: number): number => (Math.ceil(bytes / line) | 1) * line
 
+type Size = Pick<CutRoom, 'rows' | 'cols' | 'classes' | 'tried'>
+
+/** Rows that a block holds. */
+const blockRowsOf = ({ rows, cols }: Size): number => Math.min(rows, Math.max(64, Math.floor(blockBytes / apart(cols))))
+
 /** Addresses in a thread's part. */
-function partLayout(base: number, { rows, classes, tried }: Pick<CutRoom, 'rows' | 'classes' | 'tried'>) {
+function partLayout(base: number, size: Size) {
+  const { rows, cols, classes, tried } = size
   const layout = new Layout(base + cutAt.arrays)
   const take = (bytes: number): number => layout.take(bytes)
-  return {
-    pointers: {
-      weights: take(rows * 8),
-      counts: take(classes * 8),
-      high: take(classes * 8),
-      classes: take(rows * 4),
-      best: take(rows),
-    },
+  const nodes = 2 * rows
+  const pointers = {
+    // Places behind the last are read, and what they name with them.
+    places: take(rows * 4 + line),
+    allClasses: take(rows * 4),
+    allWeights: take(rows * 8),
+    sparePlaces: take(rows * 4),
+    spareClasses: take(rows * 4),
+    spareWeights: take(rows * 8),
+    best: take(rows),
+    counts: take(classes * 8),
+    high: take(classes * 8),
+    present: take(classes * 4),
+    columns: take(cols * 4),
     words: take(tried * 4),
-    columns: take(tried * 4),
-    starts: take(rows * 4),
-    batch: take(Math.max(batchBytes, rows + line)),
-    end: layout.end,
+    batch: take(Math.max(batchBytes, rows + 2 * line)),
+    block: take(blockRowsOf(size) * apart(cols)),
+    importance: take(cols * 8),
+    nodeFeature: take(nodes * 4),
+    nodeCode: take(nodes * 4),
+    nodeLeft: take(nodes * 4),
+    nodeFrom: take(nodes * 4),
+    nodeRows: take(nodes * 4),
+    nodeDepth: take(nodes * 4),
+    stack: take(nodes * 4),
   }
+  return { pointers, end: layout.end }
 }
 
 /**
@@ -57,14 +82,14 @@ function partLayout(base: number, { rows, classes, tried }: Pick<CutRoom, 'rows'
  *
  * @throws Fc7Error TRAINER_TOO_LARGE beyond 4 GiB
  */
-function roomLayout(size: Pick<CutRoom, 'rows' | 'cols' | 'classes' | 'tried'>, threads: number) {
+function roomLayout(size: Size, threads: number) {
   const { rows, cols } = size
   const rowBytes = apart(cols)
   const layout = new Layout(0)
   const take = (bytes: number): number => Math.ceil(layout.take(bytes + line) / line) * line
   const columnsAt = take(rows * cols)
   const rowsAt = take(rows * rowBytes)
-  const zerosAt = take(cols)
+  const edgesAt = take(cols * maxCodes * 8)
   const partBytes = Math.ceil(partLayout(0, size).end / line) * line
   const partsAt = take(partBytes * threads)
   if (layout.end > mostPages * 2 ** 16) {
@@ -72,11 +97,11 @@ function roomLayout(size: Pick<CutRoom, 'rows' | 'cols' | 'classes' | 'tried'>, 
       hint: 'Two bytes for each number must fit into 4 GiB: train on fewer rows, or on fewer columns (pca:<n>).',
     })
   }
-  return { layout, columnsAt, rowsAt, rowBytes, zerosAt, partsAt, partBytes }
+  return { layout, columnsAt, rowsAt, rowBytes, edgesAt, partsAt, partBytes }
 }
 
 /** Memory for so many rows and columns, all of it 0. @throws Fc7Error TRAINER_TOO_LARGE beyond 4 GiB */
-export function openCutRoom(size: Pick<CutRoom, 'rows' | 'cols' | 'classes' | 'tried'>, threads: number): CutRoom {
+export function openCutRoom(size: Size, threads: number): CutRoom {
   const { layout, ...places } = roomLayout(size, threads)
   return { ...size, ...places, memory: layout.memory(true) }
 }
@@ -87,59 +112,76 @@ export function checkCutSize(rows: number, cols: number): void {
 }
 
 /** The codes of a room, see there. */
-export const cutCodes = ({ memory: { buffer }, rows, cols, columnsAt, rowsAt, rowBytes, zerosAt }: CutRoom) => ({
+export const cutCodes = ({ memory: { buffer }, rows, cols, columnsAt, rowsAt, rowBytes, edgesAt }: CutRoom) => ({
   columns: new Uint8Array(buffer, columnsAt, rows * cols),
   rows: new Uint8Array(buffer, rowsAt, rows * rowBytes),
-  zeros: new Uint8Array(buffer, zerosAt, cols),
+  edges: new Float32Array(buffer, edgesAt, 2 * cols * maxCodes),
 })
 
 /** One thread's part of a room, with the kernel. */
 export class CutArena {
   readonly kernel: CutKernel
   readonly base: number
-  readonly header: Int32Array
-  readonly doubles: Float64Array
-  /** What a search wants to know of a node's rows, see search.ts. */
-  readonly y: Int32Array
-  readonly w: Float64Array
-  readonly counts: Float64Array
-  /** `[tried]` where columns begin, and random words. */
+  private readonly header: Int32Array
+  private readonly doubles: Float64Array
+  /** What a tree's rows are, in its order: their numbers at first, classes and weights. */
+  readonly places: Int32Array
+  readonly classes: Int32Array
+  readonly weights: Float64Array
+  /** `[cols]` in the order of drawing, and what each has gained. */
   readonly columns: Int32Array
-  readonly words: Uint32Array
-  /** `[rows]` where the node's rows begin. */
-  readonly starts: Int32Array
-  readonly batch: { readonly start: number; readonly length: number }
-  /** `[rows]` codes of the best column by place, after a search. */
-  readonly best: Uint8Array
-  readonly rowCodes: Uint8Array
-  readonly zeros: Uint8Array
+  readonly importance: Float64Array
+  /** Four words that random numbers begin with. */
+  readonly random: Uint32Array
+  /** A tree's nodes, see `cutAt`. */
+  readonly nodes: Readonly<Record<'feature' | 'code' | 'left' | 'from' | 'rows', Int32Array>>
+  readonly edges: Float32Array
 
   constructor(
     readonly room: CutRoom,
     readonly thread: number,
   ) {
-    const { memory, rows, classes, tried } = room
+    const { memory, rows, cols, tried } = room
     const { buffer } = memory
     this.base = room.partsAt + thread * room.partBytes
-    const { pointers, words, columns, starts, batch } = partLayout(this.base, room)
-    this.batch = { start: batch, length: Math.max(batchBytes, rows + line) }
+    const { pointers } = partLayout(this.base, room)
     this.header = new Int32Array(buffer, this.base, cutAt.arrays / 4)
     this.doubles = new Float64Array(buffer, this.base, cutAt.arrays / 8)
-    this.y = new Int32Array(buffer, pointers.classes, rows)
-    this.w = new Float64Array(buffer, pointers.weights, rows)
-    this.counts = new Float64Array(buffer, pointers.counts, classes)
-    this.words = new Uint32Array(buffer, words, tried)
-    this.columns = new Int32Array(buffer, columns, tried)
-    this.starts = new Int32Array(buffer, starts, rows)
-    this.best = new Uint8Array(buffer, pointers.best, rows)
-    const codes = cutCodes(room)
-    this.rowCodes = codes.rows
-    this.zeros = codes.zeros
-    for (const [name, pointer] of Object.entries(pointers))
-      this.header[cutAt[name as keyof typeof pointers] / 4] = pointer
-    this.header[cutAt.classCount / 4] = classes
+    const words = (address: number, length: number) => new Int32Array(buffer, address, length)
+    this.places = words(pointers.places, rows + line / 4)
+    this.classes = words(pointers.allClasses, rows)
+    this.weights = new Float64Array(buffer, pointers.allWeights, rows)
+    this.columns = words(pointers.columns, cols)
+    this.importance = new Float64Array(buffer, pointers.importance, cols)
+    this.random = new Uint32Array(buffer, this.base + cutAt.random, 4)
+    this.nodes = {
+      feature: words(pointers.nodeFeature, 2 * rows),
+      code: words(pointers.nodeCode, 2 * rows),
+      left: words(pointers.nodeLeft, 2 * rows),
+      from: words(pointers.nodeFrom, 2 * rows),
+      rows: words(pointers.nodeRows, 2 * rows),
+    }
+    this.edges = cutCodes(room).edges
+    for (const [name, pointer] of Object.entries(pointers)) this.set(name as keyof typeof pointers, pointer)
+    this.set('cols', cols)
+    this.set('rows', rows)
+    this.set('tried', tried)
+    this.set('batchBytes', Math.max(batchBytes, rows + 2 * line))
+    this.set('blockRows', blockRowsOf(room))
+    this.set('columnsAt', room.columnsAt)
+    this.set('rowsAt', room.rowsAt)
+    this.set('rowBytes', room.rowBytes)
     new Uint8Array(buffer, this.base + cutAt.tail + 16, 16).fill(255)
     this.kernel = cutKernel(memory)
+  }
+
+  /** Sets a whole number of the header. */
+  set(field: keyof typeof cutAt, value: number): void {
+    this.header[cutAt[field] / 4] = value
+  }
+
+  set minWeight(value: number) {
+    this.doubles[cutAt.minWeight / 8] = value
   }
 }
 

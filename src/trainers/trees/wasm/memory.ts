@@ -17,11 +17,14 @@ export class Layout {
   }
 }
 
-/** Makes a module's exports on a memory; the module is compiled when it is first asked for. */
-export function kernelOf<K>(module: () => Uint8Array<ArrayBuffer>): (memory: WebAssembly.Memory) => K {
+/** Makes a module's exports on a memory; the module is compiled when it is first asked for, `imports` are what it asks for besides. */
+export function kernelOf<K>(
+  module: () => Uint8Array<ArrayBuffer>,
+  imports: Readonly<Record<string, (x: number) => number>> = {},
+): (memory: WebAssembly.Memory) => K {
   let compiled: WebAssembly.Module | undefined
   return (memory) => {
     compiled ??= new WebAssembly.Module(module())
-    return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as K
+    return new WebAssembly.Instance(compiled, { env: { ...imports, memory } }).exports as unknown as K
   }
 }
