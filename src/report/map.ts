@@ -53,7 +53,11 @@ export async function mapEmbedding(dataset: ReportDataset, options: MapOptions):
   const x = { data, rows: picked.length, cols }
   const threads = options.threads ?? 1
   const wanted = Math.min(components, picked.length - 1, cols)
-  const { mean, projection } = await fitPca(x, { components: wanted, whiten: false }, { seed: 0, threads })
+  const { mean, projection } = await fitPca(
+    x,
+    { components: wanted, whiten: false },
+    { seed: 0, threads, signal: options.signal },
+  )
   throwIfAborted(options.signal, 'The report')
   for (let i = 0, at = 0; i < x.rows; i++) for (let j = 0; j < cols; j++, at++) data[at]! -= mean[j]!
   const reduced = await gemm(x, projection, { transB: true, threads })

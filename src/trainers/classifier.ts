@@ -7,7 +7,7 @@ import { deadline } from './deadline.js'
 import { balancedWeights, checkMatrix, checkTrainingSet } from './guards.js'
 import { classifierModel } from './onnx/classifier.js'
 import { type RawParams, resolveParams } from './params.js'
-import { fitPreprocess, formatPreprocess, type Preprocess, parsePreprocess } from './preprocess.js'
+import { fitPreprocess, formatPreprocess, type Preprocess, type PreprocessStep, parsePreprocess } from './preprocess.js'
 import type { ClassifierInfo, Provenance } from './provenance.js'
 
 export interface FitOptions {
@@ -83,7 +83,7 @@ export class Classifier {
     checkMatrix(x, options.ids)
     throwIfAborted(options.signal, 'Prediction')
     if (x.rows === 0) return new Float32Array(0)
-    const ready = await this.preprocess.apply(x, options.threads ?? 1)
+    const ready = await this.preprocess.apply(x, options.threads ?? 1, options.signal)
     const raw = await this.model.scores(ready, options)
     const scores = this.calibration ? this.calibration.apply(raw) : raw
     const { fitted, classes } = this.info
@@ -147,6 +147,12 @@ export async function fitClassifier(options: FitOptions): Promise<Classifier> {
   }
 }
 
+/** What part of the progress is preprocessing's: components take about as long as a linear model of them. */
+function preparingShare(steps: readonly PreprocessStep[]): number {
+  if (steps.length === 0) return 0
+  return steps.some(({ kind }) => kind === 'pca') ? 0.5 : 0.1
+}
+
 async function fitWithin(options: FitOptions): Promise<Classifier> {
   const { trainer, signal, onProgress, calibrate, seed = 0, threads = 1, classWeight = 'none' } = options
   const params = resolveParams(trainer.params, options.params ?? new Map<string, ParamValue>())
@@ -155,9 +161,17 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
   const { set, fitted } = compact(options.set, counts)
   trainer.checkSize?.(set.x.rows, set.x.cols, set.classes.length)
   const parts = calibrate ? 1 + calibrationFolds : 1
+  const preparing = preparingShare(steps)
   const fitPart = async (part: TrainingSet, place: number): Promise<{ preprocess: Preprocess; model: Model }> => {
     throwIfAborted(signal, 'Training')
-    const { preprocess, x } = await fitPreprocess(steps, part.x, { seed, threads, ...(signal ? { signal } : {}) })
+    const report = (from: number, to: number) => (fraction: number) =>
+      onProgress?.((place + from + (to - from) * fraction) / parts)
+    const { preprocess, x } = await fitPreprocess(steps, part.x, {
+      seed,
+      threads,
+      signal,
+      onProgress: report(0, preparing),
+    })
     throwIfAborted(signal, 'Training')
     const weights = classWeight === 'balanced' ? balancedWeights(part) : part.weights
     const model = await trainer.fit(
@@ -169,7 +183,7 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
         // A calibration's folds are other rows.
         ...(options.warm && place === 0 ? { warm: options.warm } : {}),
         ...(signal ? { signal } : {}),
-        ...(onProgress ? { onProgress: (fraction: number) => onProgress((place + fraction) / parts) } : {}),
+        ...(onProgress ? { onProgress: report(preparing, 1) } : {}),
       },
     )
     return { preprocess, model }
@@ -179,7 +193,7 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
     ? await fitCalibration(calibrate, set, seed, async (part, fold) => {
         const own = await fitPart(part, 1 + fold)
         return async (x) =>
-          own.model.scores(await own.preprocess.apply(x, threads), { threads, ...(signal ? { signal } : {}) })
+          own.model.scores(await own.preprocess.apply(x, threads, signal), { threads, ...(signal ? { signal } : {}) })
       })
     : undefined
   throwIfAborted(signal, 'Training')

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { throwIfAborted } from '../base/errors.js'
+import { eachBlock } from './blocks.js'
 import type { Matrix, Model, ModelState, Trainer } from './contract.js'
-import { gemm, ordinary, rowsOf, squaredNorms } from './gemm.js'
+import { gemm, rowsOf, squaredNorms } from './gemm.js'
 import { neighboursOnnx } from './onnx/neighbours.js'
 import type { OnnxWriter } from './onnx/writer.js'
 import { number, text } from './params.js'
@@ -120,9 +121,10 @@ export const knn: Trainer = {
       help: 'every neighbour counts the same, or by 1 / distance',
     },
   ],
-  async fit(set, { params }) {
+  async fit(set, { params, signal, onProgress }) {
     const { x } = set
-    const copy = ordinary(x).data === x.data ? { ...x, data: Float32Array.from(x.data) } : ordinary(x)
+    const copy = { ...x, data: new Float32Array(x.data.length) }
+    await eachBlock(x, { signal, onProgress }, (from, to) => copy.data.set(rowsOf(x, from, to).data, from * x.cols))
     return new Neighbours(copy, Int32Array.from(set.y), set.weights ?? new Float64Array(x.rows).fill(1), {
       k: number(params, 'k'),
       vote: text(params, 'vote') as 'uniform' | 'distance',

@@ -11,6 +11,7 @@ async function fit(set: TrainingSet, { params, threads, signal, onProgress }: Fi
   const { cols, rows } = set.x
   const classes = set.classes.length
   const { z, ridge, means, priors, shrinkage } = await classCovariance(set, asked, threads, pause)
+  onProgress?.(0.1)
   // Measured from the mean of all rows: the same probabilities, far less rounding.
   const middle = new Float64Array(cols)
   for (let c = 0; c < classes; c++) for (let j = 0; j < cols; j++) middle[j]! += priors[c]! * means[c * cols + j]!
@@ -29,6 +30,7 @@ async function fit(set: TrainingSet, { params, threads, signal, onProgress }: Fi
     }
     bias[c] = Math.log(priors[c]!) - own / 2 - shift
   }
+  onProgress?.(1)
   return new LinearModel({
     weights: Float32Array.from(w),
     bias,

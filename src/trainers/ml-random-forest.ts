@@ -56,7 +56,7 @@ export const mlRandomForest: Trainer = {
   // Measured: 54 s for ten trees of all features at 2,000 × 2,048; each tree here sees 64 features at most.
   checkSize: (rows, cols) =>
     refuseSlow('ml-random-forest', 54 * (rows / 2000) ** 2 * (Math.min(cols, 64) / 2048) * 10, 'random-forest'),
-  async fit({ x, y, classes }, { params, seed }) {
+  async fit({ x, y, classes }, { params, seed, onProgress }) {
     const forest = new Package({
       seed,
       nEstimators: number(params, 'trees'),
@@ -67,6 +67,7 @@ export const mlRandomForest: Trainer = {
       useSampleBagging: true,
     })
     forest.train(nested(x.data, x.rows, x.cols), Array.from(y))
+    onProgress?.(1)
     return new Votes(forest, classes.length)
   },
   load(state) {

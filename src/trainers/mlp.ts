@@ -95,6 +95,15 @@ export function epochsFor(asked: number, stepsPerEpoch: number): number {
   return Math.min(usualEpochs.most, Math.max(usualEpochs.least, Math.ceil(usualSteps / stepsPerEpoch)))
 }
 
+/** Steps that one run of the training graph makes: as many of an epoch's as {@link maxMaskBytes} and {@link maxRunProducts} allow. */
+export function stepsPerRun(sizes: readonly number[], batch: number, stepsPerEpoch: number): number {
+  const hidden = sizes.slice(1, -1).reduce((sum, n) => sum + n, 0)
+  const weights = sizes.slice(1).reduce((sum, n, i) => sum + n * sizes[i]!, 0)
+  // Forwards, and backwards to weights and to activations.
+  const products = 3 * batch * weights
+  return Math.max(1, Math.min(stepsPerEpoch, maxMaskBytes / Math.max(1, batch * hidden), maxRunProducts / products) | 0)
+}
+
 function meanSquare({ data }: Matrix): number {
   let sum = 0
   for (let i = 0; i < data.length; i++) sum += data[i]! * data[i]!
@@ -150,10 +159,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     })
     const stepsPerEpoch = Math.ceil(train.length / batch)
     const epochs = epochsFor(value('epochs'), stepsPerEpoch)
-    const widest = Math.max(1, batch * hidden.reduce((a, b) => a + b, 0))
-    // Forwards, and backwards to weights and to activations.
-    const products = 3 * batch * start.weights.reduce((sum, w) => sum + w.length, 0)
-    const perRun = Math.max(1, Math.min(stepsPerEpoch, maxMaskBytes / widest, maxRunProducts / products) | 0)
+    const perRun = stepsPerRun(sizes, batch, stepsPerEpoch)
     const order = createRandom(seed).fork('order')
     const weightsNow = () => {
       const all = runner.snapshot()

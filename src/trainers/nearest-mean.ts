@@ -1,3 +1,4 @@
+import { eachBlock } from './blocks.js'
 import type { Trainer } from './contract.js'
 import { LinearModel } from './linear/model.js'
 
@@ -11,17 +12,19 @@ export const nearestMean: Trainer = {
   summary: 'The class whose mean embedding is nearest; a baseline without parameters.',
   defaultPreprocess: 'l2',
   params: [],
-  async fit(set) {
-    const { data, rows, cols } = set.x
+  async fit(set, { signal, onProgress }) {
+    const { data, cols } = set.x
     const classes = set.classes.length
     const sums = new Float64Array(classes * cols)
     const totals = new Float64Array(classes)
-    for (let i = 0; i < rows; i++) {
-      const w = set.weights?.[i] ?? 1
-      const to = set.y[i]! * cols
-      totals[set.y[i]!]! += w
-      for (let j = 0; j < cols; j++) sums[to + j]! += w * data[i * cols + j]!
-    }
+    await eachBlock(set.x, { signal, onProgress }, (from, end) => {
+      for (let i = from; i < end; i++) {
+        const w = set.weights?.[i] ?? 1
+        const to = set.y[i]! * cols
+        totals[set.y[i]!]! += w
+        for (let j = 0; j < cols; j++) sums[to + j]! += w * data[i * cols + j]!
+      }
+    })
     const bias = new Float32Array(classes)
     for (let c = 0; c < classes; c++) {
       let norm = 0

@@ -1,8 +1,9 @@
 import { createRandom } from '../base/random.js'
 import { turnTaker } from '../base/turns.js'
+import { eachBlock, type Watch } from './blocks.js'
 import type { Matrix } from './contract.js'
 import { symmetricEigen } from './eigen.js'
-import { centred, gemm } from './gemm.js'
+import { centred, gemm, rowsOf } from './gemm.js'
 
 /** Up to this many columns (or rows) components come from the full eigenproblem; above, from a random subspace. */
 const exactColumns = 512
@@ -19,27 +20,41 @@ export interface Pca {
 /**
  * Principal components of the rows, largest variance first; the entry of largest magnitude of each is positive
  * (scikit-learn's convention). No more than min(rows − 1, cols) come out. Large problems use subspace iteration (Halko,
- * Martinsson and Tropp 2011) with all products in onnxruntime.
+ * Martinsson and Tropp 2011) with all products in onnxruntime. Rows are centred a block at a time: no copy of all is made.
  *
  * @throws InterruptedError
  */
 export async function fitPca(
   x: Matrix,
   step: { readonly components: number; readonly whiten: boolean },
-  { seed, threads, signal }: { readonly seed: number; readonly threads: number; readonly signal?: AbortSignal },
+  { seed, threads, signal, onProgress }: Watch & { readonly seed: number; readonly threads: number },
 ): Promise<Pca> {
-  const pause = turnTaker(signal, 'Training')
   const { rows, cols } = x
-  const mean64 = new Float64Array(cols)
-  for (let i = 0, at = 0; i < rows; i++) for (let j = 0; j < cols; j++, at++) mean64[j]! += x.data[at]! / rows
-  const mean = Float32Array.from(mean64)
-  const c = centred(x, mean)
   const wanted = Math.max(1, Math.min(step.components, rows - 1, cols))
-  const basis = await rowSpace(c, wanted, seed, threads, pause)
+  const passes = 2 + (cols > exactColumns && rows > exactRows ? 1 + powerSteps : 0)
+  let passed = 0
+  /** One pass over the rows. */
+  const pass = async (work: (from: number, to: number) => void | Promise<void>): Promise<void> => {
+    await eachBlock(x, { signal, onProgress: (fraction) => onProgress?.((passed + fraction) / passes) }, work)
+    passed++
+  }
+  const mean64 = new Float64Array(cols)
+  await pass((from, to) => {
+    for (let i = from, at = from * cols; i < to; i++)
+      for (let j = 0; j < cols; j++, at++) mean64[j]! += x.data[at]! / rows
+  })
+  const mean = Float32Array.from(mean64)
+  const centredRows = (work: (block: Matrix) => Promise<void>): Promise<void> =>
+    pass((from, to) => work(centred(rowsOf(x, from, to), mean)))
+  const pause = turnTaker(signal, 'Training')
+  const basis = await rowSpace({ x, mean, wanted, seed, threads, pause, centredRows })
   // Within the basis Q (orthonormal rows, [l, cols]) the problem is l × l.
-  const scores = await gemm(c, basis, { transB: true, threads })
-  const inner = await gemm(scores, scores, { transA: true, threads })
-  const { values, vectors } = symmetricEigen(Float64Array.from(inner.data), basis.rows)
+  const inner = new Float64Array(basis.rows * basis.rows)
+  await centredRows(async (block) => {
+    const scores = await gemm(block, basis, { transB: true, threads })
+    addTo(inner, await gemm(scores, scores, { transA: true, threads }))
+  })
+  const { values, vectors } = symmetricEigen(inner, basis.rows)
   const count = Math.min(wanted, basis.rows)
   const rotation: Matrix = {
     data: Float32Array.from(vectors.subarray(0, count * basis.rows)),
@@ -59,30 +74,41 @@ export async function fitPca(
   return { mean, projection }
 }
 
-/** Orthonormal rows spanning the leading right singular vectors of `c`. */
-async function rowSpace(
-  c: Matrix,
-  wanted: number,
-  seed: number,
-  threads: number,
-  pause: () => Promise<void>,
-): Promise<Matrix> {
-  if (c.cols <= exactColumns) {
-    const data = new Float32Array(c.cols * c.cols)
-    for (let j = 0; j < c.cols; j++) data[j * c.cols + j] = 1
-    return { data, rows: c.cols, cols: c.cols }
+function addTo(sums: Float64Array, { data }: Matrix): void {
+  for (let i = 0; i < data.length; i++) sums[i]! += data[i]!
+}
+
+interface RowSpace {
+  readonly x: Matrix
+  readonly mean: Float32Array
+  readonly wanted: number
+  readonly seed: number
+  readonly threads: number
+  pause(): Promise<void>
+  /** One pass over the rows minus their mean. */
+  centredRows(work: (block: Matrix) => Promise<void>): Promise<void>
+}
+
+/** Orthonormal rows spanning the leading right singular vectors of the centred rows. */
+async function rowSpace({ x, mean, wanted, seed, threads, pause, centredRows }: RowSpace): Promise<Matrix> {
+  const { rows, cols } = x
+  if (cols <= exactColumns) {
+    const data = new Float32Array(cols * cols)
+    for (let j = 0; j < cols; j++) data[j * cols + j] = 1
+    return { data, rows: cols, cols }
   }
-  if (c.rows <= exactRows) return orthonormalRows(c, pause)
-  const size = Math.min(wanted + oversampling, c.rows, c.cols)
+  if (rows <= exactRows) return orthonormalRows(centred(x, mean), pause)
+  const size = Math.min(wanted + oversampling, rows, cols)
   const random = createRandom(seed).fork('pca')
-  let q: Matrix = {
-    data: Float32Array.from({ length: size * c.cols }, () => random.normal()),
-    rows: size,
-    cols: c.cols,
-  }
+  let q: Matrix = { data: Float32Array.from({ length: size * cols }, () => random.normal()), rows: size, cols }
   for (let step = 0; step <= powerSteps; step++) {
-    const left = await gemm(c, await orthonormalRows(q, pause), { transB: true, threads })
-    q = await gemm(left, c, { transA: true, threads })
+    const basis = await orthonormalRows(q, pause)
+    const sums = new Float64Array(basis.rows * cols)
+    await centredRows(async (block) => {
+      const left = await gemm(block, basis, { transB: true, threads })
+      addTo(sums, await gemm(left, block, { transA: true, threads }))
+    })
+    q = { data: Float32Array.from(sums), rows: basis.rows, cols }
   }
   return orthonormalRows(q, pause)
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
+import { eachBlock, type Watch } from './blocks.js'
 import type { Matrix, ModelState, NamedTensor } from './contract.js'
-import { centred, gemm } from './gemm.js'
+import { centred, gemm, rowsOf } from './gemm.js'
 import { fitPca } from './pca.js'
 import { readConfig, readTensor } from './state.js'
 
@@ -72,10 +73,10 @@ export class Preprocess {
     readonly inputs: number,
   ) {}
 
-  /** `[rows, inputs]` → `[rows, outputs]` in fresh memory, or the same matrix when there is nothing to do. */
-  async apply(x: Matrix, threads = 1): Promise<Matrix> {
+  /** `[rows, inputs]` → `[rows, outputs]` in fresh memory, or the same matrix when there is nothing to do. @throws InterruptedError */
+  async apply(x: Matrix, threads = 1, signal?: AbortSignal): Promise<Matrix> {
     let now = x
-    for (const step of this.steps) now = await applyStep(step, now, threads)
+    for (const step of this.steps) now = await applyStep(step, now, threads, { signal })
     return now
   }
 
@@ -139,38 +140,66 @@ const savedSchema = z.object({
   ),
 })
 
-/** Learns the steps from the training rows, each from what the steps before it make of them. */
+/** A step's cost beside the others': how many times it passes over its rows, about. */
+const weightOf = (step: PreprocessStep): number => (step.kind === 'pca' ? 20 : step.kind === 'standardise' ? 3 : 1)
+
+/** Share of a step's work that is learning it; the rest applies it. */
+const learning = { pca: 0.9, standardise: 0.7, l2: 0, power: 0 } as const
+
+/**
+ * Learns the steps from the training rows, each from what the steps before it make of them.
+ *
+ * @throws InterruptedError
+ */
 export async function fitPreprocess(
   steps: readonly PreprocessStep[],
   x: Matrix,
-  options: { readonly seed: number; readonly threads: number; readonly signal?: AbortSignal },
+  options: Watch & { readonly seed: number; readonly threads: number },
 ): Promise<{ preprocess: Preprocess; x: Matrix }> {
+  const { signal, onProgress } = options
   const fitted: FittedStep[] = []
+  const total = steps.reduce((sum, step) => sum + weightOf(step), 0)
+  let before = 0
   let now = x
   for (const step of steps) {
+    const weight = weightOf(step)
+    const part = (from: number, to: number): Watch => ({
+      signal,
+      onProgress: (fraction) => onProgress?.((before + weight * (from + (to - from) * fraction)) / total),
+    })
+    const learnt = learning[step.kind]
     let done: FittedStep
-    if (step.kind === 'standardise') done = { kind: 'standardise', ...columnStatistics(now) }
-    else if (step.kind === 'pca') done = { ...step, ...(await fitPca(now, step, options)) }
+    if (step.kind === 'standardise') done = { kind: 'standardise', ...(await columnStatistics(now, part(0, learnt))) }
+    else if (step.kind === 'pca') done = { ...step, ...(await fitPca(now, step, { ...options, ...part(0, learnt) })) }
     else done = step
     fitted.push(done)
-    now = await applyStep(done, now, options.threads)
+    now = await applyStep(done, now, options.threads, part(learnt, 1))
+    before += weight
   }
   return { preprocess: new Preprocess(fitted, x.cols), x: now }
 }
 
 /** Mean and population standard deviation of every column; a constant column gets scale 1, as in scikit-learn. */
-function columnStatistics(x: Matrix): { mean: Float32Array; scale: Float32Array } {
+async function columnStatistics(x: Matrix, watch: Watch): Promise<{ mean: Float32Array; scale: Float32Array }> {
   const { data, rows, cols } = x
+  const half = (first: number): Watch => ({
+    ...watch,
+    onProgress: (fraction) => watch.onProgress?.(first + fraction / 2),
+  })
   const sum = new Float64Array(cols)
-  for (let i = 0, at = 0; i < rows; i++) for (let j = 0; j < cols; j++, at++) sum[j]! += data[at]!
+  await eachBlock(x, half(0), (from, to) => {
+    for (let i = from, at = from * cols; i < to; i++) for (let j = 0; j < cols; j++, at++) sum[j]! += data[at]!
+  })
   for (let j = 0; j < cols; j++) sum[j]! /= rows
   const squares = new Float64Array(cols)
-  for (let i = 0, at = 0; i < rows; i++) {
-    for (let j = 0; j < cols; j++, at++) {
-      const delta = data[at]! - sum[j]!
-      squares[j]! += delta * delta
+  await eachBlock(x, half(0.5), (from, to) => {
+    for (let i = from, at = from * cols; i < to; i++) {
+      for (let j = 0; j < cols; j++, at++) {
+        const delta = data[at]! - sum[j]!
+        squares[j]! += delta * delta
+      }
     }
-  }
+  })
   const scale = Float32Array.from(squares, (s, j) => {
     const deviation = Math.sqrt(s / rows)
     return deviation > 1e-7 * Math.max(1e-30, Math.abs(sum[j]!)) && deviation > 0 ? deviation : 1
@@ -178,31 +207,42 @@ function columnStatistics(x: Matrix): { mean: Float32Array; scale: Float32Array 
   return { mean: Float32Array.from(sum), scale }
 }
 
-async function applyStep(step: FittedStep, x: Matrix, threads: number): Promise<Matrix> {
-  const { rows, cols } = x
-  if (step.kind === 'pca') {
-    const { data } = await gemm(centred(x, step.mean), step.projection, { transB: true, threads })
-    return { data, rows, cols: step.projection.rows }
-  }
-  const out = new Float32Array(x.data.length)
+async function applyStep(step: FittedStep, x: Matrix, threads: number, watch: Watch): Promise<Matrix> {
+  const { rows } = x
+  const cols = step.kind === 'pca' ? step.projection.rows : x.cols
+  const out = new Float32Array(rows * cols)
+  await eachBlock(x, watch, async (from, to) => {
+    if (step.kind !== 'pca') return applyRows(step, x, from, to, out)
+    const block = centred(rowsOf(x, from, to), step.mean)
+    out.set((await gemm(block, step.projection, { transB: true, threads })).data, from * cols)
+  })
+  return { data: out, rows, cols }
+}
+
+function applyRows(
+  step: Exclude<FittedStep, { readonly kind: 'pca' }>,
+  { data, cols }: Matrix,
+  from: number,
+  to: number,
+  out: Float32Array,
+): void {
   if (step.kind === 'power') {
     const { exponent } = step
-    for (let i = 0; i < out.length; i++) {
-      const v = x.data[i]!
+    for (let i = from * cols; i < to * cols; i++) {
+      const v = data[i]!
       const size = exponent === 0.5 ? Math.sqrt(Math.abs(v)) : Math.abs(v) ** exponent
       out[i] = v < 0 ? -size : size
     }
   } else if (step.kind === 'standardise') {
-    for (let i = 0, at = 0; i < rows; i++)
-      for (let j = 0; j < cols; j++, at++) out[at] = (x.data[at]! - step.mean[j]!) / step.scale[j]!
+    for (let i = from, at = from * cols; i < to; i++)
+      for (let j = 0; j < cols; j++, at++) out[at] = (data[at]! - step.mean[j]!) / step.scale[j]!
   } else {
-    for (let i = 0; i < rows; i++) {
+    for (let i = from; i < to; i++) {
       let sum = 0
       const end = (i + 1) * cols
-      for (let at = i * cols; at < end; at++) sum += x.data[at]! * x.data[at]!
+      for (let at = i * cols; at < end; at++) sum += data[at]! * data[at]!
       const factor = sum > 0 ? 1 / Math.sqrt(sum) : 0
-      for (let at = i * cols; at < end; at++) out[at] = x.data[at]! * factor
+      for (let at = i * cols; at < end; at++) out[at] = data[at]! * factor
     }
   }
-  return { data: out, rows, cols }
 }

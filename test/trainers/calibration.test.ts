@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals'
 import { calibrationFrom, stratifiedFolds } from '../../src/trainers/calibration.js'
 import { fitIsotonic, fitSigmoid } from '../../src/trainers/calibration-curves.js'
 import { fitClassifier } from '../../src/trainers/classifier.js'
+import type { Model, Trainer } from '../../src/trainers/contract.js'
 import { getTrainer } from '../../src/trainers/registry.js'
 import { clusters, largestDifference, reference } from './data.js'
 
@@ -75,5 +76,40 @@ describe('calibration', () => {
     })
     const proba = await classifier.predictScores(set.x)
     expect(proba.every((p) => p > 0.05 && p < 0.95)).toBe(true)
+  })
+
+  it.each(['knn', 'mlp'])('of %s stops while it scores the rows that a fold left out', async (id) => {
+    const trainer = getTrainer(id)
+    const { signal } = new AbortController()
+    let fits = 0
+    let scoring = false
+    Object.defineProperty(signal, 'aborted', { get: () => scoring })
+    const watched: Trainer = {
+      ...trainer,
+      async fit(part, context) {
+        fits++
+        const model = await trainer.fit(part, context)
+        const scores: Model['scores'] = async (x, options) => {
+          scoring = true
+          try {
+            return await model.scores(x, options)
+          } finally {
+            // Whoever looks later, looks too late.
+            scoring = false
+          }
+        }
+        return Object.assign(Object.create(model) as Model, { scores })
+      },
+    }
+    const fit = fitClassifier({
+      trainer: watched,
+      set: clusters(60, 4, 3),
+      params: id === 'mlp' ? { epochs: 1, hidden: '4' } : {},
+      calibrate: 'sigmoid',
+      signal,
+      provenance: { backbone: 'generated', layer: 'fc7', recipe: 'none' },
+    })
+    await expect(fit).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    expect(fits).toBe(2)
   })
 })

@@ -17,9 +17,6 @@ const many = clusters(4, 60, 24)
 const all = trainers.map((trainer) => [trainer.id, trainer] as const)
 const own = all.filter(([, trainer]) => !trainer.reference)
 
-/** These keep the rows or their means: one pass, before and after which fitClassifier looks. */
-const onePass = new Set(['knn', 'nearest-mean'])
-
 /** What `ai.onnx.ml` has an operator for is written as that. */
 const mlOperator: Readonly<Record<string, string>> = {
   'kernel-svm': 'SVMClassifier',
@@ -121,14 +118,22 @@ describe.each(all)('the trainer %s', (id, trainer) => {
   })
 
   it('reports progress from 0 to 1, never backwards', async () => {
-    const seen: number[] = []
-    await learn(trainer, three, { onProgress: (fraction) => seen.push(fraction) })
-    expect([...seen].sort((a, b) => a - b)).toEqual(seen)
-    expect(seen.every((fraction) => fraction >= 0 && fraction <= 1)).toBe(true)
+    for (const [preprocess, share] of [
+      ['none', 0],
+      ['standardise+pca:3', 0.5],
+    ] as const) {
+      const seen: number[] = []
+      await learn(trainer, three, { preprocess, onProgress: (fraction) => seen.push(fraction) })
+      expect([...seen].sort((a, b) => a - b)).toEqual(seen)
+      expect(seen.every((fraction) => fraction >= 0 && fraction <= 1)).toBe(true)
+      // Of preprocessing and of the fit itself.
+      expect(seen.filter((fraction) => fraction <= share).length).toBeGreaterThan(share > 0 ? 2 : -1)
+      expect(seen.some((fraction) => fraction > share)).toBe(true)
+    }
   })
 })
 
-describe.each(own.filter(([id]) => !onePass.has(id)))('the trainer %s, of many steps', (_id, trainer) => {
+describe.each(own)('the trainer %s, while it fits', (_id, trainer) => {
   it('stops within the fit, whenever it looks whether it should', async () => {
     /** Looks at the signal inside the trainer's own fit; from the `last` on it says that it has fired. */
     const looks = async (last: number): Promise<{ count: number; outcome: unknown }> => {

@@ -1,9 +1,10 @@
-import { describe, expect, it } from '@jest/globals'
+import { describe, expect, it, jest } from '@jest/globals'
 import type { Params, TrainingSet } from '../../src/trainers/contract.js'
 import { pickRows } from '../../src/trainers/gemm.js'
 import { innerSplit } from '../../src/trainers/inner-split.js'
-import { epochsFor, mlp } from '../../src/trainers/mlp.js'
+import { epochsFor, mlp, stepsPerRun } from '../../src/trainers/mlp.js'
 import { type RawParams, resolveParams } from '../../src/trainers/params.js'
+import { TrainingRunner } from '../../src/training/runner.js'
 import { accuracy, clusters, digits, largestDifference } from './data.js'
 
 const params = (raw: RawParams = new Map()): Params => resolveParams(mlp.params, raw)
@@ -77,6 +78,29 @@ describe('mlp', () => {
     expect(epochsFor(0, 17)).toBe(118)
     expect(epochsFor(0, 282)).toBe(20)
     expect(epochsFor(7, 1)).toBe(7)
+  })
+
+  it('makes runs short enough that a fit hears within seconds that it should stop, and masks small', async () => {
+    // Small nets: an epoch a run.
+    expect(stepsPerRun([2048, 256, 10], 64, 15)).toBe(15)
+    // 4096 × 4096 weights and as many again: 3 · 64 · 2 · 4096² products a step, of which 4e10 hold six.
+    expect(stepsPerRun([4096, 4096, 4096, 100], 64, 300)).toBe(6)
+    expect(stepsPerRun([40_000, 20_000, 10], 256, 300)).toBe(1)
+    // 64 MB of masks, a byte a hidden unit and row, where the inputs are few.
+    expect(stepsPerRun([2, 4096, 2], 4096, 300)).toBe(4)
+    expect(stepsPerRun([8, 3], 64, 20)).toBe(20)
+  })
+
+  it('makes the steps of an epoch in so many runs', async () => {
+    const run = jest.spyOn(TrainingRunner.prototype, 'run')
+    try {
+      // 4 MB of masks a step (were units left out: that takes long under a test runner), and seventeen steps.
+      const settings = { hidden: '262144', batch: 16, epochs: 1, validation: 0, dropout: 0 }
+      await mlp.fit(clusters(272, 2, 2), { params: params(settings), seed: 1, threads: 1 })
+      expect(run.mock.calls.map(([steps]) => steps.rates.length)).toEqual([16, 1])
+    } finally {
+      run.mockRestore()
+    }
   })
 
   it('learns sixty rows by its defaults', async () => {

@@ -10,11 +10,12 @@ const options = { seed: 1, threads: 1 }
 const prepared = (text: string, x: Matrix): Promise<{ preprocess: Preprocess; x: Matrix }> =>
   fitPreprocess(parsePreprocess(text), x, options)
 
-/** 400 rows of 600 columns with a few strong directions: too many of both for the exact way. */
-function wide(): Matrix {
+/** 400 rows of 600 columns: too many of both for the exact way. */
+const wide = (): Matrix => directions(400, 600)
+
+/** Rows with a few strong directions. */
+function directions(rows: number, cols: number): Matrix {
   const random = createRandom('wide')
-  const rows = 400
-  const cols = 600
   const basis = Array.from({ length: 12 }, () => Float64Array.from({ length: cols }, () => random.normal()))
   const data = new Float32Array(rows * cols)
   for (let i = 0; i < rows; i++) {
@@ -130,4 +131,32 @@ describe('preprocessing', () => {
       code: 'INTERRUPTED',
     })
   })
+
+  const one = directions(800, 1000)
+  it.each(['standardise', 'l2', 'power', 'pca:6', 'pca-whiten:6', 'standardise+pca:6'])(
+    '%s is the same in one block of rows and in three, tells how far it is, and stops between them',
+    async (text) => {
+      // The rows three times: the same means, deviations and components (a whitened one, by the rows less one).
+      const data = new Float32Array(3 * one.data.length)
+      for (const copy of [0, 1, 2]) data.set(one.data, copy * one.data.length)
+      const three = { data, rows: 2400, cols: 1000 }
+      const seen: number[] = []
+      const steps = parsePreprocess(text)
+      const many = await fitPreprocess(steps, three, { ...options, onProgress: (fraction) => seen.push(fraction) })
+      const few = await prepared(text, one)
+      const largest = few.x.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
+      const end = many.x.data.subarray(2 * few.x.data.length)
+      expect(largestDifference(end, few.x.data)).toBeLessThan(2e-3 * largest)
+      expect([...seen].sort((a, b) => a - b)).toEqual(seen)
+      expect(seen.length).toBeGreaterThanOrEqual(3)
+      expect(seen.at(-1)).toBeCloseTo(1, 10)
+      const { signal } = new AbortController()
+      let told = 0
+      Object.defineProperty(signal, 'aborted', { get: () => told >= 2 })
+      const stopped = fitPreprocess(steps, three, { ...options, signal, onProgress: () => told++ })
+      await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' })
+      expect(told).toBe(2)
+      await expect(many.preprocess.apply(three, 1, AbortSignal.abort())).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    },
+  )
 })
