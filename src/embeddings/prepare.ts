@@ -11,7 +11,7 @@ import type { DatasetOptions } from '../datasets/contract.js'
 import { type Dataset, type DatasetScan, datasetOptions, openDataset, scanDataset } from '../datasets/open.js'
 import { readModel } from '../onnx/read.js'
 import type { ExecutionProvider } from '../runtime/providers/contract.js'
-import { chooseProvider, getProvider } from '../runtime/providers/registry.js'
+import { chooseProvider } from '../runtime/providers/registry.js'
 import { type ExtractionPlan, encodePlan, maxViews, planExtraction } from './plan.js'
 import { readPlan } from './store.js'
 import type { TestViews } from './views.js'
@@ -95,7 +95,7 @@ async function providerFor(request: ExtractionRequest, out: string | undefined):
     const held = await readPlan(out).catch(() => undefined)
     if (held && held.plan.provider !== 'none') return chooseProvider(held.plan.provider)
   }
-  return wanted === 'cpu' ? getProvider('cpu') : chooseProvider(wanted)
+  return chooseProvider(wanted)
 }
 
 /**

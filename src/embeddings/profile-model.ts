@@ -6,7 +6,7 @@ import { resolveBackbone } from '../backbones/resolve.js'
 import { readModel } from '../onnx/read.js'
 import { writeModel } from '../onnx/write.js'
 import { type GraphProfile, type OpTime, profileGraph, timeByOp } from '../runtime/profile.js'
-import { chooseProvider, getProvider } from '../runtime/providers/registry.js'
+import { chooseProvider } from '../runtime/providers/registry.js'
 import { type ExtractionRequest, weightsOf } from './prepare.js'
 
 export interface ProfileRequest
@@ -44,7 +44,7 @@ export async function profileModel(request: ProfileRequest): Promise<ModelProfil
     offline: request.offline ?? false,
   })
   const wanted = request.provider ?? 'auto'
-  const provider = wanted === 'cpu' ? getProvider('cpu') : await chooseProvider(wanted)
+  const provider = await chooseProvider(wanted)
   const model = await readModel((await weightsOf(resolved, request)).path)
   const folder = await mkdtemp(join(tmpdir(), 'fc7-profile-'))
   const { batch, threads, runs } = request

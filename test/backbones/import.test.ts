@@ -7,7 +7,7 @@ import { loadCards } from '../../src/backbones/library.js'
 import { resolveBackbone } from '../../src/backbones/resolve.js'
 import { decodeModel } from '../../src/onnx/read.js'
 import { writeModel } from '../../src/onnx/write.js'
-import { fc7 } from '../cli/run.js'
+import { fc7Warm } from '../cli/run.js'
 import { tinyModel } from '../support/tiny.js'
 
 let folder: string
@@ -145,19 +145,19 @@ describe('models import', () => {
 
   it('through the command: import, list, layers, and an error of two lines', async () => {
     const env = { FC7_CACHE: cacheFolder }
-    const refused = await fc7(['models', 'import', model, '--id', 'mine'], { env })
+    const refused = await fc7Warm(['models', 'import', model, '--id', 'mine'], { env })
     expect(refused.code).toBe(1)
     expect(refused.stderr.trim().split('\n')).toEqual([
       expect.stringContaining('is not known'),
       expect.stringContaining('--recipe'),
     ])
-    expect((await fc7(['models', 'import', model], { env })).code).toBe(2)
-    const imported = await fc7(['models', 'import', model, '--id', 'mine', '--recipe', 'caffe', '--json'], { env })
+    expect((await fc7Warm(['models', 'import', model], { env })).code).toBe(2)
+    const imported = await fc7Warm(['models', 'import', model, '--id', 'mine', '--recipe', 'caffe', '--json'], { env })
     expect(imported.code).toBe(0)
     expect(JSON.parse(imported.stdout)).toMatchObject({ id: 'mine', defaultLayer: { name: 'relu7' } })
-    const listed = JSON.parse((await fc7(['models', 'list', '--json'], { env })).stdout)
+    const listed = JSON.parse((await fc7Warm(['models', 'list', '--json'], { env })).stdout)
     expect(listed).toContainEqual(expect.objectContaining({ id: 'mine', own: true, cached: true }))
-    const layers = JSON.parse((await fc7(['models', 'layers', 'mine', '--json'], { env })).stdout)
+    const layers = JSON.parse((await fc7Warm(['models', 'layers', 'mine', '--json'], { env })).stdout)
     expect(layers.map(({ tensor, kind }: Record<string, string>) => [tensor, kind])).toEqual([
       ['conv1', 'conv'],
       ['relu1', 'relu'],

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { adviceSchema } from '../../src/advisor/advice.js'
 import { createRandom } from '../../src/base/random.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
-import { fc7 } from './run.js'
+import { fc7, fc7Warm } from './run.js'
 
 let root: string
 let env: Record<string, string>
@@ -38,7 +38,7 @@ describe('fc7 advise', () => {
     expect(await readdir(join(root, 'cache', 'stores'))).toHaveLength(1)
     // The command to run next is a command that runs, at the layer that the advice names.
     const words = (advice.verdict.command as string).split(' ').slice(1)
-    const next = await fc7([...words.slice(0, -1), join(root, 'next'), '--json', '--quiet'], { env })
+    const next = await fc7Warm([...words.slice(0, -1), join(root, 'next'), '--json', '--quiet'], { env })
     expect([next.code, next.stderr]).toEqual([0, ''])
     if (advice.verdict.strategy === 'embeddings')
       expect(JSON.parse(next.stdout).tables.map((table: { layer: string }) => table.layer)).toEqual([
@@ -64,7 +64,7 @@ describe('fc7 advise', () => {
       ['three', /3 labelled pictures, 1 class with two or more: too few.*\n.*at least 10 pictures/],
       ['none', /No picture has a label.*\n.*one folder for each class/],
     ] as const) {
-      const outcome = await fc7(['advise', join(root, source), ...model(), '--quiet'], { env })
+      const outcome = await fc7Warm(['advise', join(root, source), ...model(), '--quiet'], { env })
       expect([source, outcome.code, outcome.stdout]).toEqual([source, 1, ''])
       expect(outcome.stderr).toMatch(said)
     }
@@ -77,8 +77,8 @@ describe('fc7 advise', () => {
     )
     await writeFile(join(root, 'noise.csv'), `x0,x1,x2,x3,label\n${rows.join('\n')}\n`)
     const store = join(root, 'noise.fc7')
-    expect((await fc7(['import', join(root, 'noise.csv'), '--out', store], { env })).stderr).toBe('')
-    const { advice } = JSON.parse((await fc7(['advise', store, '--json'], { env })).stdout)
+    expect((await fc7Warm(['import', join(root, 'noise.csv'), '--out', store], { env })).stderr).toBe('')
+    const { advice } = JSON.parse((await fc7Warm(['advise', store, '--json'], { env })).stdout)
     expect(advice.data).toMatchObject({ classes: 5000, usedClasses: 100 })
     expect(advice.notes.join(' ')).toContain('Measured on 100 of 5000 classes')
     expect(advice.verdict.evidence.map(({ rule }: { rule: string }) => rule)).toContain('no-signal')
@@ -86,7 +86,7 @@ describe('fc7 advise', () => {
   }, 60_000)
 
   it('--dry-run says what would be measured', async () => {
-    const outcome = await fc7(['advise', join(root, 'photos'), ...model(), '--dry-run', '--json'], { env })
+    const outcome = await fc7Warm(['advise', join(root, 'photos'), ...model(), '--dry-run', '--json'], { env })
     expect(JSON.parse(outcome.stdout)).toMatchObject({ pictures: 36, folds: 5, repeats: 5, fits: 95 })
   }, 60_000)
 })

@@ -7,11 +7,12 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import sharp from 'sharp'
 import { snippets } from '../support/docs.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
-import { fc7, node } from './run.js'
+import { fc7, fc7Warm, node } from './run.js'
 
 let root: string
-const run = async (...args: string[]) => {
-  const outcome = await fc7([...args, '--quiet', '--json'], { cwd: root, env: { FC7_CACHE: join(root, 'cache') } })
+const run = (...args: string[]) => runBy(fc7Warm, args)
+const runBy = async (by: typeof fc7Warm, args: readonly string[]) => {
+  const outcome = await by([...args, '--quiet', '--json'], { cwd: root, env: { FC7_CACHE: join(root, 'cache') } })
   return { ...outcome, json: outcome.code === 0 ? JSON.parse(outcome.stdout) : undefined }
 }
 
@@ -73,7 +74,7 @@ it('train --onnx, bundle, and the example in docs/bundle.md agree with predict',
   expect([unnamed.code, unnamed.stderr]).toEqual([1, expect.stringContaining('is none that fc7 knows by name')])
   expect(unnamed.stderr).toContain('--model')
   for (const source of Object.values(elsewhere)) await namesakeIsNotFetched(source)
-  const bundled = await run('bundle', 'photos.clf', '--model', 'tiny.onnx', '--out', 'photos.onnx')
+  const bundled = await runBy(fc7, ['bundle', 'photos.clf', '--model', 'tiny.onnx', '--out', 'photos.onnx'])
   expect(bundled.json).toMatchObject({
     files: ['photos.onnx'],
     input: { shape: ['N', 32, 32, 3] },

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { decodeArrow, textValues } from '../../src/embeddings/arrow.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
-import { errorLines, fc7, type Outcome } from './run.js'
+import { errorLines, fc7, fc7Warm, type Outcome } from './run.js'
 
 let root: string
 let store: string
 let env: Record<string, string>
-const run = (...args: string[]): Promise<Outcome> => fc7(args, { env, cwd: root })
+const run = (...args: string[]): Promise<Outcome> => fc7Warm(args, { env, cwd: root })
+const runAlone = (...args: string[]): Promise<Outcome> => fc7(args, { env, cwd: root })
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-compare-'))
@@ -24,7 +25,7 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 
 describe('fc7 compare', () => {
   it('leaves an experiment file that makes the same plan and the same predictions', async () => {
-    const first = await run('compare', 'store', '--trainers', 'nearest-mean,knn', '--folds', '3', '--out', 'one')
+    const first = await runAlone('compare', 'store', '--trainers', 'nearest-mean,knn', '--folds', '3', '--out', 'one')
     expect([first.code, first.stderr]).toEqual([0, expect.any(String)])
     const again = await run('compare', join('one', 'experiment.yaml'), '--out', 'two', '--threads', '1', '--json')
     expect([again.code, again.stderr]).toEqual([0, expect.any(String)])

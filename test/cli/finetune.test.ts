@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
-import { errorLines, fc7, type Outcome } from './run.js'
+import { errorLines, fc7, fc7Warm, type Outcome } from './run.js'
 import { openTuneFolder } from './tune-folder.js'
 
 const { root, env, file, base } = await openTuneFolder()
@@ -19,7 +19,7 @@ describe('bad input ends before training, with two lines', () => {
     await cp(file('photos'), file('loose'), { recursive: true })
     await cp(file('photos', 'test', 'red', '0.png'), file('loose', 'train', 'stray.png'))
     await writeTinyPictures(file('few'), { train: 2, test: 0 })
-    outcomes = await Promise.all(cases.map(([, args]) => fc7([...args(), '--out', file('bad')], { env })))
+    outcomes = await Promise.all(cases.map(([, args]) => fc7Warm([...args(), '--out', file('bad')], { env })))
   }, 60_000)
 
   const cases: readonly [string, () => string[], RegExp, RegExp][] = [

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
-import { errorLines, fc7 } from './run.js'
+import { errorLines, fc7, fc7Warm } from './run.js'
 
 let root: string
 let env: Record<string, string>
@@ -31,11 +31,11 @@ afterAll(async () => {
 
 describe('the main job, through the built command', () => {
   it('a second run computes nothing', async () => {
-    const again = await fc7(['extract', join(root, 'photos'), ...model(), '--out', join(root, 'store'), '--json'], {
+    const again = await fc7Warm(['extract', join(root, 'photos'), ...model(), '--out', join(root, 'store'), '--json'], {
       env,
     })
     expect(JSON.parse(again.stdout)).toMatchObject({ rows: 90, pictures: 0, computedShards: 0, reusedShards: 1 })
-    expect(JSON.parse((await fc7(['verify', join(root, 'store'), '--json'])).stdout)).toMatchObject({
+    expect(JSON.parse((await fc7Warm(['verify', join(root, 'store'), '--json'])).stdout)).toMatchObject({
       ok: true,
       rows: 90,
     })
@@ -43,7 +43,7 @@ describe('the main job, through the built command', () => {
 
   it('--dry-run prints the plan and writes nothing', async () => {
     const out = join(root, 'dry')
-    const dry = await fc7(
+    const dry = await fc7Warm(
       [
         'extract',
         join(root, 'photos'),
@@ -74,7 +74,7 @@ describe('the main job, through the built command', () => {
       { env },
     )
     expect(JSON.parse(trained.stdout)).toMatchObject({ rows: 60, classes: ['blue', 'green', 'red'] })
-    const onStore = JSON.parse((await fc7(['predict', classifier, join(root, 'store'), '--json'], { env })).stdout)
+    const onStore = JSON.parse((await fc7Warm(['predict', classifier, join(root, 'store'), '--json'], { env })).stdout)
     expect(onStore).toMatchObject({ rows: 90, trainedOn: 60 })
     expect(onStore.accuracy).toBeGreaterThan(0.8)
     const csv = join(root, 'p.csv')
@@ -100,8 +100,10 @@ describe('the main job, through the built command', () => {
     const lines = (await readFile(csv, 'utf8')).trim().split('\n')
     expect(lines).toHaveLength(31)
     expect(lines[0]).toBe('id,path,label,predicted,trained_on,class_1,score_1,class_2,score_2')
-    await fc7(['extract', join(root, 'photos'), ...model(), '--layer', 'relu2', '--out', join(root, 'other')], { env })
-    const refused = await fc7(['predict', classifier, join(root, 'other')], { env })
+    await fc7Warm(['extract', join(root, 'photos'), ...model(), '--layer', 'relu2', '--out', join(root, 'other')], {
+      env,
+    })
+    const refused = await fc7Warm(['predict', classifier, join(root, 'other')], { env })
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('The classifier was trained on layer')
   }, 60_000)
@@ -115,7 +117,7 @@ describe('the main job, through the built command', () => {
     await writeFile(join(folder, 'red', 'cut.png'), png.subarray(0, png.length >> 1))
     await symlink(join(folder, 'nowhere.png'), join(folder, 'red', 'link.png'))
     await mkdir(join(folder, 'red', 'folder.jpg'))
-    const outcome = await fc7(['extract', folder, ...model(), '--out', join(root, 'messy.fc7')], { env })
+    const outcome = await fc7Warm(['extract', folder, ...model(), '--out', join(root, 'messy.fc7')], { env })
     expect(outcome.code).toBe(0)
     expect(outcome.stdout).toContain('could not be embedded')
     const failures = (await readFile(join(root, 'messy.fc7', 'failures.jsonl'), 'utf8'))
@@ -257,11 +259,13 @@ describe('bad input', () => {
     await mkdir(join(root, 'one'))
     await writeTinyPictures(join(root, 'three'), { train: 3, test: 0 })
     await symlink(join(root, 'three', 'red'), join(root, 'one', 'red'))
-    await fc7(['extract', join(root, 'one'), ...model(), '--allow-outside', '--out', join(root, 'one.fc7')], { env })
+    await fc7Warm(['extract', join(root, 'one'), ...model(), '--allow-outside', '--out', join(root, 'one.fc7')], {
+      env,
+    })
   })
 
   it.each(cases)('%s: two lines, exit 1, nothing half-written', async (_name, args, says, hint) => {
-    const outcome = await fc7(args(), { env })
+    const outcome = await fc7Warm(args(), { env })
     const [what, todo] = errorLines(outcome)
     expect([outcome.code, what]).toEqual([1, expect.stringContaining(says)])
     expect(what).toMatch(/^fc7: /)
@@ -279,12 +283,15 @@ describe('bad input', () => {
       ['--pool', 'median'],
       ['--limit', '-1'],
     ]) {
-      const outcome = await fc7(['extract', join(root, 'photos'), ...model(), '--out', join(root, 'bad'), ...extra], {
-        env,
-      })
+      const outcome = await fc7Warm(
+        ['extract', join(root, 'photos'), ...model(), '--out', join(root, 'bad'), ...extra],
+        {
+          env,
+        },
+      )
       expect([extra, outcome.code]).toEqual([extra, 2])
     }
-    const setting = await fc7(
+    const setting = await fc7Warm(
       ['train', join(root, 'store'), '--trainer', 'linear-svm', '--set', 'D=1', '--out', join(root, 'bad')],
       { env },
     )

@@ -6,7 +6,7 @@ import { commands } from '../../src/cli/commands/index.js'
 import { formatTable, terminalProgress } from '../../src/cli/terminal.js'
 import { executeExtraction } from '../../src/embeddings/extract.js'
 import { fakeJob, fakePlan } from '../embeddings/fake.js'
-import { errorLines, fc7 } from './run.js'
+import { errorLines, fc7, fc7Warm } from './run.js'
 
 let root: string
 beforeAll(async () => {
@@ -26,7 +26,7 @@ describe('the command line', () => {
       ['doctor', '--nonsense'],
       ['export', 'x', '--to', 'xls', '--out', 'y'],
     ]) {
-      const outcome = await fc7(args)
+      const outcome = await fc7Warm(args)
       expect([args, outcome.code]).toEqual([args, 2])
       expect(errorLines(outcome)[0]).toMatch(/^fc7: .+/)
       expect(errorLines(outcome)[1]).toMatch(/--help/)
@@ -37,10 +37,10 @@ describe('the command line', () => {
   it('says which option is missing, and where that command has its help', async () => {
     const outcome = await fc7(['extract', 'photos/'])
     expect(errorLines(outcome)).toEqual(['fc7: --model and --out are missing.', 'See `fc7 extract --help`.'])
-    const tuned = await fc7(['finetune', 'photos/', '--model', 'resnet50'])
+    const tuned = await fc7Warm(['finetune', 'photos/', '--model', 'resnet50'])
     expect(tuned.code).toBe(2)
     expect(errorLines(tuned)[0]).toBe('fc7: There is no folder for the new backbone.')
-    const choice = await fc7(['finetune', 'photos/', '--model', 'resnet50', '--strategy', 'fit', '--out', 'x'])
+    const choice = await fc7Warm(['finetune', 'photos/', '--model', 'resnet50', '--strategy', 'fit', '--out', 'x'])
     expect([choice.code, ...errorLines(choice)]).toEqual([
       2,
       'fc7: --strategy cannot be "fit".',
@@ -52,11 +52,11 @@ describe('the command line', () => {
     const outcome = await fc7(['verify', join(root, 'nowhere')])
     expect(outcome.code).toBe(1)
     expect(outcome.stderr.trim().split('\n')).toHaveLength(2)
-    expect((await fc7(['verify', join(root, 'nowhere'), '--debug'])).stderr).toMatch(/\n {4}at /)
+    expect((await fc7Warm(['verify', join(root, 'nowhere'), '--debug'])).stderr).toMatch(/\n {4}at /)
   })
 
   it('every command has a description, an example that names it, and help', async () => {
-    const helps = await Promise.all(commands.map((command) => fc7([command.usage.split(' ')[0]!, '--help'])))
+    const helps = await Promise.all(commands.map((command) => fc7Warm([command.usage.split(' ')[0]!, '--help'])))
     helps.forEach((help, i) => {
       const name = commands[i]!.usage.split(' ')[0]!
       expect([name, help.code]).toEqual([name, 0])
@@ -77,15 +77,15 @@ describe('the command line', () => {
 
   it('doctor calls a cache that cannot be written a failure', async () => {
     await writeFile(join(root, 'file'), '')
-    const outcome = await fc7(['doctor', '--json', '--cache', join(root, 'file', 'cache')])
+    const outcome = await fc7Warm(['doctor', '--json', '--cache', join(root, 'file', 'cache')])
     expect(outcome.code).toBe(1)
     expect(JSON.parse(outcome.stdout).ready).toBe(false)
   })
 
   it('verify, merge and export work on a store, and --json prints one document', async () => {
-    const verified = await fc7(['verify', join(root, 'store'), '--json'])
+    const verified = await fc7Warm(['verify', join(root, 'store'), '--json'])
     expect(JSON.parse(verified.stdout)).toEqual({ ok: true, rows: 25, failures: 0, findings: [] })
-    const merged = await fc7(['merge', join(root, 'store'), '--out', join(root, 'merged'), '--json'])
+    const merged = await fc7Warm(['merge', join(root, 'store'), '--out', join(root, 'merged'), '--json'])
     expect(JSON.parse(merged.stdout)).toMatchObject({ rows: 25, missingShards: [] })
     const exported = await fc7(['export', join(root, 'merged'), '--to', 'npy', '--out', join(root, 'x.npy'), '--json'])
     expect(JSON.parse(exported.stdout)).toMatchObject({ rows: 25, dim: 3, layer: 'fc7' })
@@ -93,14 +93,14 @@ describe('the command line', () => {
   })
 
   it('lists data sets, and refuses an unknown one', async () => {
-    expect(JSON.parse((await fc7(['datasets', 'list', '--json'])).stdout)[0]).toMatchObject({
+    expect(JSON.parse((await fc7Warm(['datasets', 'list', '--json'])).stdout)[0]).toMatchObject({
       id: 'cifar10',
       classes: 10,
     })
-    const unknown = await fc7(['datasets', 'show', 'cifar1000'])
+    const unknown = await fc7Warm(['datasets', 'show', 'cifar1000'])
     expect(unknown.code).toBe(1)
     expect(unknown.stderr).toContain('cifar10')
-    const nameless = await fc7(['datasets', 'show'])
+    const nameless = await fc7Warm(['datasets', 'show'])
     expect([nameless.code, nameless.stderr]).toEqual([2, expect.stringContaining('needs the id')])
   })
 })

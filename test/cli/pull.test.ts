@@ -8,7 +8,7 @@ import { graphOf } from '../../src/onnx/walk.js'
 import { writeModel } from '../../src/onnx/write.js'
 import { answerFile, serve, sha256Of, type TestServer } from '../base/fetch/servers.js'
 import { tinyModel } from '../support/tiny.js'
-import { errorLines, fc7 } from './run.js'
+import { errorLines, fc7, fc7Warm, type RunOptions } from './run.js'
 
 // What a user sees of a pull that goes well or badly, through the built command, against a server on this machine.
 const body = Buffer.from(tinyModel())
@@ -45,11 +45,10 @@ async function writeCard(change: Record<string, unknown> = {}): Promise<void> {
   await writeFile(join(cache, 'cards', 'far.json'), JSON.stringify(card))
 }
 
-const pull = (options: { readonly offline?: boolean; readonly interruptOn?: Promise<unknown> } = {}) =>
-  fc7(['models', 'pull', 'far', '--json'], {
-    env: { FC7_CACHE: cache, FC7_OFFLINE: options.offline ? '1' : '0' },
-    ...(options.interruptOn ? { interruptOn: options.interruptOn } : {}),
-  })
+const pullArgs = ['models', 'pull', 'far', '--json']
+const pullEnv = (offline = false) => ({ FC7_CACHE: cache, FC7_OFFLINE: offline ? '1' : '0' })
+const pull = (offline?: boolean) => fc7Warm(pullArgs, { env: pullEnv(offline) })
+const pullAlone = (options: Pick<RunOptions, 'interruptOn'> = {}) => fc7(pullArgs, { env: pullEnv(), ...options })
 
 const kept = async (): Promise<string[]> => (await readdir(models).catch(() => [])).sort()
 
@@ -59,7 +58,7 @@ describe('models pull', () => {
       setTimeout(() => answerFile(request, response, body), 1500)
     })
     await writeCard()
-    const outcomes = await Promise.all([pull(), pull()])
+    const outcomes = await Promise.all([pullAlone(), pullAlone()])
     expect(outcomes.map(({ code }) => code)).toEqual([0, 0])
     const results = outcomes.map(({ stdout }) => JSON.parse(stdout))
     expect(results.map(({ sha256 }) => sha256)).toEqual([sha256Of(body), sha256Of(body)])
@@ -90,7 +89,7 @@ describe('models pull', () => {
       response.write(body.subarray(0, 20_000), () => setTimeout(begun, 300))
     })
     await writeCard()
-    const stopped = await pull({ interruptOn })
+    const stopped = await pullAlone({ interruptOn })
     expect(stopped.code).toBe(130)
     expect(await kept()).toEqual(['far.onnx.partial', 'far.onnx.partial.json'])
     expect((await pull()).code).toBe(0)
@@ -102,7 +101,7 @@ describe('models pull', () => {
   it('offline: the message names the file, where to put it and its sha256; put there, it is taken', async () => {
     server = await serve((request, response) => answerFile(request, response, body))
     await writeCard()
-    const outcome = await pull({ offline: true })
+    const outcome = await pull(true)
     const place = join(models, 'far.onnx')
     expect(outcome.code).toBe(1)
     expect(errorLines(outcome)[0]).toContain(`${server.origin}/far.onnx`)
@@ -111,7 +110,7 @@ describe('models pull', () => {
     expect(server.requests).toHaveLength(0)
     await mkdir(models, { recursive: true })
     await writeFile(place, body)
-    expect((await pull({ offline: true })).code).toBe(0)
+    expect((await pull(true)).code).toBe(0)
   })
 })
 
@@ -148,7 +147,7 @@ describe('a model file that is not to be trusted', () => {
     const photos = join(cache, 'photos')
     await mkdir(photos)
     const out = join(cache, 'out.fc7')
-    const outcome = await fc7(['extract', photos, '--model', path, '--out', out], { env: { FC7_CACHE: cache } })
+    const outcome = await fc7Warm(['extract', photos, '--model', path, '--out', out], { env: { FC7_CACHE: cache } })
     expect(outcome.code).toBe(1)
     const lines = outcome.stderr.trim().split('\n')
     expect(lines).toHaveLength(2)

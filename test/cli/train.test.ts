@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
 import { trainers } from '../../src/trainers/registry.js'
 import { clusters } from '../trainers/data.js'
-import { errorLines, fc7 } from './run.js'
+import { errorLines, fc7Warm } from './run.js'
 
 const rows = 120
 const set = clusters(rows, 6, 2, 1, 3)
 
 let root: string
-const train = (...args: string[]) => fc7(['train', 'store', '--trainer', 'knn', ...args], { cwd: root })
+const train = (...args: string[]) => fc7Warm(['train', 'store', '--trainer', 'knn', ...args], { cwd: root })
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-train-'))
@@ -20,7 +20,7 @@ beforeAll(async () => {
     (_, i) => `p${i},${set.y[i]},${set.x.data.subarray(6 * i, 6 * i + 6).join(',')}`,
   )
   await writeFile(join(root, 'x.csv'), `id,label,a,b,c,d,e,f\n${lines.join('\n')}\n`)
-  expect((await fc7(['import', 'x.csv', '--out', 'store'], { cwd: root })).code).toBe(0)
+  expect((await fc7Warm(['import', 'x.csv', '--out', 'store'], { cwd: root })).code).toBe(0)
 }, 30_000)
 afterAll(() => rm(root, { recursive: true, force: true }))
 
@@ -70,9 +70,12 @@ describe('fc7 train', () => {
 
   it('keeps preprocessing, class weights and calibration with the classifier', async () => {
     const args = ['--preprocess', 'power:0.5+pca-whiten:3', '--class-weight', 'balanced', '--calibrate', 'sigmoid']
-    const { stdout } = await fc7(['train', 'store', '--trainer', 'linear-svm', ...args, '--out', 'whole', '--json'], {
-      cwd: root,
-    })
+    const { stdout } = await fc7Warm(
+      ['train', 'store', '--trainer', 'linear-svm', ...args, '--out', 'whole', '--json'],
+      {
+        cwd: root,
+      },
+    )
     const asked = { preprocess: 'power:0.5+pca-whiten:3', scoreKind: 'probability' }
     expect(JSON.parse(stdout)).toMatchObject({ ...asked, tuning: null })
     const { info, calibration } = await loadClassifier(join(root, 'whole'))
@@ -84,9 +87,9 @@ describe('fc7 train', () => {
     const late = await train('--tune', '--time-limit', '0.001', '--out', 'late')
     expect([late.code, errorLines(late)[0]]).toEqual([1, expect.stringContaining('was not finished after 0.001 s')])
     const hard = ['--set', 'c=1e6', '--set', 'iterations=1', '--set', 'loss=hinge', '--out', 'hard']
-    const short = await fc7(['train', 'store', '--trainer', 'linear-svm', ...hard], { cwd: root })
+    const short = await fc7Warm(['train', 'store', '--trainer', 'linear-svm', ...hard], { cwd: root })
     expect([short.code, short.stderr]).toEqual([0, expect.stringContaining('had not converged')])
-    const reference = await fc7(['train', 'store', '--trainer', 'ml-svm', '--onnx', '--out', 'reference'], {
+    const reference = await fc7Warm(['train', 'store', '--trainer', 'ml-svm', '--onnx', '--out', 'reference'], {
       cwd: root,
     })
     expect([reference.code, errorLines(reference)[0]]).toEqual([

@@ -12,7 +12,7 @@ import { openStore, readTable, readThumbs } from '../../src/embeddings/store.js'
 import { verifyStore } from '../../src/embeddings/verify.js'
 import { plannedRows, unitsOf } from '../../src/embeddings/views.js'
 import { itemsOf, trainingRows } from '../../src/evaluation/items.js'
-import { fc7 } from '../cli/run.js'
+import { fc7Warm } from '../cli/run.js'
 import { tinyModel, writeTinyPictures } from '../support/tiny.js'
 import { fakeItems, fakeJob, fakePlan } from './fake.js'
 
@@ -179,12 +179,17 @@ describe('test-time views', () => {
       '--test-views',
       'ten-crop',
     ]
-    const dry = JSON.parse((await fc7([...common, '--out', join(root, 's'), '--dry-run', '--json'], { env })).stdout)
+    const dry = JSON.parse(
+      (await fc7Warm([...common, '--out', join(root, 's'), '--dry-run', '--json'], { env })).stdout,
+    )
     expect(dry.plan).toMatchObject({ views: 4, testViews: 'ten-crop' })
-    const made = JSON.parse((await fc7([...common, '--out', join(root, 's'), '--json'], { env })).stdout)
+    const made = JSON.parse((await fc7Warm([...common, '--out', join(root, 's'), '--json'], { env })).stdout)
     expect(made).toMatchObject({ rows: 18 * 4 + 12, failures: 0 })
-    expect(JSON.parse((await fc7(['verify', join(root, 's'), '--json'])).stdout)).toMatchObject({ ok: true, rows: 84 })
-    await fc7(['train', join(root, 's'), '--trainer', 'knn', '--out', join(root, 'knn')], { env })
+    expect(JSON.parse((await fc7Warm(['verify', join(root, 's'), '--json'])).stdout)).toMatchObject({
+      ok: true,
+      rows: 84,
+    })
+    await fc7Warm(['train', join(root, 's'), '--trainer', 'knn', '--out', join(root, 'knn')], { env })
     const onPictures = [
       'predict',
       join(root, 'knn'),
@@ -195,8 +200,8 @@ describe('test-time views', () => {
       'ten-crop',
       '--json',
     ]
-    expect(JSON.parse((await fc7(onPictures, { env })).stdout)).toMatchObject({ rows: 12, trainedOn: 0 })
-    const refused = await fc7(['predict', join(root, 'knn'), join(root, 's'), '--test-views', 'ten-crop'], { env })
+    expect(JSON.parse((await fc7Warm(onPictures, { env })).stdout)).toMatchObject({ rows: 12, trainedOn: 0 })
+    const refused = await fc7Warm(['predict', join(root, 'knn'), join(root, 's'), '--test-views', 'ten-crop'], { env })
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('already embedded')])
   }, 60_000)
 })

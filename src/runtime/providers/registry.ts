@@ -48,16 +48,26 @@ export function tryProvider(provider: ExecutionProvider): Promise<Trial> {
   })
 }
 
+const tried = new Map<ExecutionProvider, Promise<Trial>>()
+
+/** A provider is tried once a process. The CPU needs no trial: where it does not work, nothing does, and the session itself says so. */
+function trialOnce(provider: ExecutionProvider): Promise<Trial> {
+  if (provider === cpu) return Promise.resolve({ works: true })
+  const trial = tried.get(provider) ?? tryProvider(provider)
+  tried.set(provider, trial)
+  return trial
+}
+
 /**
  * The provider to use. `auto` takes the fastest that works; one asked for by name that does not work is an error, never a
  * silent fallback.
  *
- * @param trialOf how a provider is tried, for tests
+ * @param trialOf how a provider is tried, for tests; default in a process of its own, once, and the CPU not at all
  * @throws Fc7Error PROVIDER_UNKNOWN, PROVIDER_FAILED
  */
 export async function chooseProvider(
   wanted: string,
-  trialOf: (provider: ExecutionProvider) => Promise<Trial> = tryProvider,
+  trialOf: (provider: ExecutionProvider) => Promise<Trial> = trialOnce,
 ): Promise<ExecutionProvider> {
   if (wanted === 'auto') {
     for (const provider of [...executionProviders].sort((a, b) => b.speedRank - a.speedRank)) {
