@@ -69,9 +69,9 @@ export function treeData(
   }
 }
 
-/** Columns in one job: a few jobs a thread, none too small. */
+/** Columns in one job: many jobs a thread, since those given to a thread that is just starting wait for it; none too small. */
 export function columnJobs(cols: number, threads: number): TreeJob[] {
-  const step = Math.max(64, Math.ceil(cols / (threads * 4) / 64) * 64)
+  const step = Math.max(64, Math.ceil(cols / (threads * 16) / 64) * 64)
   return Array.from({ length: Math.ceil(cols / step) }, (_, k) => ({
     kind: 'columns',
     from: k * step,

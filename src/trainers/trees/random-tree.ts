@@ -2,7 +2,8 @@ import type { Random } from '../../base/random.js'
 import { type GrownTree, type GrowOptions, leastWeight } from './classification.js'
 import { between } from './growing.js'
 import type { TreeData } from './search.js'
-import { type CutArena, type CutRoom, cutArenaFor, maxCodes } from './wasm/cut-arena.js'
+import { maxCodes } from './wasm/bin-arena.js'
+import { type CutArena, type CutRoom, cutArenaFor } from './wasm/cut-arena.js'
 
 /**
  * Grows one tree of extra-trees (Geurts 2006) on bins: like a tree of a random forest, but of every column tried there is one cut only,

@@ -34,6 +34,7 @@ export const i32 = {
   store16: store(0x3b),
   ne: op(0x47),
   lt: op(0x48),
+  gtU: op(0x4b),
   le: op(0x4c),
   ge: op(0x4e),
   clz: op(0x67),
@@ -61,10 +62,15 @@ export const f64 = {
   ge: op(0x66),
   min: op(0xa4),
   max: op(0xa5),
+  lt: op(0x63),
   add: op(0xa0),
   sub: op(0xa1),
   mul: op(0xa2),
   div: op(0xa3),
+  /** From a float32 in memory, from and to a whole number with a sign; what does not fit into one traps. */
+  loadFloat: (address: Expr, offset = 0): Expr => [...address, 0x2a, 0, ...unsigned(offset), 0xbb],
+  fromInt: op(0xb7),
+  truncated: op(0xaa),
 }
 
 export const v128 = {
@@ -103,6 +109,8 @@ export const f64x2 = {
   seconds: simd(13, ...bytesOfLane(1), ...bytesOfLane(3)),
 }
 
+/** Fills `n` bytes with 0. */
+export const clearBytes = (to: Expr, n: Expr): Expr => [...to, ...i32.const(0), ...n, 0xfc, 11, 0]
 /** Copies `n` bytes. */
 export const copyBytes = (to: Expr, from: Expr, n: Expr): Expr => [...to, ...from, ...n, 0xfc, 10, 0, 0]
 

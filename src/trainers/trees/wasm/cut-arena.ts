@@ -1,6 +1,7 @@
 import { Fc7Error } from '../../../base/errors.js'
 import { xlogx } from '../sweep.js'
 import { mostPages } from './assembler.js'
+import { maxCodes } from './bin-arena.js'
 import { type CutKernel, cutModule } from './cut-grow.js'
 import { cutAt } from './cut-kernel.js'
 import { kernelOf, Layout } from './memory.js'
@@ -10,8 +11,6 @@ const cutKernel = kernelOf<CutKernel>(cutModule, { xlogx })
 const batchBytes = 2 ** 17
 /** Rows of all columns that are brought together: what a core's second cache holds beside others. */
 const blockBytes = 2 ** 20
-/** Codes of a column. */
-export const maxCodes = 256
 /** Bytes of a line of the processor's cache. */
 const line = 64
 
