@@ -3,8 +3,8 @@ import { kernelOf, Layout } from './memory.js'
 
 const binKernel = kernelOf<BinKernel>(binModule)
 
-/** Columns read together: four cache lines of a row, since the next ones are fetched ahead; of very many rows one, for room. */
-const blockCols = (rows: number): number => (rows <= 2 ** 16 ? 64 : 16)
+/** Columns read together: several cache lines of a row, since the next ones are fetched ahead; of very many rows one, for room. */
+const blockCols = (rows: number): number => (rows <= 2 ** 14 ? 128 : rows <= 2 ** 16 ? 64 : 16)
 /** Codes of a column at most. */
 export const maxCodes = 256
 
