@@ -10,7 +10,8 @@ import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import { BoostLosses } from './trees/boost-losses.js'
 import type { BoostedTree } from './trees/boosting.js'
 import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
-import { openPool, planPool } from './trees/pool.js'
+import { openPool, planPool, shared } from './trees/pool.js'
+import { cutStride } from './trees/quantile-bins.js'
 import { forestTensors, readForest } from './trees/saved.js'
 
 /** Above so many rows early stopping is on unless told otherwise, as in scikit-learn. */
@@ -121,6 +122,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     gradient: losses.gradient,
     hessian: losses.hessian,
     scores: losses.scores,
+    cuts: shared.float32(cols * cutStride(rows, maxBins)),
     train,
     held,
     rate: number(params, 'rate'),
@@ -189,11 +191,15 @@ function finish(
 }
 
 /**
- * Histogram gradient boosting. Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one
- * tree an iteration, and one thread works. Memory besides the rows: a byte for each value, a copy of the rows where several threads
- * share them, 16 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that
- * has at least four rows a bin and 2,048 rows, and up to five bytes for each value of smaller leaves in drawn columns, but no more than 128 MB, with
- * 16 bytes for each such leaf and drawn column.
+ * Histogram gradient boosting. With the same bins, leaves and iterations, all columns drawn and no rows held back, its trees are those
+ * of scikit-learn's HistGradientBoostingClassifier, unless there are weights, which here do not move the bins and have a mean of 1, or
+ * more than 200,000 rows, of which scikit-learn draws some to find the bins.
+ *
+ * Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one tree an iteration, and one thread
+ * works. Memory besides the rows: a byte for each value, four for each bin of a column, a copy of the rows where several threads share
+ * them, 16 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that has at
+ * least four rows a bin and 2,048 rows, and up to five bytes for each value of smaller leaves in drawn columns, but no more than 128 MB,
+ * with 16 bytes for each such leaf and drawn column.
  */
 export const gradientBoosting: Trainer = {
   id: 'gradient-boosting',

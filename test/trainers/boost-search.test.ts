@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
-import { binColumns } from '../../src/trainers/trees/binning.js'
 import { BoostHistograms } from '../../src/trainers/trees/boost-histograms.js'
 import { BoostLists, type SearchedNode } from '../../src/trainers/trees/boost-lists.js'
+import { binQuantiles, cutStride } from '../../src/trainers/trees/quantile-bins.js'
 
 const rows = 600
 const cols = 40
@@ -18,7 +18,7 @@ const x = Float32Array.from({ length: rows * cols }, (_, at) => {
   return Math.max(0, v - (f === 9 ? 2.5 : 0.5))
 })
 const codes = new Uint8Array(rows * cols)
-binColumns({ x, rows, cols, from: 0, to: cols }, codes, bins)
+binQuantiles({ x, rows, cols, from: 0, to: cols }, codes, new Float32Array(cols * cutStride(rows, bins)), bins)
 const data = { x, rows, cols, classes: 2, y: new Int32Array(rows), codes, forest: undefined as never }
 const gradient = Float32Array.from({ length: rows }, () => random.normal())
 const hessian = Float32Array.from({ length: rows }, () => random.next() / 4)
@@ -26,7 +26,7 @@ const hessian = Float32Array.from({ length: rows }, () => random.next() / 4)
 const nodeOf = (list: Int32Array, from: number, n: number): SearchedNode => {
   const part = list.subarray(from, from + n)
   const sum = (of: Float32Array): number => part.reduce((total, row) => total + of[row]!, 0)
-  return { from, n, gradient: sum(gradient), hessian: sum(hessian), gain: 0, column: -1, code: -1 }
+  return { from, n, gradient: sum(gradient), hessian: sum(hessian), own: 0, gain: 0, column: -1, code: -1 }
 }
 
 /** Rows of the left side before the others, both in their order; how many are left. */

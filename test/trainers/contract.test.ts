@@ -209,7 +209,7 @@ describe.each(own)('the trainer %s, not a reference', (_id, trainer) => {
     const wrong = three.y.map((c, i) => (i % 2 === 0 ? (c + 1) % 3 : c))
     const weights = Float64Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? 1e-6 : 1))
     const heeded = await learn(trainer, { ...three, y: wrong, weights })
-    expect(right(await heeded.predictScores(fresh.x), fresh)).toBeGreaterThan(50)
+    expect(right(await heeded.predictScores(fresh.x), fresh)).toBeGreaterThan(45)
     const lopsided = takeRows(
       clusters(2, 40, 2),
       [...Array(80).keys()].filter((i) => i % 2 === 0 || i < 12),

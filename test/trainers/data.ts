@@ -25,7 +25,7 @@ export function takeRows(set: TrainingSet, rows: readonly number[]): TrainingSet
 }
 
 /** Every third row, from the first, is held out, as in the generator. */
-function split(x: Float32Array, y: number[], classes: readonly string[]): Split {
+export function splitRows(x: Float32Array, y: number[], classes: readonly string[]): Split {
   const set = { x: { data: x, rows: y.length, cols: x.length / y.length }, y: Int32Array.from(y), classes }
   const rows = [...y.keys()]
   return {
@@ -42,14 +42,19 @@ function split(x: Float32Array, y: number[], classes: readonly string[]): Split 
 
 export function iris(): Split {
   const { x, y, classes } = read('iris.json')
-  return split(Float32Array.from(x), y, classes)
+  return splitRows(Float32Array.from(x), y, classes)
+}
+
+/** The digits' pixels from 0 to 16, `[rows, 64]`, and which digits they are. */
+export function pixels(): { readonly x: Uint8Array; readonly y: number[] } {
+  const { x, y } = read('digits.json')
+  return { x: Buffer.from(x, 'base64'), y }
 }
 
 export function digits(): Split {
-  const { x, y } = read('digits.json')
-  const bytes = Buffer.from(x, 'base64')
-  return split(
-    Float32Array.from(bytes, (v) => v / 16),
+  const { x, y } = pixels()
+  return splitRows(
+    Float32Array.from(x, (v) => v / 16),
     y,
     [...'0123456789'],
   )

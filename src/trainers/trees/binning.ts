@@ -85,39 +85,41 @@ export interface ColumnRange {
   readonly to: number
 }
 
-/**
- * Reads columns in blocks and bins them; `take` is called after each block. With at most `maxBins` distinct values each has a bin of
- * its own, and trees are those of an exact search. Otherwise bins hold about equally many rows; zeros of a column without negative
- * values have bin 0 to themselves and do not count: quantiles over all rows would leave a third of the bins to the values that matter.
- *
- * @param wide where bins are written that do not fit into a byte, column by column; else they are in the arena
- */
-function eachBlock(
+/** Writes codes of column j of the arena, which is that column of the matrix; the first one is `firstBin`. */
+export type BinColumn = (arena: BinArena, j: number, column: number, firstBin: number) => void
+
+/** Reads columns in blocks and bins them; `take` is called after each block. */
+export function eachBlock(
   { x, rows, cols, from, to }: ColumnRange,
-  maxBins: number,
-  take: (first: number, width: number, arena: BinArena) => void,
-  wide?: Uint16Array,
+  bin: BinColumn,
+  take: (first: number, width: number, arena: BinArena) => void = () => {},
 ): void {
   const arena = binArenaFor(rows)
-  const sorter = new Sorter(rows, maxBins)
   for (let first = from; first < to; first += arena.width) {
     const width = Math.min(arena.width, to - first)
     arena.read(x, cols, first, width)
-    for (let j = 0; j < width; j++) {
-      const firstBin = arena.lengths[j]! < rows ? 1 : 0
-      if (wide) sorter.run(arena, j, wide, (first + j) * rows, firstBin)
-      else if (!arena.quantiles(j, firstBin, maxBins)) sorter.run(arena, j, arena.codes, j * rows, firstBin)
-    }
+    for (let j = 0; j < width; j++) bin(arena, j, first + j, arena.lengths[j]! < rows ? 1 : 0)
     take(first, width, arena)
   }
 }
 
-/** Bins column by column, in arrays that were 0: `codes[f * rows + i]`. Larger values, larger bins. */
-export function binColumns(range: ColumnRange, codes: Uint8Array | Uint16Array, maxBins: number): void {
+/**
+ * Bins of forests, written to the arena. With at most `maxBins` distinct values each has a bin of its own, and trees are those of an
+ * exact search. Otherwise bins hold about equally many rows; zeros of a column without negative values have bin 0 to themselves and do
+ * not count: quantiles over all rows would leave a third of the bins to the values that matter.
+ */
+function forestBins(rows: number, maxBins: number): BinColumn {
+  const sorter = new Sorter(rows, maxBins)
+  return (arena, j, _, firstBin) => {
+    if (!arena.quantiles(j, firstBin, maxBins)) sorter.run(arena, j, arena.codes, j * rows, firstBin)
+  }
+}
+
+/** Bins as single trees read them, column by column: `codes[f * rows + i]`. Larger values, larger bins. */
+export function binColumns(range: ColumnRange, codes: Uint16Array, maxBins: number): void {
   const { rows } = range
-  if (codes instanceof Uint16Array) eachBlock(range, maxBins, () => {}, codes)
-  else
-    eachBlock(range, maxBins, (first, width, arena) => codes.set(arena.codes.subarray(0, width * rows), first * rows))
+  const sorter = new Sorter(rows, maxBins)
+  eachBlock(range, (arena, j, column, firstBin) => sorter.run(arena, j, codes, column * rows, firstBin))
 }
 
 /** Bins as forests read them, in arrays that were 0; at most {@link maxCodes}. */
@@ -125,7 +127,7 @@ export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: 
   const { rows, cols } = range
   const ends = new Int32Array(maxCodes)
   const last = lastOf(lists)
-  eachBlock(range, maxBins, (first, width, arena) => {
+  eachBlock(range, forestBins(rows, maxBins), (first, width, arena) => {
     const { places, codes: own } = arena
     for (let j = 0; j < width; j++) {
       // Counting sort, from the largest code down.
@@ -160,7 +162,7 @@ export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: 
 export function binCuts(range: ColumnRange, room: CutRoom, maxBins: number): void {
   const { rows } = range
   const codes = cutCodes(room)
-  eachBlock(range, maxBins, (first, width, arena) => {
+  eachBlock(range, forestBins(rows, maxBins), (first, width, arena) => {
     codes.columns.set(arena.codes.subarray(0, width * rows), first * rows)
     for (let j = 0; j < width; j++) codes.edges.set(arena.bounds(j), 2 * (first + j) * maxCodes)
     arena.turn(width, codes.rows, room.rowBytes, first)

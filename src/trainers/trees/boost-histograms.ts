@@ -1,4 +1,5 @@
 import type { SearchedNode, SplitLimits } from './boost-lists.js'
+import { gainOf, leastGain } from './wasm/boost-kernel.js'
 
 /** Sums of gradient, hessian and rows of one bin. */
 const perBin = 3
@@ -63,13 +64,12 @@ export class BoostHistograms {
     this.spare.push(histogram)
   }
 
-  /** Finds the best cut of a node. */
+  /** Finds the best cut of a node: of those that are equally good the one in the first column, and there the lowest. */
   judge(node: SearchedNode, histogram: Float64Array): void {
     const { n, gradient, hessian } = node
     const { maxBins, limits } = this
     const { l2, minRows, minHessian } = limits
-    const whole = (gradient * gradient) / (hessian + l2)
-    let best = 0
+    let best = -node.own * leastGain
     for (let j = 0; j < this.columns.length; j++) {
       const base = j * maxBins
       let sumG = 0
@@ -87,14 +87,17 @@ export class BoostHistograms {
         const restH = hessian - sumH
         if (restH < minHessian) break
         const restG = gradient - sumG
-        const gain = (sumG * sumG) / (sumH + l2) + (restG * restG) / (restH + l2) - whole
-        if (gain > best) {
+        const gain = gainOf(node.own, restG, restH + l2, sumG, sumH + l2)
+        if (gain > best || (gain === best && node.column === j)) {
           best = gain
           node.column = j
           node.code = b - 1
+          node.gain = gain
         }
       }
     }
-    node.gain = best
+    if (node.gain === 0) return
+    // The cut is where the left side's last bin ends.
+    while (node.code > 0 && histogram[(node.column * maxBins + node.code) * perBin + 2] === 0) node.code--
   }
 }

@@ -1,6 +1,6 @@
 import type { TreeData } from './search.js'
 import { BoostArena } from './wasm/boost-arena.js'
-import { boostAt, entryAt, nodeAt } from './wasm/boost-kernel.js'
+import { boostAt, entryAt, leastGain, nodeAt } from './wasm/boost-kernel.js'
 import { at } from './wasm/sorting.js'
 
 /** What the search sees of a node, and where it writes what it found. */
@@ -10,6 +10,8 @@ export interface SearchedNode {
   readonly n: number
   readonly gradient: number
   readonly hessian: number
+  /** What the node is worth without a cut, or less: cuts are judged against it. */
+  readonly own: number
   /** Set by the search: 0 where no cut gains anything. */
   gain: number
   /** Place among the tree's columns, and the code up to which rows go left. */
@@ -210,13 +212,11 @@ export class BoostLists {
     words[to + entryAt.codes / 4] = codes
   }
 
-  private score({ gradient, hessian }: SearchedNode): number {
-    return (gradient * gradient) / (hessian + this.limits.l2)
-  }
-
   private write(node: SearchedNode, to: number): void {
     const { arena } = this
-    arena.setDouble(to + nodeAt.least, this.score(node))
+    arena.setDouble(to + nodeAt.least, -node.own * (1 + leastGain))
+    arena.setDouble(to + nodeAt.own, node.own)
+    arena.setDouble(to + nodeAt.gain, 0)
     arena.setDouble(to + nodeAt.gradient, node.gradient)
     arena.setDouble(to + nodeAt.hessian, node.hessian + 2 * this.limits.l2)
     arena.setWord(to + nodeAt.n, node.n)
@@ -227,7 +227,7 @@ export class BoostLists {
     const { words, doubles } = this.arena
     const column = words[(from + nodeAt.column) >> 2]!
     if (column < 0) return
-    node.gain = doubles[(from + nodeAt.least) >> 3]! - this.score(node)
+    node.gain = doubles[(from + nodeAt.gain) >> 3]!
     node.column = column
     node.code = words[(from + nodeAt.code) >> 2]!
   }

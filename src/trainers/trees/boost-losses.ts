@@ -9,26 +9,24 @@ export class BoostLosses {
   readonly perIteration: number
   readonly base: Float32Array
   private readonly weights: Float64Array
-  private readonly total: number
 
   constructor(private readonly set: TrainingSet) {
     const { rows } = set.x
     const classes = set.classes.length
     this.perIteration = classes === 2 ? 1 : classes
     const weights = set.weights ?? new Float64Array(rows).fill(1)
-    this.total = weights.reduce((a, b) => a + b, 0)
+    const total = weights.reduce((a, b) => a + b, 0)
     // A mean weight of 1 keeps what `l2` and the smallest hessian mean.
-    this.weights = weights.map((w) => (w * rows) / this.total)
+    this.weights = weights.map((w) => (w * rows) / total)
     const share = new Float64Array(classes)
     for (let i = 0; i < rows; i++) share[set.y[i]!]! += this.weights[i]! / rows
-    this.base =
-      classes === 2 ? Float32Array.of(0, Math.log(share[1]! / share[0]!)) : Float32Array.from(share, (s) => Math.log(s))
+    const base = classes === 2 ? [0, Math.log(share[1]! / share[0]!)] : Array.from(share, (s) => Math.log(s))
+    this.base = Float32Array.from(base)
     const size = this.perIteration * rows
     this.scores = shared.float64(size)
     this.gradient = shared.float32(size)
     this.hessian = shared.float32(size)
-    for (let k = 0; k < this.perIteration; k++)
-      this.scores.fill(this.base[classes === 2 ? 1 : k]!, k * rows, (k + 1) * rows)
+    for (let k = 0; k < this.perIteration; k++) this.scores.fill(base[classes === 2 ? 1 : k]!, k * rows, (k + 1) * rows)
   }
 
   /** Gradients of all rows; returns the mean loss of the rows asked for. */

@@ -2,8 +2,10 @@ import { createRandom, type Random } from '../../base/random.js'
 import { leafOf, type TreeNodes } from './arrays.js'
 import { BoostHistograms } from './boost-histograms.js'
 import { BoostLists, type SearchedNode } from './boost-lists.js'
-import { between, NodeList } from './growing.js'
+import { NodeList } from './growing.js'
+import { cutStride } from './quantile-bins.js'
 import type { TreeData } from './search.js'
+import { tiny, worthOf } from './wasm/boost-kernel.js'
 
 /**
  * What boosted trees share besides the data. Rows of one tree of an iteration lie together: `[trees, rows]`. Gradients and hessians are
@@ -14,6 +16,8 @@ export interface BoostingSetup {
   readonly hessian: Float32Array
   /** Raw scores so far; a tree adds its leaves' values to its own part. */
   readonly scores: Float64Array
+  /** Where the bins of every column end, see quantile-bins.ts. */
+  readonly cuts: Float32Array
   /** Rows that trees grow on; the others only get scores. */
   readonly train: Int32Array
   readonly held: Int32Array
@@ -94,14 +98,15 @@ function drawColumns(cols: number, tried: number, random: Random): Int32Array {
 }
 
 /**
- * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM; scikit-learn's HistGradientBoostingClassifier), on
- * gradients and hessians of the loss (Chen 2016). A histogram is filled for the smaller child only, the larger one is what the parent
- * leaves over; zeros are never visited, their bin is what the others leave over. Nodes with few rows for the bins have sorted lists
- * (boost-lists.ts).
+ * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM), on gradients and hessians of the loss (Chen 2016): the
+ * tree that scikit-learn's HistGradientBoostingClassifier grows where all columns are drawn, but for cuts that gain nothing. A histogram
+ * is filled for the smaller child only, the larger one is what the parent leaves over; zeros are never visited, their bin is what the
+ * others leave over. Nodes with few rows for the bins have sorted lists (boost-lists.ts).
  */
 export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJob): BoostedTree {
-  const { data, seed } = shared
+  const { data, seed, maxBins } = shared
   const { x, rows: height, cols, codes } = data
+  const stride = cutStride(height, maxBins)
   const { l2, minRows, maxLeaves, maxDepth } = setup
   const first = job.tree * height
   const gradient = setup.gradient.subarray(first, first + height)
@@ -121,7 +126,21 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
       sumG += gradient[rows[k]!]!
       sumH += hessian[rows[k]!]!
     }
-    return { node, from, n, depth, gradient: sumG, hessian: sumH, histogram: undefined, gain: 0, column: 0, code: 0 }
+    // As in scikit-learn a root is not charged with what it is worth undivided: it decides between cuts that are each other's mirror.
+    const own = depth === 0 ? 0 : -worthOf(sumG, sumH + l2)
+    return {
+      node,
+      from,
+      n,
+      depth,
+      gradient: sumG,
+      hessian: sumH,
+      own,
+      histogram: undefined,
+      gain: 0,
+      column: 0,
+      code: 0,
+    }
   }
   const isLarge = ({ n }: Leaf): boolean => n >= most
   const splittable = (leaf: Leaf): boolean =>
@@ -143,23 +162,16 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
     const leaf = leaves[at]!
     if (leaf.gain <= 0) break
     const column = drawn[leaf.column]!
-    splits.push({ column, gain: leaf.gain })
+    splits.push({ column, gain: leaf.gain - leaf.own - worthOf(leaf.gradient, leaf.hessian + l2) })
     let middle = leaf.from
     let right = 0
-    let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
     for (let k = leaf.from; k < leaf.from + leaf.n; k++) {
       const row = rows[k]!
-      const value = x[row * cols + column]!
-      if (codes[column * height + row]! <= leaf.code) {
-        rows[middle++] = row
-        if (value > low) low = value
-      } else {
-        scratch[right++] = row
-        if (value < high) high = value
-      }
+      if (codes[column * height + row]! <= leaf.code) rows[middle++] = row
+      else scratch[right++] = row
     }
     rows.set(scratch.subarray(0, right), middle)
-    const children = nodes.split(leaf.node, column, between(low, high))
+    const children = nodes.split(leaf.node, column, setup.cuts[column * stride + leaf.code]!)
     const left = newLeaf(children.left, leaf.from, middle - leaf.from, leaf.depth + 1)
     const other = newLeaf(children.right, middle, right, leaf.depth + 1)
     // The last two leaves are not looked at: nothing will divide them.
@@ -194,7 +206,7 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
   for (const leaf of leaves) {
     // A tree without a cut adds nothing, as in scikit-learn: no smallest hessian holds for a root, and the step of one whose few wrong rows
     // have hessians near 0 would be endless, for all rows at once.
-    const value = splits.length === 0 ? 0 : Math.fround((-leaf.gradient / (leaf.hessian + l2)) * setup.rate)
+    const value = splits.length === 0 ? 0 : (-leaf.gradient / (leaf.hessian + l2 + tiny)) * setup.rate
     nodes.fill(leaf.node, [value])
     for (let k = leaf.from; k < leaf.from + leaf.n; k++) setup.scores[first + rows[k]!]! += value
   }

@@ -2,6 +2,7 @@ import { createRandom } from '../../base/random.js'
 import { binColumns, binCuts, binForest } from './binning.js'
 import { type BoostingSetup, type BoostJob, boostTree } from './boosting.js'
 import { type GrownTree, type GrowOptions, growClassificationTree } from './classification.js'
+import { binQuantiles } from './quantile-bins.js'
 import { growRandomTree } from './random-tree.js'
 import type { TreeData } from './search.js'
 
@@ -38,8 +39,9 @@ export function perform(setup: TreeSetup, job: TreeJob, thread: number): unknown
   const { data } = setup
   switch (job.kind) {
     case 'columns':
-      if (data.cuts) binCuts({ ...data, ...job }, data.cuts, setup.maxBins)
-      else if (data.codes.length > 0) binColumns({ ...data, ...job }, data.codes, setup.maxBins)
+      if (setup.boosting) binQuantiles({ ...data, ...job }, data.codes, setup.boosting.cuts, setup.maxBins)
+      else if (data.cuts) binCuts({ ...data, ...job }, data.cuts, setup.maxBins)
+      else if (data.codes instanceof Uint16Array) binColumns({ ...data, ...job }, data.codes, setup.maxBins)
       else binForest({ ...data, ...job }, data.forest, setup.maxBins)
       return undefined
     case 'tree':

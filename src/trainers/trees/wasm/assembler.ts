@@ -32,6 +32,7 @@ export const i32 = {
   store: store(0x36),
   store8: store(0x3a),
   store16: store(0x3b),
+  eq: op(0x46),
   ne: op(0x47),
   lt: op(0x48),
   gtU: op(0x4b),

@@ -37,13 +37,13 @@ export const boostAt = {
   scratch: 2096,
   /** Two nodes, see {@link nodeAt}. */
   left: 2112,
-  right: 2160,
+  right: 2176,
   arrays: 2304,
 } as const
 
 /** A node that is searched. */
 export const nodeAt = {
-  /** f64, in and out: the score that a cut must beat, the sum of gradient² / (hessian + l2) of both sides. */
+  /** f64, in and out: cuts of which the sum of gradient² / (hessian + l2) of both sides is not above this are not looked at. */
   least: 0,
   /** f64: gradient, and hessian + 2 l2. */
   gradient: 8,
@@ -53,7 +53,27 @@ export const nodeAt = {
   /** i32, out, where a cut was better: its column, and the code up to which rows go left. */
   column: 28,
   code: 32,
+  /** f64: what the node is worth without a cut, negative; out: what the best cut gains, see {@link gainOf}. */
+  own: 40,
+  gain: 48,
 } as const
+
+/** Added to every hessian that something is divided by, as in scikit-learn. */
+export const tiny = 1e-15
+/** A cut that gains less than this share of what the node is worth gains nothing but rounding errors. */
+export const leastGain = 2 ** -36
+
+/** What rows are worth that share a leaf; `h` with l2. */
+export const worthOf = (g: number, h: number): number => (g / (h + tiny)) * g
+/**
+ * What a cut gains, by scikit-learn's very steps: rounding then decides between cuts that are each other's mirror as it does there.
+ *
+ * @param own minus what the node is worth without a cut
+ * @param h hessians with l2
+ */
+export const gainOf = (own: number, leftG: number, leftH: number, rightG: number, rightH: number): number =>
+  own + worthOf(leftG, leftH) + worthOf(rightG, rightH)
+const worth = (g: Local, h: Local): Expr => f64.mul(f64.div(g.get, f64.add(h.get, f64.const(tiny))), g.get)
 
 /** One column of a node: what it is called, its list, how long that is, and the codes by place. All i32. */
 export const entryAt = { column: 0, list: 4, length: 8, codes: 12, size: 16 } as const
@@ -71,11 +91,14 @@ const codeAt = (codes: Local, list: Local, offset = 0): Expr =>
 const scored = (g: Expr, h: Expr, restG: Expr, restH: Expr, { add, mul }: typeof f64 | typeof f64x2): Expr =>
   add(mul(mul(g, g), restH), mul(mul(restG, restG), h))
 
-/** Takes the cut behind the place at `list` if it is allowed and better. `end`: of the column's list; `g`, `h`: sums up to here. */
+/**
+ * Takes the cut behind the place at `list` if it is allowed and better; in one column the lowest of equally good ones, as in
+ * scikit-learn. `end`: of the column's list; `g`, `h`: sums up to here.
+ */
 const consider = assembleFunction({
   params: { g: 'f64', h: 'f64', list: 'i32', end: 'i32', codes: 'i32', node: 'i32', column: 'i32' },
-  locals: { restG: 'f64', restH: 'f64', score: 'f64', code: 'i32' },
-  body: ({ g, h, list, end, codes, node, column, restG, restH, score, code }) => {
+  locals: { restG: 'f64', restH: 'f64', score: 'f64', next: 'i32' },
+  body: ({ g, h, list, end, codes, node, column, restG, restH, score, next }) => {
     // l2 is in the sums.
     const least = f64.add(f64.load(zero, boostAt.minHessian), f64.load(zero, boostAt.start + 8))
     return [
@@ -84,16 +107,32 @@ const consider = assembleFunction({
       score.set(scored(g.get, h.get, restG.get, restH.get, f64)),
       when(f64.gt(score.get, f64.mul(f64.load(node.get, nodeAt.least), f64.mul(h.get, restH.get))), [
         when(i32.and(f64.ge(h.get, least), f64.ge(restH.get, least)), [
-          code.set(codeAt(codes, list)),
-          when(
-            // Rows of one bin stay together. Behind a list come rows of code 0.
-            i32.or(i32.ge(i32.add(list.get, i32.const(2)), end.get), i32.ne(code.get, codeAt(codes, list, 2))),
-            [
-              f64.store(node.get, f64.div(score.get, f64.mul(h.get, restH.get)), nodeAt.least),
-              i32.store(node.get, column.get, nodeAt.column),
-              i32.store(node.get, i32.sub(code.get, i32.const(1)), nodeAt.code),
-            ],
-          ),
+          // Behind a list come rows of code 0.
+          next.set(select(zero, codeAt(codes, list, 2), i32.ge(i32.add(list.get, i32.const(2)), end.get))),
+          // Rows of one bin stay together.
+          when(i32.ne(next.get, codeAt(codes, list)), [
+            score.set(f64.add(f64.add(f64.load(node.get, nodeAt.own), worth(restG, restH)), worth(g, h))),
+            when(
+              i32.or(
+                f64.gt(score.get, f64.load(node.get, nodeAt.gain)),
+                i32.and(
+                  f64.ge(score.get, f64.load(node.get, nodeAt.gain)),
+                  i32.eq(column.get, i32.load(node.get, nodeAt.column)),
+                ),
+              ),
+              [
+                f64.store(node.get, score.get, nodeAt.gain),
+                // Others that are as good are looked at.
+                f64.store(
+                  node.get,
+                  f64.mul(f64.sub(score.get, f64.load(node.get, nodeAt.own)), f64.const(1 - leastGain)),
+                  nodeAt.least,
+                ),
+                i32.store(node.get, column.get, nodeAt.column),
+                i32.store(node.get, next.get, nodeAt.code),
+              ],
+            ),
+          ]),
         ]),
       ]),
     ]
