@@ -1,58 +1,90 @@
 import type { FitContext, Matrix, Model, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
-import { dualCoordinateDescent, type LinearFit } from './linear/dcd.js'
-import { dualOnGram, gramPays } from './linear/gram-dual.js'
+import { chooseSolver, countEntries, type SvmLoss, type SvmSolver } from './linear/choice.js'
+import { type DualFit, dualCoordinateDescent, type LinearFit } from './linear/dcd.js'
+import { dualOnGram } from './linear/gram-dual.js'
 import { squaredHinge } from './linear/margin-losses.js'
 import { LinearModel, twoColumns } from './linear/model.js'
 import { type SolveOptions, solveLinear, warmStart } from './linear/solver.js'
-import { prefersGram, primalSpace } from './linear/space.js'
+import { primalSpace } from './linear/space.js'
 import { number, text } from './params.js'
-
-const dualDescent = 'dual coordinate descent'
-const onGram = `${dualDescent} on the Gram matrix`
 
 type SvmOptions = Pick<SolveOptions, 'tolerance' | 'maxIterations' | 'signal' | 'onProgress'>
 
+interface Problem {
+  readonly x: Matrix
+  readonly y: Int32Array
+  readonly cost: Float64Array
+  readonly columns: number
+  readonly loss: SvmLoss
+}
+
+/** What a machine found, and how. */
 interface Found extends LinearFit {
   readonly solver: string
 }
 
-type Machine = (
-  x: Matrix,
-  y: Int32Array,
-  cost: Float64Array,
-  columns: number,
-  context: FitContext,
-  options: SvmOptions,
-) => Promise<Found>
+type Machine = (problem: Problem, context: FitContext, options: SvmOptions) => Promise<Found>
 
-const hingeMachine: Machine = async (x, y, cost, columns, { threads, seed }, options) =>
-  gramPays(x.rows, x.cols)
-    ? { ...(await dualOnGram(x, y, cost, columns, { ...options, loss: 'hinge', threads })), solver: onGram }
-    : {
-        ...(await dualCoordinateDescent(x, y, cost, columns, { ...options, loss: 'hinge', seed })),
-        solver: dualDescent,
-      }
+/** The dual's coefficients of an earlier fit of these rows, if one was left. */
+const dualStart = ({ x, columns }: Problem, { warm }: FitContext): { readonly start?: Float64Array } =>
+  warm?.solution?.length === columns * x.rows ? { start: warm.solution } : {}
 
-const squaredHingeMachine: Machine = async (x, y, cost, columns, { threads, warm }, options) => {
-  const few = prefersGram(x.rows, x.cols, columns)
-  const loss = squaredHinge(y, columns, cost)
-  if (few) {
-    const start = warm?.solution?.length === columns * x.rows ? { start: warm.solution } : {}
-    const dual = await dualOnGram(x, y, cost, columns, { ...options, ...start, loss: 'squared-hinge', threads })
-    if (warm) warm.solution = dual.combination
-    return { ...dual, solver: onGram }
-  }
-  const space = await primalSpace(x, { columns, penaliseBias: true, threads, order: loss.order })
-  const solution = await solveLinear(space, loss, {
+/** The dual's coefficients of these rows: a regularisation path goes on from them. */
+function leave({ warm }: FitContext, found: DualFit, solver: SvmSolver): Found {
+  if (warm) warm.solution = found.combination
+  return { ...found, solver }
+}
+
+/**
+ * Passes that descent on sparse rows gets. Rows that no machine tells apart take it thousands where C is large; L-BFGS goes on from
+ * there, which does not mind.
+ */
+const mostPasses = 300
+
+const descend: Machine = async (problem, context, options) => {
+  const { x, y, cost, columns, loss } = problem
+  const canGoOn = loss === 'squared-hinge'
+  const passes = canGoOn ? Math.min(mostPasses, options.maxIterations) : options.maxIterations
+  const found = await dualCoordinateDescent(x, y, cost, columns, {
     ...options,
-    ...warmStart(warm, space, loss),
-    penaliseBias: true,
+    ...dualStart(problem, context),
+    maxIterations: passes,
+    loss,
+    seed: context.seed,
   })
+  if (found.converged || passes === options.maxIterations) return leave(context, found, 'dual coordinate descent')
+  const start = new Float64Array(columns * (x.cols + 1))
+  for (let k = 0; k < columns; k++) {
+    start.set(found.weights.subarray(k * x.cols, (k + 1) * x.cols), k * (x.cols + 1))
+    start[(k + 1) * (x.cols + 1) - 1] = found.bias[k]!
+  }
+  const rest = { ...options, maxIterations: options.maxIterations - passes }
+  const end = await quasiNewton(problem, { ...context, warm: { solution: start } }, rest)
+  return { ...end, solver: `dual coordinate descent, then ${end.solver}`, iterations: passes + end.iterations }
+}
+
+const onGram: Machine = async (problem, context, options) => {
+  const { x, y, cost, columns, loss } = problem
+  const start = dualStart(problem, context)
+  const found = await dualOnGram(x, y, cost, columns, { ...options, ...start, loss, threads: context.threads })
+  return leave(context, found, 'dual coordinate descent on the Gram matrix')
+}
+
+const quasiNewton: Machine = async ({ x, y, cost, columns }, { threads, warm }, options) => {
+  const loss = squaredHinge(y, columns, cost)
+  const space = await primalSpace(x, { columns, penaliseBias: true, threads, order: loss.order })
+  const solution = await solveLinear(space, loss, { ...options, ...warmStart(warm, space, loss), penaliseBias: true })
   if (warm) warm.solution = solution.w
   const { iterations, converged } = solution
   const objective = solution.objective.reduce((a, b) => a + b, 0)
   return { ...(await space.weights(solution.w)), solver: 'L-BFGS', iterations, objective, converged }
+}
+
+const machines: Readonly<Record<SvmSolver, Machine>> = {
+  'dual coordinate descent': descend,
+  'dual coordinate descent on the Gram matrix': onGram,
+  'L-BFGS': quasiNewton,
 }
 
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
@@ -68,8 +100,9 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     ...(context.signal ? { signal: context.signal } : {}),
     ...(context.onProgress ? { onProgress: context.onProgress } : {}),
   }
-  const solver = text(params, 'loss') === 'hinge' ? hingeMachine : squaredHingeMachine
-  const found = await solver(x, set.y, cost, columns, context, options)
+  const loss = text(params, 'loss') as SvmLoss
+  const chosen = chooseSolver(loss, { ...x, columns, entries: countEntries(x) / x.rows })
+  const found = await machines[chosen]({ x, y: set.y, cost, columns, loss }, context, options)
   const facts = {
     solver: found.solver,
     iterations: found.iterations,

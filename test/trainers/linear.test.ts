@@ -1,6 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import type { Trainer, TrainingSet, WarmStart } from '../../src/trainers/contract.js'
+import { chooseSolver, type SvmLoss } from '../../src/trainers/linear/choice.js'
+import { dualOnGram } from '../../src/trainers/linear/gram-dual.js'
+import { squaredHinge } from '../../src/trainers/linear/margin-losses.js'
 import type { LinearModel } from '../../src/trainers/linear/model.js'
+import { solveLinear } from '../../src/trainers/linear/solver.js'
+import { primalSpace } from '../../src/trainers/linear/space.js'
 import { linearSvm } from '../../src/trainers/linear-svm.js'
 import { logistic } from '../../src/trainers/logistic.js'
 import { resolveParams } from '../../src/trainers/params.js'
@@ -100,6 +105,102 @@ it.each([
   ['squared-hinge', 900, 40, 'L-BFGS'],
 ])('%s of %i rows of %i columns is solved by %s', async (loss, rows, cols, solver) => {
   expect((await fitted(linearSvm, clusters(rows, cols, 3), { loss })).facts.solver).toBe(solver)
+})
+
+/** Squared hinge of three classes by L-BFGS from zero. */
+async function primal(
+  x: TrainingSet['x'],
+  y: Int32Array,
+  cost: Float64Array,
+  options: { readonly tolerance: number; readonly maxIterations: number },
+) {
+  const margins = squaredHinge(y, 3, cost)
+  const space = await primalSpace(x, { columns: 3, penaliseBias: true, threads: 1, order: margins.order })
+  const { w, objective } = await solveLinear(space, margins, { ...options, penaliseBias: true })
+  return { ...(await space.weights(w)), objective: objective.reduce((a, b) => a + b) }
+}
+
+describe('the solver of a linear SVM', () => {
+  const sparseOf = (set: TrainingSet, share: number): TrainingSet => {
+    // The largest numbers stay, less the threshold, as after a ReLU.
+    const cut = Float32Array.from(set.x.data).sort()[Math.floor((1 - share) * set.x.data.length)]!
+    return { ...set, x: { ...set.x, data: set.x.data.map((v) => Math.max(0, v - cut)) } }
+  }
+
+  it('follows rows, columns and how many numbers are not zero', () => {
+    const at = (loss: SvmLoss, rows: number, cols: number, share: number, columns = 10) =>
+      chooseSolver(loss, { rows, cols, columns, entries: share * cols })
+    const [sparse, gram, dense] = [
+      'dual coordinate descent',
+      'dual coordinate descent on the Gram matrix',
+      'L-BFGS',
+    ] as const
+    // The winners that were measured, each by a quarter or more.
+    expect(at('squared-hinge', 300, 2048, 0.2)).toBe(gram)
+    expect(at('squared-hinge', 1000, 2048, 0.05)).toBe(sparse)
+    expect(at('squared-hinge', 1000, 2048, 0.2)).toBe(gram)
+    expect(at('squared-hinge', 3000, 512, 0.05)).toBe(sparse)
+    expect(at('squared-hinge', 3000, 512, 0.5)).toBe(dense)
+    expect(at('squared-hinge', 3000, 2048, 0.05)).toBe(sparse)
+    expect(at('squared-hinge', 5000, 4096, 0.05, 20)).toBe(sparse)
+    expect(at('squared-hinge', 5000, 4096, 0.2, 20)).toBe(dense)
+    expect(at('hinge', 300, 2048, 0.3)).toBe(gram)
+    expect(at('hinge', 1000, 2048, 0.02)).toBe(sparse)
+    expect(at('hinge', 1000, 2048, 0.3)).toBe(gram)
+    expect(at('hinge', 3000, 2048, 0.1)).toBe(sparse)
+    // A Gram matrix of more rows is not held.
+    expect(at('hinge', 9000, 4096, 1)).toBe(sparse)
+    expect(at('squared-hinge', 9000, 4096, 1)).toBe(dense)
+  })
+
+  it.each(['squared-hinge', 'hinge'] as const)(
+    'ends at the objective of the others on sparse rows: %s',
+    async (loss) => {
+      const set = sparseOf(clusters(500, 300, 3), 0.05)
+      const model = await fitted(linearSvm, set, { loss, tolerance: '1e-7', iterations: '20000' })
+      expect([model.facts.solver, model.facts.converged]).toEqual(['dual coordinate descent', 'yes'])
+      const { x, y } = set
+      const cost = new Float64Array(500).fill(1)
+      const options = { tolerance: 1e-7, maxIterations: 20_000, threads: 1 }
+      const others = [await dualOnGram(x, y, cost, 3, { ...options, loss })]
+      if (loss === 'squared-hinge') others.push({ ...others[0]!, ...(await primal(x, y, cost, options)) })
+      for (const other of others) {
+        expect((model.facts.objective as number) / other.objective).toBeCloseTo(1, 6)
+        expect(largestDifference(model.parts.weights, other.weights)).toBeLessThan(2e-3)
+      }
+    },
+  )
+
+  it('gives rows that descent cannot tell apart to L-BFGS', async () => {
+    const { x, y, classes } = sparseOf(clusters(600, 40, 3, 1, 3), 0.08)
+    const model = await fitted(linearSvm, { x, y, classes }, { c: '1000' })
+    expect(model.facts).toMatchObject({ solver: 'dual coordinate descent, then L-BFGS', converged: 'yes' })
+    expect(model.facts.iterations).toBeGreaterThan(300)
+    const cost = new Float64Array(600).fill(1000)
+    const best = await primal(x, y, cost, { tolerance: 1e-6, maxIterations: 20_000 })
+    expect((model.facts.objective as number) / best.objective).toBeCloseTo(1, 4)
+    const few = await fitted(linearSvm, { x, y, classes }, { c: '1000', iterations: '200' })
+    expect(few.facts).toMatchObject({ solver: 'dual coordinate descent', converged: 'no' })
+  })
+
+  it.each(['squared-hinge', 'hinge'] as const)(
+    'goes on from where another C ended, on sparse rows: %s',
+    async (loss) => {
+      const set = sparseOf(clusters(500, 300, 3), 0.05)
+      const params = (c: number) => resolveParams(linearSvm.params, { loss, c, tolerance: 1e-7, iterations: 20_000 })
+      const warm: WarmStart = {}
+      await linearSvm.fit(set, { params: params(1), seed: 0, threads: 1, warm })
+      const passes: number[] = []
+      for (const c of [1, 1.05]) {
+        const next = await linearSvm.fit(set, { params: params(c), seed: 0, threads: 1, warm })
+        const cold = await linearSvm.fit(set, { params: params(c), seed: 0, threads: 1 })
+        expect((next.facts.objective as number) / (cold.facts.objective as number)).toBeCloseTo(1, 6)
+        passes.push((next.facts.iterations as number) / (cold.facts.iterations as number))
+      }
+      expect(passes[0]).toBeLessThan(0.5)
+      expect(passes[1]).toBeLessThan(1)
+    },
+  )
 })
 
 // Neither reaches such a tolerance: each would go on for minutes.

@@ -8,6 +8,8 @@ export interface DcdOptions {
   readonly tolerance: number
   readonly maxIterations: number
   readonly seed: number
+  /** `[columns, rows]`, the {@link DualFit.combination} an earlier fit of the same rows ended with. */
+  readonly start?: Float64Array
   readonly signal?: AbortSignal
   readonly onProgress?: (fraction: number) => void
 }
@@ -23,6 +25,11 @@ export interface LinearFit {
   readonly iterations: number
   /** Whether every column's duality gap came below the tolerance. */
   readonly converged: boolean
+}
+
+export interface DualFit extends LinearFit {
+  /** `[columns, rows]`: the weights as combinations of the rows. */
+  readonly combination: Float64Array
 }
 
 /** Upper ends of the dual's variables, and the ridge of its diagonal: no upper end and 1 / (2 cost) for the squared hinge. */
@@ -71,9 +78,10 @@ export async function dualCoordinateDescent(
   cost: Float64Array,
   columns: number,
   options: DcdOptions,
-): Promise<LinearFit> {
+): Promise<DualFit> {
   const rows = sparseRows(x)
   const pause = turnTaker(options.signal, 'Training')
+  const combination = options.start ? Float64Array.from(options.start) : new Float64Array(columns * x.rows)
   const weights = new Float32Array(columns * x.cols)
   const bias = new Float64Array(columns)
   let objective = 0
@@ -83,7 +91,10 @@ export async function dualCoordinateDescent(
     const positive = columns === 1 ? 1 : k
     const sign = Int8Array.from(y, (label) => (label === positive ? 1 : -1))
     const machine = new Column(rows, x.cols, sign, cost, options, k)
+    const beta = combination.subarray(k * x.rows, (k + 1) * x.rows)
+    if (options.start) machine.begin(beta)
     const found = await machine.descend(pause)
+    for (let i = 0; i < beta.length; i++) beta[i] = machine.alpha[i]! * sign[i]!
     weights.set(machine.w.subarray(0, x.cols), k * x.cols)
     bias[k] = machine.w[x.cols]!
     objective += machine.objective
@@ -91,7 +102,7 @@ export async function dualCoordinateDescent(
     converged &&= found.converged
     options.onProgress?.((k + 1) / columns)
   }
-  return { weights, bias, objective, iterations, converged }
+  return { weights, bias, combination, objective, iterations, converged }
 }
 
 /** One machine: the dual's variables, the weights that they make, and the rows still looked at. */
@@ -99,7 +110,7 @@ class Column {
   /** Weights, the bias last. */
   readonly w: Float64Array
   objective = Number.POSITIVE_INFINITY
-  private readonly alpha: Float64Array
+  readonly alpha: Float64Array
   private readonly upper: Float64Array
   private readonly ridge: Float64Array
   private readonly diagonal: Float64Array
@@ -132,6 +143,20 @@ class Column {
     })
     this.order = Int32Array.from({ length: n }, (_, i) => i)
     this.active = n
+  }
+
+  /** From another fit's coefficients, unless this cost forbids one of them. */
+  begin(beta: Float64Array): void {
+    const { rows, cols, w, alpha, sign, upper } = this
+    const { start, index, value } = rows
+    if (!alpha.every((_, i) => sign[i]! * beta[i]! >= 0 && sign[i]! * beta[i]! <= upper[i]!)) return
+    for (let i = 0; i < alpha.length; i++) {
+      const change = beta[i]!
+      if (change === 0) continue
+      alpha[i] = sign[i]! * change
+      w[cols]! += change
+      for (let at = start[i]!; at < start[i + 1]!; at++) w[index[at]!]! += change * value[at]!
+    }
   }
 
   /** Sets the objective too. */

@@ -1,15 +1,7 @@
 import { turnTaker } from '../../base/turns.js'
 import type { Matrix } from '../contract.js'
 import { gemm } from '../gemm.js'
-import { type DcdOptions, dualBox, type LinearFit } from './dcd.js'
-
-/** Largest number of rows whose Gram matrix (float32) is held: a quarter of a gigabyte. */
-const maxGramRows = 8192
-
-/** Of narrow rows one is read sooner than a row of the Gram matrix. */
-export function gramPays(rows: number, cols: number): boolean {
-  return rows <= maxGramRows && rows <= 4 * cols
-}
+import { type DcdOptions, type DualFit, dualBox } from './dcd.js'
 
 /** Steps between two looks at the duality gap. */
 const stepsPerCheck = 256
@@ -20,21 +12,13 @@ const mostConjugate = 40
 
 export interface GramDualOptions extends Omit<DcdOptions, 'seed'> {
   readonly threads: number
-  /** `[columns, rows]`, the coefficients an earlier fit of the same rows ended with. */
-  readonly start?: Float64Array
-}
-
-/** `iterations` are passes of as many steps as there are rows. */
-export interface GramDual extends LinearFit {
-  /** `[columns, rows]`: the weights as combinations of the rows. */
-  readonly combination: Float64Array
 }
 
 /**
  * The dual of a linear support vector machine, ½βᵀ(K + 1 + D)β − Σ yβ with 0 ≤ yβ ≤ cost and D = 0 for the hinge, no upper end and
  * D = 1 / (2 cost) for the squared hinge; one column against the rest at a time, by coordinate descent on the Gram matrix: every
  * step takes the row whose move gains most, and costs one pass over a row of the matrix. Stops on the duality gap, which bounds
- * the distance from the best objective however hard C makes the problem.
+ * the distance from the best objective however hard C makes the problem. `iterations` are passes of as many steps as there are rows.
  */
 export async function dualOnGram(
   x: Matrix,
@@ -42,7 +26,7 @@ export async function dualOnGram(
   cost: Float64Array,
   columns: number,
   options: GramDualOptions,
-): Promise<GramDual> {
+): Promise<DualFit> {
   const { rows } = x
   const { threads } = options
   const gram = (await gemm(x, x, { transB: true, threads })).data

@@ -174,8 +174,11 @@ export async function gramSpace(
   }
 }
 
+/** Largest number of rows whose Gram matrix (float32) is held: a quarter of a gigabyte. */
+export const maxGramRows = 8192
+
 /** Whether the Gram matrix pays: it costs rows²·cols once and rows²·columns a step, against 2·rows·cols·columns a step. */
 export function prefersGram(rows: number, cols: number, columns: number): boolean {
   const steps = 60
-  return rows * rows * (cols + steps * columns) < 2 * steps * rows * cols * columns && rows <= 8192
+  return rows * rows * (cols + steps * columns) < 2 * steps * rows * cols * columns && rows <= maxGramRows
 }
