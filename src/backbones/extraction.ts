@@ -1,5 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
-import { type Recipe, recipeSize } from '../images/recipe.js'
+import type { Recipe } from '../images/recipe.js'
+import { recipeSize } from '../images/recipe-size.js'
 import { node, tensor, valueInfo } from '../onnx/build.js'
 import { checkModel } from '../onnx/check.js'
 import { cutGraph, withGraph, withModel } from '../onnx/edit.js'

@@ -1,6 +1,5 @@
 import { open, readFile } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { sha256, sha256File } from '../base/files.js'
 import { commitShard } from './commit.js'
@@ -165,6 +164,7 @@ async function openCsv(path: string): Promise<Foreign> {
 }
 
 async function openParquet(path: string): Promise<Foreign> {
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } = await import('hyparquet')
   const file = await asyncBufferFromFile(path)
   const metadata = await parquetMetadataAsync(file)
   const rows = Number(metadata.num_rows)

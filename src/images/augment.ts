@@ -1,7 +1,8 @@
 import { erase, jitterColour, mirror, rotate } from './augment-pixels.js'
 import type { AugmentationPlan, ViewCrop } from './augment-plan.js'
 import { applyRecipe } from './prepare.js'
-import { type Recipe, recipeSize } from './recipe.js'
+import type { Recipe } from './recipe.js'
+import { recipeSize } from './recipe-size.js'
 import { type Pixels, resample, resizedSize } from './resample.js'
 
 /** A part of the picture, at least one pixel, as large as fits. */

@@ -5,7 +5,7 @@ import { decodePicture } from './decode.js'
 import type { DecodedPicture, DecodeFailure, DecodeResult, DecodeSettings, DecodeTask } from './decode-protocol.js'
 import { preparePicture } from './prepare.js'
 import { readPictureFile } from './read-picture.js'
-import { recipeSize } from './recipe.js'
+import { recipeSize } from './recipe-size.js'
 import type { Pixels } from './resample.js'
 import { makeThumbnail } from './thumbnail.js'
 

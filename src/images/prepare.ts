@@ -10,7 +10,8 @@ import {
   restrictLoaders,
   toRgb,
 } from './decode.js'
-import { type Recipe, recipeSize } from './recipe.js'
+import type { Recipe } from './recipe.js'
+import { recipeSize } from './recipe-size.js'
 import { cropWindow, type PixelBox, type Pixels, resample, resizedSize } from './resample.js'
 import { makeThumbnail, type Thumbnail } from './thumbnail.js'
 

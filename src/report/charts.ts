@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import * as vega from 'vega'
-import { compile, type TopLevelSpec } from 'vega-lite'
+import type { TopLevelSpec } from 'vega-lite'
 
 /** Theme colours are CSS variables: a chart drawn once follows light, dark and print. */
 export const ink = {
@@ -27,28 +26,12 @@ export const palette = [
 
 const font = 'var(--sans)'
 
-/** Width of a text in a usual sans-serif. Vega's own guess without a canvas is 0.8 em a character, half as much again. */
-function textWidth(text: string, fontSize: number): number {
-  let ems = 0
-  for (const character of text) {
-    if (/[ijltfrI.,:;'|!() [\]]/.test(character)) ems += 0.36
-    else if (/[mwMW@%]/.test(character)) ems += 0.92
-    else if (/[A-Z]/.test(character)) ems += 0.68
-    else ems += character > '\u2e80' ? 1 : 0.6
-  }
-  return ems * fontSize
-}
-const metrics = (vega as unknown as { textMetrics: { width: (item: MeasuredText, text?: string) => number } })
-  .textMetrics
-interface MeasuredText {
-  readonly fontSize?: number
-  readonly limit?: number
-  readonly text?: string
-}
-metrics.width = (item, text) => {
-  const width = textWidth(String(text ?? item.text ?? ''), item.fontSize ?? 11)
-  // What is cut takes its limit; Vega asks without the cut when it lays out.
-  return Math.round(item.limit !== undefined && item.limit > 0 ? Math.min(width, item.limit) : width)
+let loading: Promise<typeof import('./vega.js')> | undefined
+
+/** Vega takes half a second to load: it is loaded for the first chart, not with every command that may draw one. */
+function loadVega(): Promise<typeof import('./vega.js')> {
+  loading ??= import('./vega.js')
+  return loading
 }
 
 const config = {
@@ -82,6 +65,7 @@ const config = {
 
 /** Compiles a Vega-Lite specification and renders it to SVG text in this process; `label` is what a screen reader says. */
 export async function renderChart(spec: object, label: string): Promise<string> {
+  const { vega, compile } = await loadVega()
   const compiled = compile({ ...spec, config } as unknown as TopLevelSpec).spec
   const loader = vega.loader()
   // Data are inline; a specification that asks for anything else is a defect.

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import { decodePicture } from '../../src/images/decode.js'
 import { preparePicture } from '../../src/images/prepare.js'
-import { namedRecipe, parseRecipe, type Recipe, recipeNames, recipeSize } from '../../src/images/recipe.js'
+import { namedRecipe, parseRecipe, type Recipe, recipeNames } from '../../src/images/recipe.js'
+import { recipeSize } from '../../src/images/recipe-size.js'
 
 const fixtures = new URL('../fixtures/images/', import.meta.url)
 const bytes = new Uint8Array(readFileSync(new URL('recipes.bin', fixtures)))

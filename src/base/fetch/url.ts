@@ -2,7 +2,6 @@ import { rm, stat } from 'node:fs/promises'
 import { Fc7Error } from '../errors.js'
 import { sha256File } from '../files.js'
 import type { SourcePlugin } from './contract.js'
-import { download } from './download.js'
 import { type UrlSource, urlSourceSchema } from './url-source.js'
 
 /** One file over https or http, pinned by its sha256. */
@@ -39,6 +38,8 @@ export const url: SourcePlugin<UrlSource> = {
       context.progress.say(`${destination} is not the file that the card describes; it is fetched again.`)
       await rm(destination)
     }
+    // Most commands fetch nothing: the client is loaded when something is.
+    const { download } = await import('./download.js')
     await download(source, destination, context)
     return { path: destination, reused: false }
   },

@@ -5,12 +5,15 @@ import { Fc7Error, messageOf, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetOptions, DatasetSource, ItemLoad } from '../contract.js'
 import { splitOf, splitOfShard } from '../names.js'
 import { findFile } from '../outside.js'
-import { type CellRef, type ParquetColumn, ParquetFile } from '../parquet.js'
+import type { CellRef, ParquetColumn, ParquetFile } from '../parquet.js'
 import { textOf } from '../records.js'
 import { isShardFolder, shardsOf } from '../shards.js'
 
 const featureSchema = z.looseObject({ _type: z.string().optional(), names: z.array(z.string()).optional() })
 const huggingFaceSchema = z.object({ info: z.object({ features: z.record(z.string(), z.unknown()) }) })
+
+/** The reader is loaded when there is a Parquet file to read. */
+const openFile = async (path: string): Promise<ParquetFile> => (await import('../parquet.js')).ParquetFile.open(path)
 
 /** The columns' kinds and class names as Hugging Face's `datasets` writes them into the schema's metadata. */
 function readFeatures(file: ParquetFile): ReadonlyMap<string, z.infer<typeof featureSchema>> {
@@ -133,7 +136,7 @@ async function* shardItems(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<DatasetItem> {
   const shard = basename(path)
-  const file = await ParquetFile.open(path)
+  const file = await openFile(path)
   const columns = chooseColumns(file)
   for (const used of [columns.bytes, columns.path, columns.label, columns.split, columns.group]) {
     const codec = used && file.unsupportedCodec(used)
@@ -173,7 +176,7 @@ export const parquet: DatasetSource = {
   recognises: (path, isFolder) => isShardFolder(path, isFolder, '.parquet'),
   async open(path, options) {
     const shards = await shardsOf(path, '.parquet')
-    const file = await ParquetFile.open(shards[0]!)
+    const file = await openFile(shards[0]!)
     const columns = chooseColumns(file)
     const from = columns.label ? `labels from its column "${columns.label.join('.')}"` : 'without labels'
     return {
