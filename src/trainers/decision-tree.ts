@@ -91,7 +91,6 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     tried: cols,
     maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
     minRows: number(params, 'leaf'),
-    keepCounts: true,
   }
   const visits = rows * cols * Math.log2(rows + 1)
   const plan = planPool(threads, visits, visits)

@@ -9,7 +9,7 @@ import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
 import { openPool, planPool } from './trees/pool.js'
 import { forestTensors, readForest } from './trees/saved.js'
-import { checkCutSize, openCutRoom } from './trees/wasm/cut-arena.js'
+import { checkForestSize, openForestRoom } from './trees/wasm/forest-arena.js'
 import type { TreeResult } from './trees/work.js'
 
 const configSchema = z.object({ classes: z.int().min(2), cols: z.int().min(1), facts: factsSchema })
@@ -111,12 +111,13 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const ofTree = rows * tried * Math.log2(rows + 1)
   const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
   const size = { rows, cols, classes: set.classes.length, tried }
-  const room = treeData(set, randomCuts ? openCutRoom(size, plan.workers + 1) : 'forest', plan.workers > 0)
+  const room = treeData(set, openForestRoom(size, plan.workers + 1), plan.workers > 0)
   const setup = {
     ...room.setup,
     maxBins,
     seed,
     bootstrap,
+    randomCuts,
     grow: {
       criterion: text(params, 'criterion') as 'gini' | 'entropy',
       tried,
@@ -184,10 +185,15 @@ function loadForest(state: ModelState): Model {
   return new ForestModel(readForest(state, classes, cols), importance, classes, facts)
 }
 
+function checkForest(rows: number, cols: number): void {
+  checkTreeSize(rows, cols)
+  checkForestSize(rows, cols)
+}
+
 /**
- * Memory of a fit besides the rows: a byte for each value (bins) and two more for each that is not zero (four with more than 32,768
- * rows), for extra-trees two bytes for each value, two kilobytes for each column, and for each thread a megabyte and 90 bytes for each
- * row; a copy of the rows where several threads share them; 20 bytes for each node of the trees.
+ * Memory of a fit besides the rows: two bytes for each value (bins, column by column and row by row), two kilobytes for each column,
+ * and for each thread a megabyte and 100 bytes for each row; a copy of the rows where several threads share them; 20 bytes for each
+ * node of the trees.
  */
 export const randomForest: Trainer = {
   id: 'random-forest',
@@ -196,7 +202,7 @@ export const randomForest: Trainer = {
     'Trees on bootstrap samples, the best of √D random features at each node (Breiman 2001); with out-of-bag accuracy.',
   params: sharedParams,
   defaultPreprocess: 'none',
-  checkSize: checkTreeSize,
+  checkSize: checkForest,
   fit: (set, context) => fitForest(set, context, { bootstrap: true, randomCuts: false }),
   load: loadForest,
 }
@@ -207,10 +213,7 @@ export const extraTrees: Trainer = {
   summary: 'Like a random forest on all rows, with one random cut for each feature tried (Geurts 2006).',
   params: sharedParams,
   defaultPreprocess: 'none',
-  checkSize(rows, cols) {
-    checkTreeSize(rows, cols)
-    checkCutSize(rows, cols)
-  },
+  checkSize: checkForest,
   fit: (set, context) => fitForest(set, context, { bootstrap: false, randomCuts: true }),
   load: loadForest,
 }

@@ -19,7 +19,7 @@ const x = Float32Array.from({ length: rows * cols }, (_, at) => {
 })
 const codes = new Uint8Array(rows * cols)
 binQuantiles({ x, rows, cols, from: 0, to: cols }, codes, new Float32Array(cols * cutStride(rows, bins)), bins)
-const data = { x, rows, cols, classes: 2, y: new Int32Array(rows), codes, forest: undefined as never }
+const data = { x, rows, cols, classes: 2, y: new Int32Array(rows), codes }
 const gradient = Float32Array.from({ length: rows }, () => random.normal())
 const hessian = Float32Array.from({ length: rows }, () => random.next() / 4)
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
+import type { TreeNodes } from '../../src/trainers/trees/arrays.js'
 import { binColumns, binForest } from '../../src/trainers/trees/binning.js'
-import { ByteSearch } from '../../src/trainers/trees/byte-search.js'
-import type { NodeRows, TreeData } from '../../src/trainers/trees/search.js'
-import { sumOf } from '../../src/trainers/trees/sweep.js'
-import { WideSearch } from '../../src/trainers/trees/wide-search.js'
+import { growClassificationTree } from '../../src/trainers/trees/classification.js'
+import { growForestTree, leavesOfOthers } from '../../src/trainers/trees/forest-tree.js'
+import { sumOf, worth } from '../../src/trainers/trees/sweep.js'
+import { openForestRoom } from '../../src/trainers/trees/wasm/forest-arena.js'
 
 const rows = 900
 const cols = 12
@@ -18,66 +19,59 @@ const x = Float32Array.from({ length: rows * cols }, (_, at) => {
 })
 const y = Int32Array.from({ length: rows }, () => random.int(classes))
 const range = { x, rows, cols, from: 0, to: cols }
-const size = rows * cols
+const codes = new Uint16Array(rows * cols)
+binColumns(range, codes, 65_536)
+const room = openForestRoom({ rows, cols, classes, tried: cols }, 1)
+binForest(range, room, 256)
+const data = { x, rows, cols, classes, y, codes }
 
-function dataOf(kind: 'wide' | 'bytes'): TreeData {
-  const forest = {
-    codes: new Uint8Array(size),
-    lists: new Uint16Array(size),
-    lengths: new Int32Array(cols),
-    zeros: new Uint8Array(cols),
-  }
-  const codes = new Uint16Array(kind === 'wide' ? size : 0)
-  if (kind === 'wide') binColumns(range, codes, 65_536)
-  else binForest(range, forest, 256)
-  return { x, rows, cols, classes, y, codes, forest }
-}
-
-describe.each(['gini', 'entropy'] as const)('searches by %s', (criterion) => {
-  const find = (kind: 'wide' | 'bytes', own: Int32Array, weights: Float64Array, minRows: number) => {
-    const data = dataOf(kind)
-    const options = { criterion, tried: cols, minRows, minWeight: 1e-3 }
-    const draw = createRandom('draw')
-    const search =
-      kind === 'wide' ? new WideSearch(data, options, own.length, draw) : new ByteSearch(data, options, draw)
-    const { y: classOf, w, counts } = search.room
-    own.forEach((row, k) => {
-      classOf[k] = y[row]!
-      w[k] = weights[row]!
-      counts[y[row]!]! += weights[row]!
-    })
-    const total = counts.reduce((a, b) => a + b, 0)
-    const node: NodeRows = {
-      rows: own.slice(),
-      y: classOf,
-      w,
-      counts,
-      from: 0,
-      n: own.length,
-      total,
-      sum: sumOf(counts, criterion),
-    }
-    const cut = search.search(node)
-    const { middle, threshold } = search.part(cut, node, new Int32Array(rows))
-    const left = node.rows.subarray(0, middle)
-    expect([...left].every((row) => x[row * cols + cut.feature]! <= threshold)).toBe(true)
-    expect([...node.rows.subarray(middle)].every((row) => x[row * cols + cut.feature]! > threshold)).toBe(true)
-    return { gain: cut.gain, feature: cut.feature, threshold, left: [...left].sort((a, b) => a - b) }
-  }
-
-  // More than a sixth of all rows are searched by lists; lists of more than 16 entries are sorted another way than short ones.
-  it.each([700, 140, 60, 20, 7, 3])('find the same cut of %d rows in codes of one byte and of two', (n) => {
+describe.each(['gini', 'entropy'] as const)('trees by %s', (criterion) => {
+  // Lists of more than 16 entries are sorted another way than short ones.
+  it.each([700, 140, 60, 20, 7, 3])('cut %d rows as well alone as in a forest', (n) => {
     for (let trial = 0; trial < 10; trial++) {
       const own = Int32Array.from({ length: rows }, (_, i) => i)
       random.shuffle(own)
-      const weights = Float64Array.from({ length: rows }, () => 1 + random.int(3))
+      const weights = new Float64Array(rows)
+      for (const row of own.slice(0, n)) weights[row] = 1 + random.int(3)
+      const worthOf = ({ feature, threshold }: TreeNodes): number => {
+        const sides = [new Float64Array(classes), new Float64Array(classes)]
+        weights.forEach((w, row) => {
+          sides[Number(x[row * cols + feature[0]!]! > threshold[0]!)]![y[row]!]! += w
+        })
+        const worths = sides.map((side) => {
+          const total = side.reduce((a, b) => a + b, 0)
+          return worth(sumOf(side, criterion), total, criterion)
+        })
+        return worths[0]! + worths[1]!
+      }
       for (const minRows of n > 20 ? [1, 5] : [1]) {
-        const picked = own.slice(0, n).sort()
-        const [wide, bytes] = [find('wide', picked, weights, minRows), find('bytes', picked, weights, minRows)]
-        expect(bytes.gain).toBeCloseTo(wide.gain, 8)
+        const options = { criterion, tried: cols, minRows, maxDepth: 1 }
+        const alone = growClassificationTree(data, weights, options, createRandom(trial))
+        const forest = { ...options, randomCuts: false }
+        const among = growForestTree(data, room, weights, forest, createRandom(trial), 0)
+        expect(worthOf(among)).toBeCloseTo(worthOf(alone), 8)
         // Small nodes have several cuts that are equally good.
-        if (n > 20) expect(bytes).toEqual({ ...wide, gain: bytes.gain })
+        if (n <= 20) continue
+        expect(among.feature).toEqual(alone.feature)
+        expect(among.values).toEqual(alone.values)
+        const value = (row: number) => x[row * cols + alone.feature[0]!]!
+        const isLeft = ({ threshold }: TreeNodes) => [...own.slice(0, n)].filter((row) => value(row) <= threshold[0]!)
+        expect(isLeft(among)).toEqual(isLeft(alone))
       }
     }
   })
+})
+
+it('rows that were not drawn fall to the leaves that the thresholds send them to', () => {
+  const weights = Float64Array.from({ length: rows }, () => random.int(2))
+  const options = { criterion: 'gini', tried: 3, minRows: 1, maxDepth: 100, randomCuts: false } as const
+  const tree = growForestTree(data, room, weights, options, createRandom(1), 0)
+  const leaves = leavesOfOthers(data, room, tree, 0, (row) => weights[row] === 0)
+  const walk = (row: number): number => {
+    let node = 0
+    for (let f = tree.feature[0]!; f >= 0; f = tree.feature[node]!)
+      node = x[row * cols + f]! <= tree.threshold[node]! ? tree.left[node]! : tree.right[node]!
+    return tree.leaf[node]!
+  }
+  expect(leaves).toEqual(Int32Array.from(weights, (w, row) => (w > 0 ? -1 : walk(row))))
 })

@@ -9,6 +9,7 @@ import { type RawParams, resolveParams } from '../../src/trainers/params.js'
 import { extraTrees, randomForest } from '../../src/trainers/random-forest.js'
 import { binColumns, binForest } from '../../src/trainers/trees/binning.js'
 import { openPool, planPool, shared } from '../../src/trainers/trees/pool.js'
+import { forestCodes, openForestRoom } from '../../src/trainers/trees/wasm/forest-arena.js'
 import { accuracy, clusters, digits, iris } from './data.js'
 
 /** What scikit-learn found on the same rows (test/fixtures/trainers/make_tree_reference.py). */
@@ -51,40 +52,20 @@ describe('bins of forests', () => {
     const v = f % 3 === 0 ? random.normal() : Math.max(0, random.normal())
     return f % 5 === 0 ? Math.round(v * 3) : f === 7 && at === 7 ? 1e30 : v
   })
-  const forest = {
-    codes: new Uint8Array(rows * cols),
-    lists: new Uint16Array(rows * cols),
-    lengths: new Int32Array(cols),
-    zeros: new Uint8Array(cols),
-  }
-  binForest({ x, rows, cols, from: 0, to: cols }, forest, 256)
-  const columns = Array.from({ length: cols }, (_, f) => ({
-    f,
-    values: Array.from({ length: rows }, (_, i) => x[i * cols + f]!),
-    codes: Array.from({ length: rows }, (_, i) => forest.codes[i * cols + f]!),
-  }))
+  const room = openForestRoom({ rows, cols, classes: 2, tried: 1 }, 1)
+  binForest({ x, rows, cols, from: 0, to: cols }, room, 256)
+  const { columns: codes } = forestCodes(room)
 
   it('follow the order of the values, and hold about as many rows each', () => {
-    for (const { values, codes } of columns) {
+    for (let f = 0; f < cols; f++) {
+      const values = Array.from({ length: rows }, (_, i) => x[i * cols + f]!)
+      const own = codes.subarray(f * rows, (f + 1) * rows)
       const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]!)
-      for (let k = 1; k < rows; k++) expect(codes[order[k]!]!).toBeGreaterThanOrEqual(codes[order[k - 1]!]!)
-      const counted = codes.filter((code) => code > 0)
+      for (let k = 1; k < rows; k++) expect(own[order[k]!]!).toBeGreaterThanOrEqual(own[order[k - 1]!]!)
+      const counted = own.filter((code) => code > 0)
       const distinct = new Set(values).size
-      if (distinct <= 256) expect(new Set(codes).size).toBe(distinct)
+      if (distinct <= 256) expect(new Set(own).size).toBe(distinct)
       else expect(new Set(counted).size).toBeGreaterThan(150)
-    }
-  })
-
-  it('list the rows above code 0 by falling code, the last of each marked', () => {
-    for (const { f, codes } of columns) {
-      const list = [...forest.lists.subarray(f * rows, f * rows + forest.lengths[f]!)]
-      const listed = list.map((entry) => entry % 2 ** 15)
-      expect([...listed].sort((a, b) => a - b)).toEqual(codes.flatMap((code, i) => (code > 0 ? [i] : [])))
-      list.forEach((entry, k) => {
-        const next = k + 1 < list.length ? codes[listed[k + 1]!]! : 0
-        expect(codes[listed[k]!]!).toBeGreaterThanOrEqual(next)
-        expect(entry >= 2 ** 15).toBe(codes[listed[k]!] !== next)
-      })
     }
   })
 })
@@ -170,7 +151,6 @@ describe('threads', () => {
         classes: 2,
         y: new Int32Array(2),
         codes: shared.uint8(4),
-        forest: { codes: shared.uint8(0), lists: shared.uint16(0), lengths: shared.int32(0), zeros: shared.uint8(0) },
       },
       maxBins: 256,
       seed: 1,

@@ -1,7 +1,5 @@
-import { lastOf } from './byte-sweep.js'
-import type { ForestBins } from './search.js'
 import { type BinArena, binArenaFor, maxCodes } from './wasm/bin-arena.js'
-import { type CutRoom, cutCodes } from './wasm/cut-arena.js'
+import { type ForestRoom, forestCodes } from './wasm/forest-arena.js'
 
 /** Rows that fit beside 32 bits of a value in a sortable float64. */
 export const maxTreeRows = 2 ** 20
@@ -122,46 +120,10 @@ export function binColumns(range: ColumnRange, codes: Uint16Array, maxBins: numb
   eachBlock(range, (arena, j, column, firstBin) => sorter.run(arena, j, codes, column * rows, firstBin))
 }
 
-/** Bins as forests read them, in arrays that were 0; at most {@link maxCodes}. */
-export function binForest(range: ColumnRange, { codes, lists, lengths, zeros }: ForestBins, maxBins: number): void {
-  const { rows, cols } = range
-  const ends = new Int32Array(maxCodes)
-  const last = lastOf(lists)
-  eachBlock(range, forestBins(rows, maxBins), (first, width, arena) => {
-    const { places, codes: own } = arena
-    for (let j = 0; j < width; j++) {
-      // Counting sort, from the largest code down.
-      const base = j * rows
-      const end = base + arena.lengths[j]!
-      ends.fill(0)
-      for (let k = base; k < end; k++) ends[own[base + places[k]!]!]!++
-      let sum = 0
-      for (let code = maxCodes - 1; code > 0; code--) {
-        const n = ends[code]!
-        ends[code] = sum
-        sum += n
-      }
-      ends[0] = sum
-      lengths[first + j] = sum
-      zeros[first + j] = end - base < rows ? 1 : 0
-      const start = (first + j) * rows
-      for (let k = base; k < end; k++) {
-        const place = places[k]!
-        lists[start + ends[own[base + place]!]!++] = place
-      }
-      for (let code = maxCodes - 1, at = 0; code > 0; code--) {
-        if (ends[code]! > at) lists[start + ends[code]! - 1]! += last
-        at = ends[code]!
-      }
-    }
-    arena.turn(width, codes, cols, first)
-  })
-}
-
-/** Bins as extra-trees read them; at most {@link maxCodes}. */
-export function binCuts(range: ColumnRange, room: CutRoom, maxBins: number): void {
+/** Bins as forests read them; at most {@link maxCodes}. */
+export function binForest(range: ColumnRange, room: ForestRoom, maxBins: number): void {
   const { rows } = range
-  const codes = cutCodes(room)
+  const codes = forestCodes(room)
   eachBlock(range, forestBins(rows, maxBins), (first, width, arena) => {
     codes.columns.set(arena.codes.subarray(0, width * rows), first * rows)
     for (let j = 0; j < width; j++) codes.edges.set(arena.bounds(j), 2 * (first + j) * maxCodes)

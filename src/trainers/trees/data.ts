@@ -2,8 +2,8 @@ import { Fc7Error } from '../../base/errors.js'
 import type { TrainingSet } from '../contract.js'
 import { maxTreeRows } from './binning.js'
 import { own, shared, sharedRoom } from './pool.js'
-import type { ForestBins, TreeData } from './search.js'
-import type { CutRoom } from './wasm/cut-arena.js'
+import type { TreeData } from './search.js'
+import type { ForestRoom } from './wasm/forest-arena.js'
 import type { TreeJob } from './work.js'
 
 /** Largest array of bins or columns. */
@@ -21,20 +21,13 @@ export function checkTreeSize(rows: number, cols: number): void {
   })
 }
 
-const noBins: ForestBins = {
-  codes: new Uint8Array(0),
-  lists: new Uint16Array(0),
-  lengths: new Int32Array(0),
-  zeros: new Uint8Array(0),
-}
-
 /**
- * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, as random forests read them, or extra-trees' own.
+ * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, or as forests read them.
  * `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
  */
 export function treeData(
   { x, y, classes, weights }: TrainingSet,
-  kind: 'bytes' | 'words' | 'forest' | CutRoom,
+  kind: 'bytes' | 'words' | ForestRoom,
   share: boolean,
 ): { setup: { data: TreeData; weights?: Float64Array }; load(): void } {
   const size = x.rows * x.cols
@@ -48,16 +41,7 @@ export function treeData(
       classes: classes.length,
       y,
       codes: kind === 'bytes' ? room.uint8(size) : kind === 'words' ? room.uint16(size) : new Uint8Array(0),
-      forest:
-        kind === 'forest'
-          ? {
-              codes: room.uint8(size),
-              lists: x.rows <= 2 ** 15 ? room.uint16(size) : room.uint32(size),
-              lengths: room.int32(x.cols),
-              zeros: room.uint8(x.cols),
-            }
-          : noBins,
-      ...(typeof kind === 'object' ? { cuts: kind } : {}),
+      ...(typeof kind === 'object' ? { forest: kind } : {}),
     },
     ...(weights ? { weights } : {}),
   }

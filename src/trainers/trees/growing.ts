@@ -73,10 +73,6 @@ export class NodeList {
     this.leaf[node] = this.shared + this.used++
   }
 
-  leafOf(node: number): number {
-    return this.leaf[node]!
-  }
-
   finish(): TreeNodes {
     return {
       feature: this.feature.slice(0, this.nodes),
@@ -98,40 +94,17 @@ export function between(low: number, high: number): number {
   return middle >= low && middle < high ? middle : low
 }
 
-/** Moves rows with `x <= threshold` before the others, both in their order; returns where the others begin. */
-export function partByValue(
-  { x, cols }: { readonly x: Float32Array; readonly cols: number },
-  feature: number,
-  threshold: number,
-  rows: Int32Array,
-  from: number,
-  n: number,
-  scratch: Int32Array,
-): number {
-  let middle = from
-  let right = 0
-  for (let k = from; k < from + n; k++) {
-    const row = rows[k]!
-    if (x[row * cols + feature]! <= threshold) rows[middle++] = row
-    else scratch[right++] = row
-  }
-  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
-  return middle
-}
-
 /**
  * Moves a node's rows with a code up to the cut's before the others, both in their order; returns where the others begin, and the
  * threshold between the values of both.
  *
  * @param codes of the node's rows in the cut's column, by place
- * @param zeros whether code 0 means a zero and nothing else
  */
 export function partByCode(
   { x, cols }: TreeData,
   { feature, code }: Cut,
   { rows, from, n }: NodeRows,
-  codes: Uint8Array | Uint16Array,
-  zeros: boolean,
+  codes: Uint16Array,
   scratch: Int32Array,
 ): { middle: number; threshold: number } {
   // Without branches on which side a row goes to: half of them would be guessed wrong.
@@ -144,8 +117,7 @@ export function partByCode(
     highCode = Math.min(highCode, own | ((over - 1) & 0xffff))
   }
   // Only rows next to the cut have a say in the threshold.
-  const askLow = lowCode > 0 || !zeros
-  let low = askLow ? Number.NEGATIVE_INFINITY : 0
+  let low = Number.NEGATIVE_INFINITY
   let high = Number.POSITIVE_INFINITY
   let middle = from
   let right = 0
@@ -153,7 +125,7 @@ export function partByCode(
     const row = rows[from + k]!
     const own = codes[k]!
     if (own === highCode) high = Math.min(high, x[row * cols + feature]!)
-    else if (own === lowCode && askLow) low = Math.max(low, x[row * cols + feature]!)
+    else if (own === lowCode) low = Math.max(low, x[row * cols + feature]!)
     const over = (code - own) >>> 31
     rows[middle] = row
     scratch[right] = row

@@ -1,6 +1,6 @@
 import type { Random } from '../../base/random.js'
-import type { Criterion, Cut } from './sweep.js'
-import type { CutRoom } from './wasm/cut-arena.js'
+import type { Criterion } from './sweep.js'
+import type { ForestRoom } from './wasm/forest-arena.js'
 
 /** What trees grow on. All arrays may be shared between threads: none is written to while trees grow. */
 export interface TreeData {
@@ -12,25 +12,8 @@ export interface TreeData {
   readonly y: Int32Array
   /** Bins column by column (binning.ts), for boosting and single trees; else empty. */
   readonly codes: Uint8Array | Uint16Array
-  /** Bins for random forests; empty arrays in other trees. */
-  readonly forest: ForestBins
-  /** Bins for extra-trees. */
-  readonly cuts?: CutRoom
-}
-
-/** Bins of one byte as forests read them. */
-export interface ForestBins {
-  /** `[rows, cols]`: the rows of a small node stay in the processor's cache. */
-  readonly codes: Uint8Array
-  /**
-   * `[cols, rows]`: of every column the rows with a code above 0, by falling code, for nodes that hold much of all rows. Only the
-   * first {@link lengths} of a column are set.
-   */
-  readonly lists: Uint16Array | Uint32Array
-  /** `[cols]`. */
-  readonly lengths: Int32Array
-  /** `[cols]` 1 where code 0 means a zero and nothing else. */
-  readonly zeros: Uint8Array
+  /** Bins for forests. */
+  readonly forest?: ForestRoom
 }
 
 /** Room for what a search wants to know of a node's rows. */
@@ -53,15 +36,6 @@ export interface NodeRows extends NodeRoom {
   sum: number
 }
 
-/** Finds cuts of a tree's nodes. */
-export interface CutSearch {
-  readonly room: NodeRoom
-  /** The node's best cut; its feature is -1 if there is none. Nodes come depth first. */
-  search(node: NodeRows): Cut
-  /** Moves the rows of the left side before the others; returns where the right side begins, and the threshold between them. */
-  part(cut: Cut, node: NodeRows, scratch: Int32Array): { middle: number; threshold: number }
-}
-
 export interface SearchOptions {
   readonly criterion: Criterion
   /** Columns drawn at each node. */
@@ -82,7 +56,6 @@ export const nodeRoom = (rows: number, classes: number): NodeRoom => ({
 export class ColumnDraw {
   /** The columns drawn so far come first. */
   readonly columns: Int32Array
-  private readonly bits: Int32Array
   private readonly words: Uint32Array
 
   constructor(
@@ -93,7 +66,6 @@ export class ColumnDraw {
   ) {
     this.words = new Uint32Array(count)
     this.columns = Int32Array.from({ length: cols }, (_, f) => f)
-    this.bits = new Int32Array(Math.ceil(cols / 32))
   }
 
   /** Draws the first columns. */
@@ -106,18 +78,6 @@ export class ColumnDraw {
       const column = columns[pick]!
       columns[pick] = columns[drawn]!
       columns[drawn] = column
-    }
-  }
-
-  /** Puts the first columns in ascending order: a row is then read from front to back. */
-  sort(): void {
-    const { columns, bits, count } = this
-    for (let d = 0; d < count; d++) bits[columns[d]! >>> 5]! |= 1 << (columns[d]! & 31)
-    let at = 0
-    for (let k = 0; at < count; k++) {
-      let word = bits[k]!
-      bits[k] = 0
-      for (; word !== 0; word &= word - 1) columns[at++] = k * 32 + 31 - Math.clz32(word & -word)
     }
   }
 

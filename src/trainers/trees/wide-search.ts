@@ -1,18 +1,10 @@
 import type { Random } from '../../base/random.js'
 import { partByCode } from './growing.js'
-import {
-  ColumnDraw,
-  type CutSearch,
-  type NodeRoom,
-  type NodeRows,
-  nodeRoom,
-  type SearchOptions,
-  type TreeData,
-} from './search.js'
+import { ColumnDraw, type NodeRoom, type NodeRows, nodeRoom, type SearchOptions, type TreeData } from './search.js'
 import { type Cut, noCut, Sweeper } from './sweep.js'
 
 /** Cuts between codes of two bytes that lie column by column: exact for single trees. */
-export class WideSearch implements CutSearch {
+export class WideSearch {
   readonly room: NodeRoom
   private readonly draw: ColumnDraw
   private readonly sweeper: Sweeper
@@ -34,6 +26,7 @@ export class WideSearch implements CutSearch {
     this.own = new Uint16Array(rows)
   }
 
+  /** The node's best cut; its feature is -1 if there is none. */
   search(node: NodeRows): Cut {
     const best = noCut()
     this.draw.visit((column) => this.column(column, node, best))
@@ -56,10 +49,11 @@ export class WideSearch implements CutSearch {
     return m > 0 && this.sweeper.run(found, places, m, y, w, n, counts, total, sum, feature, best)
   }
 
+  /** Moves the rows of the left side before the others; returns where the right side begins, and the threshold between them. */
   part(cut: Cut, node: NodeRows, scratch: Int32Array): { middle: number; threshold: number } {
     const { codes } = this.data
     const start = cut.feature * this.data.rows
     for (let k = 0; k < node.n; k++) this.own[k] = codes[start + node.rows[node.from + k]!]!
-    return partByCode(this.data, cut, node, this.own, false, scratch)
+    return partByCode(this.data, cut, node, this.own, scratch)
   }
 }

@@ -1,9 +1,9 @@
 import { createRandom } from '../../base/random.js'
-import { binColumns, binCuts, binForest } from './binning.js'
+import { binColumns, binForest } from './binning.js'
 import { type BoostingSetup, type BoostJob, boostTree } from './boosting.js'
 import { type GrownTree, type GrowOptions, growClassificationTree } from './classification.js'
+import { growForestTree, leavesOfOthers } from './forest-tree.js'
 import { binQuantiles } from './quantile-bins.js'
-import { growRandomTree } from './random-tree.js'
 import type { TreeData } from './search.js'
 
 /** What every job of one fit shares. Its arrays lie in shared memory where threads share it. */
@@ -16,6 +16,8 @@ export interface TreeSetup {
   readonly grow?: GrowOptions
   /** Rows drawn with replacement for every tree. */
   readonly bootstrap?: boolean
+  /** Whether a forest's cuts are drawn (extra-trees) or the best. */
+  readonly randomCuts?: boolean
   readonly boosting?: BoostingSetup
 }
 
@@ -40,26 +42,33 @@ export function perform(setup: TreeSetup, job: TreeJob, thread: number): unknown
   switch (job.kind) {
     case 'columns':
       if (setup.boosting) binQuantiles({ ...data, ...job }, data.codes, setup.boosting.cuts, setup.maxBins)
-      else if (data.cuts) binCuts({ ...data, ...job }, data.cuts, setup.maxBins)
+      else if (data.forest) binForest({ ...data, ...job }, data.forest, setup.maxBins)
       else if (data.codes instanceof Uint16Array) binColumns({ ...data, ...job }, data.codes, setup.maxBins)
-      else binForest({ ...data, ...job }, data.forest, setup.maxBins)
       return undefined
     case 'tree':
-      return forestTree(setup, job.tree, thread)
+      return growTree(setup, job.tree, thread)
     case 'boost':
       return boostTree(setup, setup.boosting!, job)
   }
 }
 
-function forestTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: number, thread: number): TreeResult {
+function growTree({ data, weights, seed, grow, ...setup }: TreeSetup, index: number, thread: number): TreeResult {
   const random = createRandom(seed).fork(index)
   const { rows } = data
   const drawn = new Float64Array(rows)
-  if (bootstrap) for (let i = 0; i < rows; i++) drawn[random.int(rows)]!++
+  if (setup.bootstrap) for (let i = 0; i < rows; i++) drawn[random.int(rows)]!++
   else drawn.fill(1)
-  const outOfBag = bootstrap ? Int32Array.from(drawn, (n) => (n > 0 ? -1 : 0)) : undefined
   const own = weights ? drawn.map((n, i) => n * weights[i]!) : drawn
-  if (data.cuts) return growRandomTree(data, data.cuts, own, grow!, random, thread)
-  const tree = growClassificationTree(data, own, grow!, random, outOfBag)
-  return outOfBag ? { ...tree, outOfBag } : tree
+  if (!data.forest) return growClassificationTree(data, own, grow!, random)
+  const tree = growForestTree(
+    data,
+    data.forest,
+    own,
+    { ...grow!, randomCuts: setup.randomCuts === true },
+    random,
+    thread,
+  )
+  if (!setup.bootstrap) return tree
+  const outOfBag = leavesOfOthers(data, data.forest, tree, thread, (row) => drawn[row] === 0)
+  return { ...tree, outOfBag }
 }

@@ -35,7 +35,6 @@ export const i32 = {
   eq: op(0x46),
   ne: op(0x47),
   lt: op(0x48),
-  gtU: op(0x4b),
   le: op(0x4c),
   ge: op(0x4e),
   clz: op(0x67),
@@ -132,6 +131,16 @@ export const when = (condition: Expr, then: Expr[], otherwise?: Expr[]): Expr =>
   noResult,
   ...then.flat(),
   ...(otherwise ? [0x05, ...otherwise.flat()] : []),
+  0x0b,
+]
+/** One of two whole numbers, of which only that one is found. */
+export const choose = (condition: Expr, then: Expr, otherwise: Expr): Expr => [
+  ...condition,
+  0x04,
+  typeByte.i32,
+  ...then,
+  0x05,
+  ...otherwise,
   0x0b,
 ]
 /** Repeats the body as long as the condition, asked before each turn, is not 0. */

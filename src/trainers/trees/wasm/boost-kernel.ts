@@ -12,7 +12,7 @@ import {
   when,
   whilst,
 } from './assembler.js'
-import { at, header, numbered, placeMask, sorting } from './sorting.js'
+import { at, placeMask, sortingFrom } from './sorting.js'
 
 /*
  * The search of a boosted tree's nodes that have few rows for the bins. A node has a list of every column: the places of its rows with
@@ -79,7 +79,8 @@ const worth = (g: Local, h: Local): Expr => f64.mul(f64.div(g.get, f64.add(h.get
 export const entryAt = { column: 0, list: 4, length: 8, codes: 12, size: 16 } as const
 
 /** Numbers of this module's own functions, after those that sort. */
-const own = { consider: 5, sweep: 6, part: 7, copy: 8 }
+const own = { consider: 4, sweep: 5, part: 6, copy: 7 }
+const sorting = sortingFrom(0)
 
 const zero = i32.const(0)
 const minBytes = i32.shl(i32.load(zero, boostAt.minRows), i32.const(1))
@@ -331,9 +332,9 @@ const list = assembleFunction({
   locals: { m: 'i32', from: 'i32', end: 'i32' },
   result: 'i32',
   body: ({ codes, list: to, m, from, end }) => [
-    m.set(call(numbered.collect, codes.get)),
-    when(m.get, [call(numbered.sort, m.get)]),
-    from.set(header(at.sorted)),
+    m.set(call(sorting.numbers.collect, zero, codes.get)),
+    when(m.get, [call(sorting.numbers.sort, zero, m.get)]),
+    from.set(i32.load(zero, at.sorted)),
     end.set(i32.add(from.get, i32.shl(m.get, i32.const(2)))),
     whilst(
       i32.lt(from.get, end.get),
@@ -353,4 +354,4 @@ export interface BoostKernel {
 
 /** The module's bytes. */
 export const boostModule = (): Uint8Array<ArrayBuffer> =>
-  assembleModule(new Map(Object.entries({ ...sorting, consider, sweep, part, copy, judge, split, list })))
+  assembleModule(new Map(Object.entries({ ...sorting.functions, consider, sweep, part, copy, judge, split, list })))

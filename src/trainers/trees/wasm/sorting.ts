@@ -11,7 +11,7 @@ export const placeMask = 2 ** placeBits - 1
 /** Lists of at most this length are sorted by counting for every entry how many are larger. */
 const shortList = 16
 
-/** Where things lie in the memory, in bytes. Pointers are bytes too. */
+/** Where things lie behind the address that all functions are given, `base`, in bytes. Pointers are bytes of the whole memory. */
 export const at = {
   /** f64, in and out: the best gain so far. */
   gain: 0,
@@ -42,23 +42,27 @@ export const at = {
   arrays: 2048,
 } as const
 
-export const header = (field: number): Expr => i32.load(i32.const(0), field)
 /** The address of an i32 or f64 in an array. */
 export const word = (array: Local, index: Local): Expr => i32.add(array.get, i32.shl(index.get, i32.const(2)))
 export const long = (array: Local, index: Local): Expr => i32.add(array.get, i32.shl(index.get, i32.const(3)))
+/** A word whose first `n` bits, fewer than 32, are set. */
+export const firstBits = (n: Expr): Expr => i32.sub(i32.shl(i32.const(1), n), i32.const(1))
 export const codeOf = (entry: Expr): Expr => i32.shrU(entry, i32.const(placeBits))
 
-/** Entries of a column's rows with a code above 0, from their codes one after the other, filled up to 16 with 0; their number. */
+/** Entries of a column's rows with a code above 0, from their codes one after the other; their number. */
 const collect = assembleFunction({
-  params: { codes: 'i32' },
+  params: { base: 'i32', codes: 'i32' },
   locals: { n: 'i32', first: 'i32', mask: 'i32', place: 'i32', to: 'i32' },
   result: 'i32',
-  body: ({ codes, n, first, mask, place, to }) => [
-    n.set(header(at.n)),
-    to.set(header(at.entries)),
+  body: ({ base, codes, n, first, mask, place, to }) => [
+    n.set(i32.load(base.get, at.n)),
+    to.set(i32.load(base.get, at.entries)),
     whilst(
       i32.lt(first.get, n.get),
       mask.set(i8x16.mask(i8x16.ne(v128.load(i32.add(codes.get, first.get)), v128.zero))),
+      when(i32.lt(i32.sub(n.get, first.get), i32.const(16)), [
+        mask.set(i32.and(mask.get, firstBits(i32.sub(n.get, first.get)))),
+      ]),
       whilst(
         mask.get,
         place.set(i32.add(first.get, i32.ctz(mask.get))),
@@ -68,38 +72,18 @@ const collect = assembleFunction({
       ),
       first.step(16),
     ),
-    i32.shrU(i32.sub(to.get, header(at.entries)), i32.const(2)),
-  ],
-})
-
-/** The same, from the addresses of the rows' codes. */
-const collectRows = assembleFunction({
-  params: { column: 'i32', rows: 'i32' },
-  locals: { n: 'i32', place: 'i32', code: 'i32', to: 'i32' },
-  result: 'i32',
-  body: ({ column, rows, n, place, code, to }) => [
-    n.set(header(at.n)),
-    to.set(header(at.entries)),
-    whilst(
-      i32.lt(place.get, n.get),
-      code.set(i32.load8(i32.add(i32.load(word(rows, place)), column.get))),
-      i32.store(to.get, i32.or(i32.shl(code.get, i32.const(placeBits)), place.get)),
-      // On by one entry unless the code is 0, without a branch that would be guessed wrong.
-      to.set(i32.add(to.get, i32.shl(i32.ne(code.get, i32.const(0)), i32.const(2)))),
-      place.step(1),
-    ),
-    i32.shrU(i32.sub(to.get, header(at.entries)), i32.const(2)),
+    i32.shrU(i32.sub(to.get, i32.load(base.get, at.entries)), i32.const(2)),
   ],
 })
 
 /** Sorts few entries, largest first, with a 0 at the end. Entries are all different. */
 const sortFew = assembleFunction({
-  params: { m: 'i32' },
+  params: { base: 'i32', m: 'i32' },
   locals: { entries: 'i32', sorted: 'i32', ranks: 'i32', i: 'i32', j: 'i32', end: 'i32', four: 'v128', rank: 'v128' },
-  body: ({ entries, m, sorted, ranks, i, j, end, four, rank }) => [
-    entries.set(header(at.entries)),
-    sorted.set(header(at.sorted)),
-    ranks.set(header(at.before)),
+  body: ({ base, entries, m, sorted, ranks, i, j, end, four, rank }) => [
+    entries.set(i32.load(base.get, at.entries)),
+    sorted.set(i32.load(base.get, at.sorted)),
+    ranks.set(i32.load(base.get, at.before)),
     end.set(word(entries, m)),
     v128.store(end.get, v128.zero),
     i.set(entries.get),
@@ -125,7 +109,7 @@ const sortFew = assembleFunction({
 
 /** Sorts entries by their code, largest first, with a 0 at the end: a chain of entries for every code, then one chain after the other. */
 const sortMany = assembleFunction({
-  params: { m: 'i32' },
+  params: { base: 'i32', m: 'i32' },
   locals: {
     entries: 'i32',
     before: 'i32',
@@ -137,41 +121,41 @@ const sortMany = assembleFunction({
     chain: 'i32',
     bit: 'i32',
   },
-  body: ({ entries, m, before, k, code, bits, to, group, chain, bit }) => {
-    const ofGroup = i32.add(i32.const(at.present), i32.shl(group.get, i32.const(2)))
-    const latest = i32.add(i32.const(at.latest), i32.shl(code.get, i32.const(2)))
+  body: ({ base, entries, m, before, k, code, bits, to, group, chain, bit }) => {
+    const ofGroup = word(base, group)
+    const latest = word(base, code)
     return [
-      entries.set(header(at.entries)),
-      before.set(header(at.before)),
+      entries.set(i32.load(base.get, at.entries)),
+      before.set(i32.load(base.get, at.before)),
       whilst(
         i32.lt(k.get, m.get),
         code.set(codeOf(i32.load(word(entries, k)))),
         group.set(i32.shrU(code.get, i32.const(5))),
-        bits.set(i32.load(ofGroup)),
+        bits.set(i32.load(ofGroup, at.present)),
         // -1 ends a chain; its bits are all set.
         i32.store(
           word(before, k),
           i32.or(
-            i32.load(latest),
+            i32.load(latest, at.latest),
             i32.sub(i32.and(i32.shrU(bits.get, i32.and(code.get, i32.const(31))), i32.const(1)), i32.const(1)),
           ),
         ),
-        i32.store(latest, k.get),
-        i32.store(ofGroup, i32.or(bits.get, i32.shl(i32.const(1), i32.and(code.get, i32.const(31))))),
+        i32.store(latest, k.get, at.latest),
+        i32.store(ofGroup, i32.or(bits.get, i32.shl(i32.const(1), i32.and(code.get, i32.const(31)))), at.present),
         k.step(1),
       ),
-      to.set(header(at.sorted)),
+      to.set(i32.load(base.get, at.sorted)),
       group.set(i32.const(7)),
       whilst(
         i32.ge(group.get, i32.const(0)),
-        bits.set(i32.load(ofGroup)),
-        i32.store(ofGroup, i32.const(0)),
+        bits.set(i32.load(ofGroup, at.present)),
+        i32.store(ofGroup, i32.const(0), at.present),
         whilst(
           bits.get,
           bit.set(i32.sub(i32.const(31), i32.clz(bits.get))),
           bits.set(i32.xor(bits.get, i32.shl(i32.const(1), bit.get))),
           code.set(i32.add(i32.shl(group.get, i32.const(5)), bit.get)),
-          chain.set(i32.load(latest)),
+          chain.set(i32.load(latest, at.latest)),
           whilst(
             i32.ge(chain.get, i32.const(0)),
             i32.store(to.get, i32.load(word(entries, chain))),
@@ -186,17 +170,20 @@ const sortMany = assembleFunction({
   },
 })
 
-/** Numbers of the functions below in every module: they come first. */
-export const numbered = { collect: 0, collectRows: 1, sortFew: 2, sortMany: 3, sort: 4 }
-
-/** Sorts `m` entries, largest first, with a 0 at the end. */
-const sort = assembleFunction({
-  params: { m: 'i32' },
-  locals: {},
-  body: ({ m }) => [
-    when(i32.le(m.get, i32.const(shortList)), [call(numbered.sortFew, m.get)], [call(numbered.sortMany, m.get)]),
-  ],
-})
-
-/** The functions that modules begin with. */
-export const sorting = { collect, collectRows, sortFew, sortMany, sort }
+/** The functions that sort, numbered from `first` on, and their numbers. */
+export function sortingFrom(first: number) {
+  const numbers = { collect: first, sortFew: first + 1, sortMany: first + 2, sort: first + 3 }
+  /** Sorts `m` entries, largest first, with a 0 at the end. */
+  const sort = assembleFunction({
+    params: { base: 'i32', m: 'i32' },
+    locals: {},
+    body: ({ base, m }) => [
+      when(
+        i32.le(m.get, i32.const(shortList)),
+        [call(numbers.sortFew, base.get, m.get)],
+        [call(numbers.sortMany, base.get, m.get)],
+      ),
+    ],
+  })
+  return { numbers, functions: { collect, sortFew, sortMany, sort } }
+}

@@ -1,5 +1,11 @@
-import { type Expr, f64, i32, type Local } from './assembler.js'
+import { call, copyBytes, type Expr, f64, i32, type Local, v128, when } from './assembler.js'
+import { forestAt } from './forest-header.js'
 import { long, word } from './sorting.js'
+
+/* What both judges of forests' cuts have in common. */
+
+/** x·log2 x, the only function that is imported. */
+export const xlogx = (x: Expr): Expr => call(0, x)
 
 /** What a sweep that judges cuts by gini keeps in locals: pointers, the row it is at, and the sums of both sides. */
 export interface GiniLocals {
@@ -52,3 +58,44 @@ export const judged = (v: GiniLocals, total: Expr): Expr[] => [
 /** Forgets the weight of a place's class on the high side. */
 export const forgetClass = ({ high, classes }: GiniLocals, place: Local): Expr =>
   f64.store(i32.add(high.get, i32.shl(i32.load(word(classes, place)), i32.const(3))), f64.const(0))
+
+/** What says which column is looked at, in locals: where the thread's part begins, the node's rows, and the columns of this call. */
+export interface ColumnLocals {
+  readonly base: Local
+  readonly n: Local
+  /** Pointers to the columns' numbers and to the codes of the one looked at. */
+  readonly columns: Local
+  readonly codes: Local
+  /** Which one is looked at, of how many. */
+  readonly column: Local
+  readonly width: Local
+}
+
+/** Whether both sides have rows and weight enough, `above` of the rows on the high one. */
+export const enough = (
+  { highWeight, lowWeight }: GiniLocals,
+  { base, n }: Pick<ColumnLocals, 'base' | 'n'>,
+  above: Local,
+): Expr =>
+  [
+    i32.ge(above.get, i32.load(base.get, forestAt.minRows)),
+    i32.ge(i32.sub(n.get, above.get), i32.load(base.get, forestAt.minRows)),
+    f64.ge(highWeight.get, f64.load(base.get, forestAt.minWeight)),
+    f64.ge(lowWeight.get, f64.load(base.get, forestAt.minWeight)),
+  ].reduce((a, b) => i32.and(a, b))
+
+/** Keeps what a cut that is better has gained. */
+export const keepCut = ({ gain, product }: GiniLocals, base: Local, code: Local): Expr[] => [
+  f64.store(base.get, f64.div(gain.get, product.get), forestAt.gain),
+  i32.store(base.get, code.get, forestAt.code),
+]
+
+/** Keeps the column of such a cut, and its codes; goes to the end of all columns where no cut is worth more. */
+export const keepColumn = ({ base, n, columns, codes, column, width }: ColumnLocals): Expr[] => {
+  const best = i32.load(base.get, forestAt.best)
+  return [
+    i32.store(base.get, i32.load(word(columns, column)), forestAt.column),
+    when(i32.lt(n.get, i32.const(17)), [v128.store(best, v128.load(codes.get))], [copyBytes(best, codes.get, n.get)]),
+    when(f64.ge(f64.load(base.get, forestAt.gain), f64.load(base.get, forestAt.limit)), [column.set(width.get)]),
+  ]
+}

@@ -2,11 +2,11 @@ import { Fc7Error } from '../../../base/errors.js'
 import { xlogx } from '../sweep.js'
 import { mostPages } from './assembler.js'
 import { maxCodes } from './bin-arena.js'
-import { type CutKernel, cutModule } from './cut-grow.js'
-import { cutAt } from './cut-kernel.js'
+import { forestAt } from './forest-header.js'
+import { type ForestKernel, forestModule } from './forest-kernel.js'
 import { kernelOf, Layout } from './memory.js'
 
-const cutKernel = kernelOf<CutKernel>(cutModule, { xlogx })
+const forestKernel = kernelOf<ForestKernel>(forestModule, { xlogx })
 /** Codes gathered at a time: more than a column of a large node, and no more than a core's cache holds beside others. */
 const batchBytes = 2 ** 17
 /** Rows of all columns that are brought together: what a core's second cache holds beside others. */
@@ -14,8 +14,8 @@ const blockBytes = 2 ** 20
 /** Bytes of a line of the processor's cache. */
 const line = 64
 
-/** What extra-trees read, in one memory of all threads, and behind it a part for each thread to work on. */
-export interface CutRoom {
+/** What forests read, in one memory of all threads, and behind it a part for each thread to work on. */
+export interface ForestRoom {
   readonly memory: WebAssembly.Memory
   readonly rows: number
   readonly cols: number
@@ -37,7 +37,7 @@ export interface CutRoom {
 /** At least so many bytes, an odd number of lines: what lies a power of two apart shares one place in the cache. */
 export const apart = (bytes: number): number => (Math.ceil(bytes / line) | 1) * line
 
-type Size = Pick<CutRoom, 'rows' | 'cols' | 'classes' | 'tried'>
+type Size = Pick<ForestRoom, 'rows' | 'cols' | 'classes' | 'tried'>
 
 /** Rows that a block holds. */
 const blockRowsOf = ({ rows, cols }: Size): number => Math.min(rows, Math.max(64, Math.floor(blockBytes / apart(cols))))
@@ -45,7 +45,7 @@ const blockRowsOf = ({ rows, cols }: Size): number => Math.min(rows, Math.max(64
 /** Addresses in a thread's part. */
 function partLayout(base: number, size: Size) {
   const { rows, cols, classes, tried } = size
-  const layout = new Layout(base + cutAt.arrays)
+  const layout = new Layout(base + forestAt.arrays)
   const take = (bytes: number): number => layout.take(bytes)
   const nodes = 2 * rows
   const pointers = {
@@ -59,7 +59,10 @@ function partLayout(base: number, size: Size) {
     best: take(rows),
     counts: take(classes * 8),
     high: take(classes * 8),
-    present: take(classes * 4),
+    kindList: take(classes * 4),
+    entries: take(rows * 4 + line),
+    sorted: take(rows * 4 + line),
+    before: take(rows * 4 + line),
     columns: take(cols * 4),
     words: take(tried * 4),
     batch: take(Math.max(batchBytes, rows + 2 * line)),
@@ -92,7 +95,7 @@ function roomLayout(size: Size, threads: number) {
   const partBytes = Math.ceil(partLayout(0, size).end / line) * line
   const partsAt = take(partBytes * threads)
   if (layout.end > mostPages * 2 ** 16) {
-    throw new Fc7Error('TRAINER_TOO_LARGE', `Extra trees cannot be grown on ${rows} rows of ${cols} numbers.`, {
+    throw new Fc7Error('TRAINER_TOO_LARGE', `Forests cannot be grown on ${rows} rows of ${cols} numbers.`, {
       hint: 'Two bytes for each number must fit into 4 GiB: train on fewer rows, or on fewer columns (pca:<n>).',
     })
   }
@@ -100,26 +103,26 @@ function roomLayout(size: Size, threads: number) {
 }
 
 /** Memory for so many rows and columns, all of it 0. @throws Fc7Error TRAINER_TOO_LARGE beyond 4 GiB */
-export function openCutRoom(size: Size, threads: number): CutRoom {
+export function openForestRoom(size: Size, threads: number): ForestRoom {
   const { layout, ...places } = roomLayout(size, threads)
   return { ...size, ...places, memory: layout.memory(true) }
 }
 
 /** Refuses what cannot be grown in one thread with two classes. @throws Fc7Error TRAINER_TOO_LARGE */
-export function checkCutSize(rows: number, cols: number): void {
+export function checkForestSize(rows: number, cols: number): void {
   roomLayout({ rows, cols, classes: 2, tried: 1 }, 1)
 }
 
 /** The codes of a room, see there. */
-export const cutCodes = ({ memory: { buffer }, rows, cols, columnsAt, rowsAt, rowBytes, edgesAt }: CutRoom) => ({
+export const forestCodes = ({ memory: { buffer }, rows, cols, columnsAt, rowsAt, rowBytes, edgesAt }: ForestRoom) => ({
   columns: new Uint8Array(buffer, columnsAt, rows * cols),
   rows: new Uint8Array(buffer, rowsAt, rows * rowBytes),
   edges: new Float32Array(buffer, edgesAt, 2 * cols * maxCodes),
 })
 
 /** One thread's part of a room, with the kernel. */
-export class CutArena {
-  readonly kernel: CutKernel
+export class ForestArena {
+  readonly kernel: ForestKernel
   readonly base: number
   private readonly header: Int32Array
   private readonly doubles: Float64Array
@@ -131,28 +134,30 @@ export class CutArena {
   readonly columns: Int32Array
   readonly importance: Float64Array
   /** Four words that random numbers begin with. */
-  readonly random: Uint32Array
-  /** A tree's nodes, see `cutAt`. */
+  readonly state: Uint32Array
+  /** A tree's nodes, see `forestAt`. */
   readonly nodes: Readonly<Record<'feature' | 'code' | 'left' | 'from' | 'rows', Int32Array>>
+  /** See {@link forestCodes}: codes row by row, and bounds of bins. */
+  readonly codes: Uint8Array
   readonly edges: Float32Array
 
   constructor(
-    readonly room: CutRoom,
+    readonly room: ForestRoom,
     readonly thread: number,
   ) {
     const { memory, rows, cols, tried } = room
     const { buffer } = memory
     this.base = room.partsAt + thread * room.partBytes
     const { pointers } = partLayout(this.base, room)
-    this.header = new Int32Array(buffer, this.base, cutAt.arrays / 4)
-    this.doubles = new Float64Array(buffer, this.base, cutAt.arrays / 8)
+    this.header = new Int32Array(buffer, this.base, forestAt.arrays / 4)
+    this.doubles = new Float64Array(buffer, this.base, forestAt.arrays / 8)
     const words = (address: number, length: number) => new Int32Array(buffer, address, length)
     this.places = words(pointers.places, rows + line / 4)
     this.classes = words(pointers.allClasses, rows)
     this.weights = new Float64Array(buffer, pointers.allWeights, rows)
     this.columns = words(pointers.columns, cols)
     this.importance = new Float64Array(buffer, pointers.importance, cols)
-    this.random = new Uint32Array(buffer, this.base + cutAt.random, 4)
+    this.state = new Uint32Array(buffer, this.base + forestAt.state, 4)
     this.nodes = {
       feature: words(pointers.nodeFeature, 2 * rows),
       code: words(pointers.nodeCode, 2 * rows),
@@ -160,7 +165,9 @@ export class CutArena {
       from: words(pointers.nodeFrom, 2 * rows),
       rows: words(pointers.nodeRows, 2 * rows),
     }
-    this.edges = cutCodes(room).edges
+    const codes = forestCodes(room)
+    this.codes = codes.rows
+    this.edges = codes.edges
     for (const [name, pointer] of Object.entries(pointers)) this.set(name as keyof typeof pointers, pointer)
     this.set('cols', cols)
     this.set('rows', rows)
@@ -170,28 +177,28 @@ export class CutArena {
     this.set('columnsAt', room.columnsAt)
     this.set('rowsAt', room.rowsAt)
     this.set('rowBytes', room.rowBytes)
-    new Uint8Array(buffer, this.base + cutAt.tail + 16, 16).fill(255)
-    this.kernel = cutKernel(memory)
+    new Uint8Array(buffer, this.base + forestAt.tail + 16, 16).fill(255)
+    this.kernel = forestKernel(memory)
   }
 
   /** Sets a whole number of the header. */
-  set(field: keyof typeof cutAt, value: number): void {
-    this.header[cutAt[field] / 4] = value
+  set(field: keyof typeof forestAt, value: number): void {
+    this.header[forestAt[field] / 4] = value
   }
 
   set minWeight(value: number) {
-    this.doubles[cutAt.minWeight / 8] = value
+    this.doubles[forestAt.minWeight / 8] = value
   }
 }
 
 /** The part of every room that this thread works on; a room is let go with its fit. */
-const arenas = new WeakMap<CutRoom, CutArena>()
+const arenas = new WeakMap<ForestRoom, ForestArena>()
 
 /** This thread's part, the same for all trees of a fit. */
-export function cutArenaFor(room: CutRoom, thread: number): CutArena {
+export function forestArenaFor(room: ForestRoom, thread: number): ForestArena {
   const known = arenas.get(room)
   if (known?.thread === thread) return known
-  const arena = new CutArena(room, thread)
+  const arena = new ForestArena(room, thread)
   arenas.set(room, arena)
   return arena
 }

@@ -1,27 +1,33 @@
 import type { Random } from '../../base/random.js'
+import type { TreeNodes } from './arrays.js'
 import { type GrownTree, type GrowOptions, leastWeight } from './classification.js'
 import { between } from './growing.js'
 import type { TreeData } from './search.js'
 import { maxCodes } from './wasm/bin-arena.js'
-import { type CutArena, type CutRoom, cutArenaFor } from './wasm/cut-arena.js'
+import { type ForestArena, type ForestRoom, forestArenaFor } from './wasm/forest-arena.js'
+
+export interface ForestOptions extends GrowOptions {
+  readonly randomCuts: boolean
+}
 
 /**
- * Grows one tree of extra-trees (Geurts 2006) on bins: like a tree of a random forest, but of every column tried there is one cut only,
- * at a bin drawn uniformly between the smallest and the largest of the node. The threshold lies halfway between the bins that
- * are next to the cut in the node.
+ * Grows one tree of a forest on bins: of a random forest (Breiman 2001), or of extra-trees (Geurts 2006), where there is one cut of
+ * every column tried, at a bin drawn uniformly between the smallest and the largest of the node. As in scikit-learn: `tried` columns are
+ * drawn at a node, those that are constant there among them; only if all were constant it draws on. A node is split as long as it is not
+ * pure, even by a cut that gains nothing. The threshold lies halfway between the bins that are next to the cut in the node.
  *
  * @param weights `[rows]`, 0 leaves a row out
  * @param thread which part of the room is this one's
  */
-export function growRandomTree(
+export function growForestTree(
   { y, cols, classes }: TreeData,
-  room: CutRoom,
+  room: ForestRoom,
   weights: Float64Array,
-  { criterion, maxDepth, minRows }: GrowOptions,
+  { criterion, maxDepth, minRows, randomCuts }: ForestOptions,
   random: Random,
   thread: number,
 ): GrownTree {
-  const arena = cutArenaFor(room, thread)
+  const arena = forestArenaFor(room, thread)
   let rows = 0
   let weight = 0
   weights.forEach((w, row) => {
@@ -35,8 +41,9 @@ export function growRandomTree(
   arena.places.fill(0, rows)
   for (let f = 0; f < cols; f++) arena.columns[f] = f
   arena.importance.fill(0)
-  random.words(arena.random)
+  random.words(arena.state)
   arena.set('minRows', minRows)
+  arena.set('random', randomCuts ? 1 : 0)
   arena.set('entropy', criterion === 'entropy' ? 1 : 0)
   arena.set('maxDepth', Math.min(maxDepth, 2 ** 31 - 1))
   arena.minWeight = (leastWeight * weight) / rows
@@ -47,7 +54,7 @@ export function growRandomTree(
 }
 
 /** The tree that was grown last. Node for node it is as {@link TreeNodes} says. */
-function readTree({ nodes: grown, edges, classes: classOf, weights }: CutArena, nodes: number, classes: number) {
+function readTree({ nodes: grown, edges, classes: classOf, weights }: ForestArena, nodes: number, classes: number) {
   const feature = grown.feature.slice(0, nodes)
   const left = grown.left.slice(0, nodes)
   const right = new Int32Array(nodes)
@@ -73,4 +80,36 @@ function readTree({ nodes: grown, edges, classes: classOf, weights }: CutArena, 
     for (const count of counts) values.push(count / total)
   }
   return { feature, threshold, left, right, leaf, values: Float32Array.from(values) }
+}
+
+/**
+ * The leaves that rows fall to in the thread's tree that was grown last; -1 for those that are not asked for.
+ *
+ * @param tree as it was returned
+ */
+export function leavesOfOthers(
+  { x, rows, cols }: TreeData,
+  room: ForestRoom,
+  { feature, threshold, left, leaf }: TreeNodes,
+  thread: number,
+  asked: (row: number) => boolean,
+): Int32Array {
+  const { nodes, codes } = forestArenaFor(room, thread)
+  const leaves = new Int32Array(rows).fill(-1)
+  // A row's codes are read from front to back before it jumps among them: each step would wait for memory otherwise.
+  const own = new Uint8Array(cols)
+  for (let row = 0; row < rows; row++) {
+    if (!asked(row)) continue
+    own.set(codes.subarray(row * room.rowBytes, row * room.rowBytes + cols))
+    let node = 0
+    for (let f = feature[0]!; f >= 0; f = feature[node]!) {
+      const code = own[f]!
+      const edges = nodes.code[node]!
+      const between = code > (edges & 255) && code < edges >>> 8
+      const over = between ? x[row * cols + f]! > threshold[node]! : code > (edges & 255)
+      node = left[node]! + Number(over)
+    }
+    leaves[row] = leaf[node]!
+  }
+  return leaves
 }

@@ -2,11 +2,16 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
-import { binCuts } from '../../src/trainers/trees/binning.js'
-import { growRandomTree } from '../../src/trainers/trees/random-tree.js'
+import { binForest } from '../../src/trainers/trees/binning.js'
+import { growForestTree } from '../../src/trainers/trees/forest-tree.js'
 import type { TreeData } from '../../src/trainers/trees/search.js'
 import { sumOf, worth } from '../../src/trainers/trees/sweep.js'
-import { checkCutSize, cutArenaFor, cutCodes, openCutRoom } from '../../src/trainers/trees/wasm/cut-arena.js'
+import {
+  checkForestSize,
+  forestArenaFor,
+  forestCodes,
+  openForestRoom,
+} from '../../src/trainers/trees/wasm/forest-arena.js'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -21,14 +26,14 @@ const x = Float32Array.from({ length: rows * cols }, (_, at) => {
 })
 /** Bins for so many classes and columns tried. */
 function binned(classes: number, tried: number) {
-  const room = openCutRoom({ rows, cols, classes, tried }, 2)
-  binCuts({ x, rows, cols, from: 0, to: 100 }, room, 256)
-  binCuts({ x, rows, cols, from: 100, to: cols }, room, 256)
+  const room = openForestRoom({ rows, cols, classes, tried }, 2)
+  binForest({ x, rows, cols, from: 0, to: 100 }, room, 256)
+  binForest({ x, rows, cols, from: 100, to: cols }, room, 256)
   return room
 }
 
 it('bins follow the values, lie row by row as column by column, and know their least and largest value', () => {
-  const { columns, rows: byRow, edges } = cutCodes(binned(2, 1))
+  const { columns, rows: byRow, edges } = forestCodes(binned(2, 1))
   const { rowBytes } = binned(2, 1)
   for (const f of [0, 4, 6, 8, 99, 100, cols - 1]) {
     const value = (row: number) => x[row * cols + f]!
@@ -49,10 +54,10 @@ it('two fits in one thread keep a part each, and a room is let go with its fit',
   const size = { rows: 10, cols: 3, classes: 2, tried: 1 }
   const memories: WeakRef<object>[] = []
   const work = (): void => {
-    const [one, other] = [openCutRoom(size, 1), openCutRoom(size, 1)]
-    const part = cutArenaFor(one, 0)
-    expect(cutArenaFor(other, 0)).not.toBe(part)
-    expect(cutArenaFor(one, 0)).toBe(part)
+    const [one, other] = [openForestRoom(size, 1), openForestRoom(size, 1)]
+    const part = forestArenaFor(one, 0)
+    expect(forestArenaFor(other, 0)).not.toBe(part)
+    expect(forestArenaFor(one, 0)).toBe(part)
     for (const { memory } of [one, other]) memories.push(new WeakRef(memory))
   }
   work()
@@ -64,8 +69,8 @@ it('two fits in one thread keep a part each, and a room is let go with its fit',
 })
 
 it('rows that do not fit into 4 GiB are refused', () => {
-  expect(() => checkCutSize(1 << 20, 4096)).toThrow(expect.objectContaining({ code: 'TRAINER_TOO_LARGE' }))
-  expect(() => checkCutSize(1 << 18, 4096)).not.toThrow()
+  expect(() => checkForestSize(1 << 20, 4096)).toThrow(expect.objectContaining({ code: 'TRAINER_TOO_LARGE' }))
+  expect(() => checkForestSize(1 << 18, 4096)).not.toThrow()
 })
 
 /** Words of sfc32 from its four words on. */
@@ -79,9 +84,15 @@ function wordsFrom([p, q, r, s]: Uint32Array): () => number {
   }
 }
 
-describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (criterion) => {
+describe.each([
+  ['extra-trees', 'gini'],
+  ['extra-trees', 'entropy'],
+  ['a random forest', 'gini'],
+  ['a random forest', 'entropy'],
+] as const)('trees of %s by %s', (kind, criterion) => {
+  const randomCuts = kind === 'extra-trees'
   it.each([
-    [2000, 5, 1, 30],
+    [2000, 5, 1, randomCuts ? 30 : 1],
     [300, 40, 1, 1000],
     [300, 2, 1, 1000],
     [150, 5, 7, 1000],
@@ -94,9 +105,9 @@ describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (crite
       const data = { x, rows, cols, classes, y } as unknown as TreeData
       const tried = 9
       const room = binned(classes, tried)
-      const { columns, edges } = cutCodes(room)
+      const { columns, edges } = forestCodes(room)
       const codeOf = (row: number, f: number) => columns[f * rows + row]!
-      for (let trial = 0; trial < (n > 300 ? 1 : 3); trial++) {
+      for (let trial = 0; trial < (n >= 300 ? 1 : 3); trial++) {
         const list = Int32Array.from({ length: rows }, (_, i) => i)
         random.shuffle(list)
         const weights = new Float64Array(rows)
@@ -108,8 +119,8 @@ describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (crite
           const weight = of.reduce((a, b) => a + b, 0)
           return { of, weight, worth: weight > 0 ? worth(sumOf(of, criterion), weight, criterion) : 0 }
         }
-        const options = { criterion, tried, minRows, maxDepth }
-        const tree = growRandomTree(data, room, weights, options, createRandom(trial), trial % 2)
+        const options = { criterion, tried, minRows, maxDepth, randomCuts }
+        const tree = growForestTree(data, room, weights, options, createRandom(trial), trial % 2)
 
         const state = new Uint32Array(4)
         createRandom(trial).words(state)
@@ -125,7 +136,7 @@ describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (crite
           const heaviest = [...of].sort((a, b) => b - a)
           const limit = criterion === 'gini' ? heaviest[0]! + heaviest[1]! - 1e-9 : Number.POSITIVE_INFINITY
           const pure = heaviest[1] === 0
-          const found = new Map<number, { gain: number; left: number[]; right: number[] }>()
+          const found = new Map<number, { gain: number; left: number[]; right: number[] }[]>()
           let best = Number.NEGATIVE_INFINITY
           let varying = 0
           const splits = !pure && depth < maxDepth && own.length >= 2 * minRows
@@ -144,13 +155,16 @@ describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (crite
               const [low, top] = [Math.min(...codes), Math.max(...codes)]
               if (low === top) continue
               varying++
-              const cut = low + Math.floor(((w % 65_536) / 65_536) * (top - low))
-              const left = own.filter((row) => codeOf(row, f) <= cut)
-              const right = own.filter((row) => codeOf(row, f) > cut)
-              if (Math.min(left.length, right.length) < minRows) continue
-              const gain = weigh(left).worth + weigh(right).worth
-              found.set(f, { gain, left, right })
-              best = Math.max(best, gain)
+              const drawnCut = low + Math.floor(((w % 65_536) / 65_536) * (top - low))
+              const cuts = randomCuts ? [drawnCut] : [...new Set(codes)].filter((code) => code < top)
+              for (const cut of cuts) {
+                const left = own.filter((row) => codeOf(row, f) <= cut)
+                const right = own.filter((row) => codeOf(row, f) > cut)
+                if (Math.min(left.length, right.length) < minRows) continue
+                const gain = weigh(left).worth + weigh(right).worth
+                found.set(f, [...(found.get(f) ?? []), { gain, left, right }])
+                best = Math.max(best, gain)
+              }
             }
             if (best >= limit && drawn < tried) early++
           }
@@ -166,15 +180,13 @@ describe.each(['gini', 'entropy'] as const)('trees of extra-trees by %s', (crite
             return
           }
           // More than one may be as good as the best.
-          const { gain, left, right } = found.get(f)!
+          const isLeft = (row: number) => x[row * cols + f]! <= tree.threshold[id]!
+          const { gain, left, right } = found.get(f)!.find((cut) => cut.left.every(isLeft) && !cut.right.some(isLeft))!
           expect(gain).toBeGreaterThan(best - 1e-9)
           gained[f]! += Math.max(0, gain - before)
-          const value = (row: number) => x[row * cols + f]!
           const below = edges[2 * (f * 256 + Math.max(...left.map((row) => codeOf(row, f)))) + 1]!
           const above = edges[2 * (f * 256 + Math.min(...right.map((row) => codeOf(row, f))))]!
           expect(tree.threshold[id]).toBe(Math.fround(below / 2 + above / 2))
-          expect(left.every((row) => value(row) <= tree.threshold[id]!)).toBe(true)
-          expect(right.every((row) => value(row) > tree.threshold[id]!)).toBe(true)
           follow(tree.left[id]!, left, depth + 1)
           follow(tree.right[id]!, right, depth + 1)
         }

@@ -2,6 +2,7 @@ import {
   assembleFunction,
   assembleModule,
   call,
+  choose,
   copyBytes,
   type Expr,
   f64,
@@ -13,14 +14,25 @@ import {
   when,
   whilst,
 } from './assembler.js'
-import { cutAt, gatherColumns, gatherRows, judge, ofAll, one, xlogx, zero } from './cut-kernel.js'
-import { long, word } from './sorting.js'
+import { judgeBest, sweepEntropy, sweepGini } from './best-cut.js'
+import { forestAt } from './forest-header.js'
+import { gatherColumns, gatherRows } from './gather.js'
+import { xlogx } from './judging.js'
+import { judgeRandom, ofAll } from './random-cut.js'
+import { long, sortingFrom, word } from './sorting.js'
 
-/* Grows one tree of extra-trees in WebAssembly, depth first. */
+/* Grows one tree of a forest in WebAssembly, depth first. */
 
-/** Numbers of the functions: an import comes first. */
-const fn = { gatherRows: 1, gatherColumns: 2, judge: 3, draw: 4, bring: 5, search: 6, edge: 7, part: 8 } as const
+/** The module's functions in their order; they are numbered behind the import. */
+const order = [
+  ...(['collect', 'sortFew', 'sortMany', 'sort'] as const),
+  ...(['sweepGini', 'sweepEntropy', 'judgeBest', 'judgeRandom'] as const),
+  ...(['gatherRows', 'gatherColumns', 'draw', 'bring', 'search', 'edge', 'part', 'grow'] as const),
+]
+const fn = Object.fromEntries(order.map((name, k) => [name, k + 1])) as Readonly<Record<(typeof order)[number], number>>
 
+const zero = i32.const(0)
+const one = i32.const(1)
 /** Rows of a node that one vector holds: its columns are drawn a few at a time, most such nodes need no more. */
 const vectorRows = 16
 const fewColumns = 4
@@ -57,10 +69,10 @@ const draw = assembleFunction({
   body: ({ base, from, end, columns, words, cols, p, q, r, s, t, pick, held }) => {
     const state = [p, q, r, s]
     return [
-      columns.set(i32.load(base.get, cutAt.columns)),
-      words.set(i32.load(base.get, cutAt.words)),
-      cols.set(i32.load(base.get, cutAt.cols)),
-      ...state.map((local, k) => local.set(i32.load(base.get, cutAt.random + 4 * k))),
+      columns.set(i32.load(base.get, forestAt.columns)),
+      words.set(i32.load(base.get, forestAt.words)),
+      cols.set(i32.load(base.get, forestAt.cols)),
+      ...state.map((local, k) => local.set(i32.load(base.get, forestAt.state + 4 * k))),
       whilst(
         i32.lt(from.get, end.get),
         t.set(i32.add(i32.add(p.get, q.get), s.get)),
@@ -77,7 +89,7 @@ const draw = assembleFunction({
         i32.store(word(columns, from), held.get),
         from.step(1),
       ),
-      ...state.map((local, k) => i32.store(base.get, local.get, cutAt.random + 4 * k)),
+      ...state.map((local, k) => i32.store(base.get, local.get, forestAt.state + 4 * k)),
     ]
   },
 })
@@ -89,22 +101,22 @@ const bring = assembleFunction({
   body: ({ base, from, n, places, k, to, rowBytes }) => {
     const header = headerOf(base)
     return [
-      places.set(i32.add(header(cutAt.places), i32.shl(from.get, i32.const(2)))),
-      rowBytes.set(header(cutAt.rowBytes)),
-      to.set(header(cutAt.block)),
+      places.set(i32.add(header(forestAt.places), i32.shl(from.get, i32.const(2)))),
+      rowBytes.set(header(forestAt.rowBytes)),
+      to.set(header(forestAt.block)),
       whilst(
         i32.lt(k.get, n.get),
         copyBytes(
           to.get,
-          i32.add(header(cutAt.rowsAt), i32.mul(i32.load(word(places, k)), rowBytes.get)),
+          i32.add(header(forestAt.rowsAt), i32.mul(i32.load(word(places, k)), rowBytes.get)),
           rowBytes.get,
         ),
         i32.store(word(places, k), to.get),
         to.set(i32.add(to.get, rowBytes.get)),
         k.step(1),
       ),
-      i32.store(base.get, from.get, cutAt.blockFrom),
-      i32.store(base.get, i32.add(from.get, n.get), cutAt.blockEnd),
+      i32.store(base.get, from.get, forestAt.blockFrom),
+      i32.store(base.get, i32.add(from.get, n.get), forestAt.blockEnd),
     ]
   },
 })
@@ -139,21 +151,22 @@ const search = assembleFunction({
         i32.sub(end.get, drawn.get),
         batch.get,
         stride.get,
-        header(cutAt.columnsAt),
-        header(cutAt.rows),
+        header(forestAt.columnsAt),
+        header(forestAt.rows),
       )
+    const judgeArguments = [base.get, batch.get, stride.get, i32.sub(end.get, drawn.get), header(forestAt.words), first]
     const inBlock = i32.and(
-      i32.ge(from.get, header(cutAt.blockFrom)),
-      i32.le(i32.add(from.get, n.get), header(cutAt.blockEnd)),
+      i32.ge(from.get, header(forestAt.blockFrom)),
+      i32.le(i32.add(from.get, n.get), header(forestAt.blockEnd)),
     )
     return [
-      tried.set(header(cutAt.tried)),
-      cols.set(header(cutAt.cols)),
-      columns.set(header(cutAt.columns)),
-      batch.set(header(cutAt.batch)),
-      places.set(i32.add(header(cutAt.places), i32.shl(from.get, i32.const(2)))),
-      f64.store(base.get, f64.const(Number.NEGATIVE_INFINITY), cutAt.gain),
-      near.set(i32.le(n.get, header(cutAt.blockRows))),
+      tried.set(header(forestAt.tried)),
+      cols.set(header(forestAt.cols)),
+      columns.set(header(forestAt.columns)),
+      batch.set(header(forestAt.batch)),
+      places.set(i32.add(header(forestAt.places), i32.shl(from.get, i32.const(2)))),
+      f64.store(base.get, f64.const(Number.NEGATIVE_INFINITY), forestAt.gain),
+      near.set(i32.le(n.get, header(forestAt.blockRows))),
       when(near.get, [when(inBlock, [], [call(fn.bring, base.get, from.get, n.get)])]),
       when(
         i32.le(n.get, i32.const(vectorRows)),
@@ -161,7 +174,7 @@ const search = assembleFunction({
         [
           // An odd number of lines of the cache, see `apart`.
           stride.set(i32.shl(i32.or(i32.shrU(i32.add(n.get, i32.const(63)), i32.const(6)), one), i32.const(6))),
-          together.set(i32.divS(header(cutAt.batchBytes), stride.get)),
+          together.set(i32.divS(header(forestAt.batchBytes), stride.get)),
         ],
       ),
       end.set(one),
@@ -180,18 +193,22 @@ const search = assembleFunction({
         useful.set(
           i32.add(
             useful.get,
-            call(fn.judge, base.get, batch.get, stride.get, i32.sub(end.get, drawn.get), header(cutAt.words), first),
+            choose(
+              header(forestAt.random),
+              call(fn.judgeRandom, ...judgeArguments),
+              call(fn.judgeBest, ...judgeArguments),
+            ),
           ),
         ),
         drawn.set(end.get),
         end.set(
           i32.and(
             i32.or(i32.lt(drawn.get, tried.get), i32.and(i32.lt(useful.get, one), i32.lt(drawn.get, cols.get))),
-            f64.gt(number(cutAt.limit), number(cutAt.gain)),
+            f64.gt(number(forestAt.limit), number(forestAt.gain)),
           ),
         ),
       ),
-      f64.gt(number(cutAt.gain), f64.const(Number.NEGATIVE_INFINITY)),
+      f64.gt(number(forestAt.gain), f64.const(Number.NEGATIVE_INFINITY)),
     ]
   },
 })
@@ -207,14 +224,14 @@ const edge = assembleFunction({
       high.set(i8x16.minU(high.get, v128.or(some.get, v128.or(beyond.get, i8x16.leU(some.get, cut.get))))),
     ]
     return [
-      best.set(i32.load(base.get, cutAt.best)),
-      cut.set(i8x16.splat(i32.load(base.get, cutAt.code))),
-      high.set(v128.load(base.get, cutAt.tail + 16)),
+      best.set(i32.load(base.get, forestAt.best)),
+      cut.set(i8x16.splat(i32.load(base.get, forestAt.code))),
+      high.set(v128.load(base.get, forestAt.tail + 16)),
       whilst(i32.lt(i32.const(15), n.get), some.set(v128.load(best.get)), ...take, best.step(16), n.step(-16)),
       // What lies behind the last row in its vector is no code.
       when(n.get, [
         some.set(v128.load(best.get)),
-        beyond.set(v128.load(i32.sub(base.get, n.get), cutAt.tail + 16)),
+        beyond.set(v128.load(i32.sub(base.get, n.get), forestAt.tail + 16)),
         ...take,
       ]),
       ...ofAll(low, i8x16.maxU),
@@ -251,14 +268,14 @@ const part = assembleFunction({
     const header = headerOf(base)
     const two = i32.const(2)
     return [
-      best.set(header(cutAt.best)),
-      code.set(header(cutAt.code)),
-      places.set(i32.add(header(cutAt.places), i32.shl(from.get, two))),
-      classes.set(header(cutAt.classes)),
-      weights.set(header(cutAt.weights)),
-      sparePlaces.set(header(cutAt.sparePlaces)),
-      spareClasses.set(header(cutAt.spareClasses)),
-      spareWeights.set(header(cutAt.spareWeights)),
+      best.set(header(forestAt.best)),
+      code.set(header(forestAt.code)),
+      places.set(i32.add(header(forestAt.places), i32.shl(from.get, two))),
+      classes.set(header(forestAt.classes)),
+      weights.set(header(forestAt.weights)),
+      sparePlaces.set(header(forestAt.sparePlaces)),
+      spareClasses.set(header(forestAt.spareClasses)),
+      spareWeights.set(header(forestAt.spareWeights)),
       // Without branches on which side a row goes to: half of them would be guessed wrong.
       whilst(
         i32.lt(k.get, n.get),
@@ -309,7 +326,7 @@ const grow = assembleFunction({
     classes: 'i32',
     weights: 'i32',
     counts: 'i32',
-    present: 'i32',
+    kindList: 'i32',
     middle: 'i32',
     found: 'i32',
     nodeFeature: 'i32',
@@ -327,14 +344,14 @@ const grow = assembleFunction({
   },
   result: 'i32',
   body: (v) => {
-    const { base, n, nodes, stacked, stack, id, from, depth, k, kinds, own, classes, weights, counts, present } = v
+    const { base, n, nodes, stacked, stack, id, from, depth, k, kinds, own, classes, weights, counts, kindList } = v
     const { middle, found, nodeFeature, nodeCode, nodeLeft, nodeFrom, nodeRows, nodeDepth } = v
     const { w, h, total, sum, most, second } = v
     const header = headerOf(base)
     const number = numberOf(base)
     const overKinds = (...body: Expr[]): Expr[] => [
       k.set(zero),
-      whilst(i32.lt(k.get, kinds.get), own.set(i32.add(counts.get, i32.load(word(present, k)))), ...body, k.step(1)),
+      whilst(i32.lt(k.get, kinds.get), own.set(i32.add(counts.get, i32.load(word(kindList, k)))), ...body, k.step(1)),
     ]
     const countRows = [
       kinds.set(zero),
@@ -346,7 +363,7 @@ const grow = assembleFunction({
         own.set(i32.shl(i32.load(word(classes, k)), i32.const(3))),
         w.set(f64.load(long(weights, k))),
         h.set(f64.load(i32.add(counts.get, own.get))),
-        when(f64.eq(h.get, f64.const(0)), [i32.store(word(present, kinds), own.get), kinds.step(1)]),
+        when(f64.eq(h.get, f64.const(0)), [i32.store(word(kindList, kinds), own.get), kinds.step(1)]),
         sum.set(f64.add(sum.get, f64.mul(w.get, f64.add(f64.add(h.get, h.get), w.get)))),
         total.set(f64.add(total.get, w.get)),
         f64.store(i32.add(counts.get, own.get), f64.add(h.get, w.get)),
@@ -362,12 +379,12 @@ const grow = assembleFunction({
         second.set(f64.max(second.get, f64.min(most.get, h.get))),
         most.set(f64.max(most.get, h.get)),
       ),
-      f64.store(base.get, f64.mul(f64.add(most.get, second.get), f64.const(1 - rounding)), cutAt.limit),
+      f64.store(base.get, f64.mul(f64.add(most.get, second.get), f64.const(1 - rounding)), forestAt.limit),
     ]
     const sumOfEntropy = [
       sum.set(f64.const(0)),
       ...overKinds(sum.set(f64.add(sum.get, xlogx(f64.load(own.get))))),
-      f64.store(base.get, f64.const(Number.POSITIVE_INFINITY), cutAt.limit),
+      f64.store(base.get, f64.const(Number.POSITIVE_INFINITY), forestAt.limit),
     ]
     const addChild = (number: Expr, first: Expr, rows: Expr): Expr[] => [
       own.set(number),
@@ -378,11 +395,11 @@ const grow = assembleFunction({
       stacked.step(1),
     ]
     const split = [
-      own.set(i32.add(header(cutAt.importance), i32.shl(header(cutAt.feature), i32.const(3)))),
-      when(header(cutAt.entropy), [h.set(f64.sub(sum.get, xlogx(total.get)))], [h.set(f64.div(sum.get, total.get))]),
-      f64.store(own.get, f64.add(f64.load(own.get), f64.max(f64.const(0), f64.sub(number(cutAt.gain), h.get)))),
+      own.set(i32.add(header(forestAt.importance), i32.shl(header(forestAt.column), i32.const(3)))),
+      when(header(forestAt.entropy), [h.set(f64.sub(sum.get, xlogx(total.get)))], [h.set(f64.div(sum.get, total.get))]),
+      f64.store(own.get, f64.add(f64.load(own.get), f64.max(f64.const(0), f64.sub(number(forestAt.gain), h.get)))),
       middle.set(call(fn.part, base.get, from.get, n.get)),
-      i32.store(word(nodeFeature, id), header(cutAt.feature)),
+      i32.store(word(nodeFeature, id), header(forestAt.column)),
       i32.store(word(nodeCode, id), call(fn.edge, base.get, n.get)),
       i32.store(word(nodeLeft, id), nodes.get),
       ...addChild(i32.add(nodes.get, one), i32.add(from.get, middle.get), i32.sub(n.get, middle.get)),
@@ -394,7 +411,7 @@ const grow = assembleFunction({
       i32.store(word(nodeLeft, id), i32.const(-1)),
       i32.store(
         word(nodeCode, id),
-        select(i32.shrU(i32.load(present.get), i32.const(3)), i32.const(-1), i32.lt(kinds.get, i32.const(2))),
+        select(i32.shrU(i32.load(kindList.get), i32.const(3)), i32.const(-1), i32.lt(kinds.get, i32.const(2))),
       ),
     ]
     const setHeader = (field: number, value: Expr): Expr => i32.store(base.get, value, field)
@@ -402,7 +419,7 @@ const grow = assembleFunction({
       ...(
         [
           [counts, 'counts'],
-          [present, 'present'],
+          [kindList, 'kindList'],
           [stack, 'stack'],
           [nodeFeature, 'nodeFeature'],
           [nodeCode, 'nodeCode'],
@@ -411,9 +428,9 @@ const grow = assembleFunction({
           [nodeRows, 'nodeRows'],
           [nodeDepth, 'nodeDepth'],
         ] as const
-      ).map(([local, field]) => local.set(header(cutAt[field]))),
-      setHeader(cutAt.blockFrom, zero),
-      setHeader(cutAt.blockEnd, zero),
+      ).map(([local, field]) => local.set(header(forestAt[field]))),
+      setHeader(forestAt.blockFrom, zero),
+      setHeader(forestAt.blockEnd, zero),
       depth.set(i32.const(-1)),
       ...addChild(zero, zero, n.get),
       nodes.set(one),
@@ -424,23 +441,23 @@ const grow = assembleFunction({
         from.set(i32.load(word(nodeFrom, id))),
         n.set(i32.load(word(nodeRows, id))),
         depth.set(i32.load(word(nodeDepth, id))),
-        classes.set(i32.add(header(cutAt.allClasses), i32.shl(from.get, i32.const(2)))),
-        weights.set(i32.add(header(cutAt.allWeights), i32.shl(from.get, i32.const(3)))),
+        classes.set(i32.add(header(forestAt.allClasses), i32.shl(from.get, i32.const(2)))),
+        weights.set(i32.add(header(forestAt.allWeights), i32.shl(from.get, i32.const(3)))),
         ...countRows,
         found.set(zero),
         when(
           i32.and(
-            i32.and(i32.lt(one, kinds.get), i32.lt(depth.get, header(cutAt.maxDepth))),
-            i32.le(i32.shl(header(cutAt.minRows), one), n.get),
+            i32.and(i32.lt(one, kinds.get), i32.lt(depth.get, header(forestAt.maxDepth))),
+            i32.le(i32.shl(header(forestAt.minRows), one), n.get),
           ),
           [
-            when(header(cutAt.entropy), sumOfEntropy, limitOfGini),
-            f64.store(base.get, total.get, cutAt.total),
-            f64.store(base.get, sum.get, cutAt.sum),
-            setHeader(cutAt.n, n.get),
-            setHeader(cutAt.kinds, kinds.get),
-            setHeader(cutAt.classes, classes.get),
-            setHeader(cutAt.weights, weights.get),
+            when(header(forestAt.entropy), sumOfEntropy, limitOfGini),
+            f64.store(base.get, total.get, forestAt.total),
+            f64.store(base.get, sum.get, forestAt.sum),
+            setHeader(forestAt.n, n.get),
+            setHeader(forestAt.kinds, kinds.get),
+            setHeader(forestAt.classes, classes.get),
+            setHeader(forestAt.weights, weights.get),
             found.set(call(fn.search, base.get, from.get, n.get)),
           ],
         ),
@@ -453,23 +470,16 @@ const grow = assembleFunction({
 })
 
 /** What the module exports and its users call. */
-export interface CutKernel {
+export interface ForestKernel {
   grow(base: number, n: number): number
 }
 
 /** The module's bytes. */
-export const cutModule = (): Uint8Array<ArrayBuffer> =>
-  assembleModule(
-    new Map([
-      ['gatherRows', gatherRows],
-      ['gatherColumns', gatherColumns],
-      ['judge', judge],
-      ['draw', draw],
-      ['bring', bring],
-      ['search', search],
-      ['edge', edge],
-      ['part', part],
-      ['grow', grow],
-    ]),
-    { shared: true, imports: ['xlogx'] },
-  )
+export const forestModule = (): Uint8Array<ArrayBuffer> => {
+  const functions = {
+    ...sortingFrom(fn.collect).functions,
+    ...{ sweepGini, sweepEntropy, judgeBest: judgeBest(fn), judgeRandom },
+    ...{ gatherRows, gatherColumns, draw, bring, search, edge, part, grow },
+  }
+  return assembleModule(new Map(order.map((name) => [name, functions[name]])), { shared: true, imports: ['xlogx'] })
+}
