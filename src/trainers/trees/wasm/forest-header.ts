@@ -1,3 +1,4 @@
+import { type Expr, f64, i32, type Local } from './assembler.js'
 import { at } from './sorting.js'
 
 /** Where things lie in a thread's part of a forest's memory, in bytes, behind what sorting uses. Pointers are bytes of the whole memory. */
@@ -63,3 +64,13 @@ export const forestAt = {
   /** 16 bytes of 0 and 16 of 255. */
   tail: 1312,
 } as const
+
+/** Whole numbers and others of the header of the thread whose part begins at `base`. */
+export const headerOf =
+  (base: Local) =>
+  (field: number): Expr =>
+    i32.load(base.get, field)
+export const numberOf =
+  (base: Local) =>
+  (field: number): Expr =>
+    f64.load(base.get, field)
