@@ -4,6 +4,10 @@ import { type ForestRoom, forestCodes } from './wasm/forest-arena.js'
 /** Rows that fit beside 32 bits of a value in a sortable float64. */
 export const maxTreeRows = 2 ** 20
 
+/** A float32's bits in an order that whole numbers share, before a number below {@link maxTreeRows}. */
+export const sortKey = (bits: number, index: number): number =>
+  ((bits & 0x80000000 ? ~bits : bits | 0x80000000) >>> 0) * maxTreeRows + index
+
 /** Room for sorting a column. */
 class Sorter {
   private readonly keys: Float64Array
@@ -30,9 +34,7 @@ class Sorter {
     const keys = this.keys.subarray(0, m)
     for (let k = 0; k < m; k++) {
       value[0] = values[j * rows + k]!
-      // The value's bits in an order that whole numbers share.
-      const word = bits[0]!
-      keys[k] = ((word & 0x80000000 ? ~word : word | 0x80000000) >>> 0) * maxTreeRows + places[j * rows + k]!
+      keys[k] = sortKey(bits[0]!, places[j * rows + k]!)
     }
     codeSorted(keys.sort(), codes, start, firstBin, this.maxBins)
   }

@@ -1,4 +1,4 @@
-import { type ColumnRange, eachBlock } from './binning.js'
+import { type ColumnRange, eachBlock, maxTreeRows, sortKey } from './binning.js'
 import type { BinArena } from './wasm/bin-arena.js'
 
 /** Most steps that the range of a column is divided into to sort it. */
@@ -113,22 +113,14 @@ class QuantileBinner {
       steps[k] = s
       starts[s + 1]!++
     }
-    // Of an outlier's column most values would share a step.
-    let squares = 0
-    for (let s = 1; s <= size; s++) {
-      const n = starts[s]!
-      squares += n * n
-      starts[s] = n + starts[s - 1]!
-    }
-    if (top > low && squares > 32 * m) {
-      this.sortWhole(values, places, from, m)
-      return
-    }
+    for (let s = 1; s <= size; s++) starts[s]! += starts[s - 1]!
     for (let k = 0; k < m; k++) {
       const at = starts[steps[k]!]!++
       sorted[at] = values[from + k]!
       order[at] = places[from + k]!
     }
+    // Where most values share a step, because of an outlier, there would be no end of it.
+    let moves = 16 * m
     for (let k = 1; k < m; k++) {
       const value = sorted[k]!
       if (value >= sorted[k - 1]!) continue
@@ -140,15 +132,22 @@ class QuantileBinner {
       }
       sorted[at] = value
       order[at] = place
+      moves -= k - at
+      if (moves < 0) {
+        this.sortWhole(values, places, from, m)
+        return
+      }
     }
   }
 
   private sortWhole(values: Float32Array, places: Int32Array, from: number, m: number): void {
     const { sorted, order } = this
-    const by = Int32Array.from({ length: m }, (_, k) => from + k).sort((a, b) => values[a]! - values[b]!)
+    const bits = new Int32Array(values.buffer, values.byteOffset, values.length)
+    const keys = Float64Array.from({ length: m }, (_, k) => sortKey(bits[from + k]!, k)).sort()
     for (let k = 0; k < m; k++) {
-      sorted[k] = values[by[k]!]!
-      order[k] = places[by[k]!]!
+      const at = from + (keys[k]! % maxTreeRows)
+      sorted[k] = values[at]!
+      order[k] = places[at]!
     }
   }
 }
