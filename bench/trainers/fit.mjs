@@ -2,6 +2,7 @@
 //   node bench/trainers/fit.mjs <entry> <data folder> <seed> <threads> [name=value ...]
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sizeOf } from '../../dist/trainers/memory.js'
 import { resolveParams } from '../../dist/trainers/params.js'
 import { getTrainer } from '../../dist/trainers/registry.js'
 import { readSets } from './data.mjs'
@@ -12,6 +13,7 @@ const { train, held } = readSets(folder)
 const trainer = getTrainer(entry.trainer)
 const raw = { ...entry.params, ...Object.fromEntries(settings.map((setting) => setting.split('='))) }
 const params = resolveParams(trainer.params, raw)
+const foreseen = trainer.foreseenBytes(sizeOf(train, Number(threads)), params)
 const peakMb = () => Math.round(process.resourceUsage().maxRSS / 1024)
 const before = peakMb()
 // Longest time that nothing else got a turn on the fit's thread: what a signal, a time limit or a progress bar waits for.
@@ -23,6 +25,7 @@ loop.reset()
 const started = performance.now()
 const model = await trainer.fit(train, { params, seed: Number(seed), threads: Number(threads) })
 const fitted = performance.now()
+const memory = { dataMb: before, peakMb: peakMb(), foreseenMb: Math.round(foreseen / 2 ** 20) }
 await sleep(5)
 const blockMs = Math.round(loop.max / 1e6)
 loop.disable()
@@ -36,7 +39,6 @@ for (let i = 0; i < held.y.length; i++) {
   for (let c = 1; c < classes; c++) if (scores[i * classes + c] > scores[i * classes + best]) best = c
   if (best === held.y[i]) right++
 }
-const memory = { dataMb: before, peakMb: peakMb() }
 console.log(
   JSON.stringify({
     blockMs,

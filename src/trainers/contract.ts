@@ -115,6 +115,17 @@ export interface Model {
   readonly facts: Readonly<Record<string, number | string>>
 }
 
+/** What a fit's memory depends on. */
+export interface FitSize {
+  readonly rows: number
+  readonly cols: number
+  /** Rows of every class. */
+  readonly counts: readonly number[]
+  /** Numbers of a row that are not zero, on average. */
+  readonly entries: number
+  readonly threads: number
+}
+
 /** One kind of classifier. Each is one file, listed in the registry; the suite in test/trainers/contract.ts runs over all. */
 export interface Trainer {
   readonly id: string
@@ -128,6 +139,8 @@ export interface Trainer {
   readonly reference?: boolean
   /** Refuses sizes it would not finish, with the estimate. */
   checkSize?(rows: number, cols: number, classes: number): void
+  /** Most bytes that a fit holds at once, the model included, beside the rows that it is given; memory.ts adds those up. */
+  foreseenBytes(size: FitSize, params: Params): number
   fit(set: TrainingSet, context: FitContext): Promise<Model>
   /** The inverse of {@link Model.save}; validates what it reads. */
   load(state: ModelState): Model

@@ -6,9 +6,9 @@ import { ForestModel } from './random-forest.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type Forest, joinTrees } from './trees/arrays.js'
 import type { GrownTree } from './trees/classification.js'
-import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
+import { checkTreeSize, columnJobs, poolBytes, treeData } from './trees/data.js'
 import { treeSvg, treeText } from './trees/draw.js'
-import { openPool, planPool } from './trees/pool.js'
+import { openPool, type PoolPlan, planPool } from './trees/pool.js'
 import { type CountedTree, pruneTree } from './trees/prune.js'
 import { readForest } from './trees/saved.js'
 
@@ -81,6 +81,12 @@ function depthOf({ feature, left, right }: GrownTree | CountedTree): number {
   return deepest
 }
 
+/** Who grows the tree. */
+function treePool(rows: number, cols: number, threads: number): PoolPlan {
+  const visits = rows * cols * Math.log2(rows + 1)
+  return planPool(threads, visits, visits)
+}
+
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
@@ -92,8 +98,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
     minRows: number(params, 'leaf'),
   }
-  const visits = rows * cols * Math.log2(rows + 1)
-  const plan = planPool(threads, visits, visits)
+  const plan = treePool(rows, cols, threads)
   const room = treeData(set, 'words', plan.workers > 0)
   const setup = { ...room.setup, maxBins: 65_536, seed, bootstrap: false, grow }
   const pool = openPool(setup, plan, signal)
@@ -159,6 +164,10 @@ export const decisionTree: Trainer = {
     },
   ],
   checkSize: checkTreeSize,
+  foreseenBytes(size) {
+    const { rows, cols, threads } = size
+    return 2 * rows * cols + poolBytes(size, treePool(rows, cols, threads)) + 200 * rows + 5 * 2 ** 20
+  },
   fit,
   load: TreeModel.load,
 }

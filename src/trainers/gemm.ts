@@ -9,6 +9,13 @@ export interface GemmOptions {
   readonly threads?: number
 }
 
+/**
+ * What a solver's steps leave behind until the collector comes for it: onnxruntime's results and the solver's own arrays.
+ *
+ * @param ofStep bytes that a step makes anew
+ */
+export const uncollectedBytes = (ofStep: number): number => Math.min(48e6, 64 * ofStep)
+
 const sessions = new Map<string, Promise<Session>>()
 
 function open(transA: boolean, transB: boolean, threads: number): Promise<Session> {

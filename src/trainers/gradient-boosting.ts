@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { throwIfAborted } from '../base/errors.js'
-import type { FitContext, Matrix, Model, ModelState, Trainer, TrainingSet } from './contract.js'
+import type { FitContext, Matrix, Model, ModelState, Params, Trainer, TrainingSet } from './contract.js'
 import { innerSplit } from './inner-split.js'
 import { treesOnnx } from './onnx/trees.js'
 import type { OnnxWriter } from './onnx/writer.js'
@@ -9,8 +9,8 @@ import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import { BoostLosses } from './trees/boost-losses.js'
 import type { BoostedTree } from './trees/boosting.js'
-import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
-import { openPool, planPool, shared } from './trees/pool.js'
+import { checkTreeSize, columnJobs, poolBytes, treeData } from './trees/data.js'
+import { openPool, type PoolPlan, planPool, shared } from './trees/pool.js'
 import { cutStride } from './trees/quantile-bins.js'
 import { forestTensors, readForest } from './trees/saved.js'
 
@@ -107,6 +107,19 @@ export class BoostedModel implements Model {
 const usualLeaf = (rows: number, classes: number): number =>
   Math.max(1, Math.min(20, Math.floor(rows / Math.max(30, classes))))
 
+/** Columns drawn for a tree. */
+const drawnColumns = (params: Params, cols: number): number => {
+  const asked = number(params, 'features')
+  return asked > 0 ? Math.max(1, Math.round(asked * cols)) : Math.min(cols, usualColumns)
+}
+
+/** Who grows the trees of an iteration, one a class. */
+function boostPool(rows: number, cols: number, perIteration: number, threads: number, params: Params): PoolPlan {
+  const ofTree = drawnColumns(params, cols) * (rows * 2 + number(params, 'bins') * 20)
+  const visits = rows * cols + number(params, 'rounds') * perIteration * ofTree
+  return planPool(Math.min(threads, Math.max(perIteration, 2)), visits, ofTree)
+}
+
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
@@ -114,8 +127,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const stops = stopping === 'yes' || (stopping === 'auto' && rows > rowsForEarlyStopping)
   const { train, held } = innerSplit(set, stops ? number(params, 'validation') : 0, seed)
   const iterations = number(params, 'rounds')
-  const asked = number(params, 'features')
-  const tried = asked > 0 ? Math.max(1, Math.round(asked * cols)) : Math.min(cols, usualColumns)
+  const tried = drawnColumns(params, cols)
   const losses = new BoostLosses(set)
   const maxBins = number(params, 'bins')
   const boosting = {
@@ -132,9 +144,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     minRows: number(params, 'leaf') || usualLeaf(rows, set.classes.length),
     tried,
   }
-  const ofTree = tried * (rows * 2 + maxBins * 20)
-  const visits = rows * cols + iterations * losses.perIteration * ofTree
-  const plan = planPool(Math.min(threads, Math.max(losses.perIteration, 2)), visits, ofTree)
+  const plan = boostPool(rows, cols, losses.perIteration, threads, params)
   const room = treeData(set, 'bytes', plan.workers > 0)
   const setup = { ...room.setup, maxBins, seed, boosting }
   const { perIteration } = losses
@@ -287,6 +297,25 @@ export const gradientBoosting: Trainer = {
     },
   ],
   checkSize: checkTreeSize,
+  foreseenBytes(size, params) {
+    const { rows, cols, counts, threads } = size
+    const perIteration = counts.length === 2 ? 1 : counts.length
+    const plan = boostPool(rows, cols, perIteration, threads, params)
+    const [bins, leaves] = [number(params, 'bins'), number(params, 'leaves')]
+    // Two histograms of every leaf that is large enough for one.
+    const large = Math.min(leaves, Math.floor(rows / Math.max(2048, 4 * bins)))
+    const histograms = 2 * large * 24 * bins * drawnColumns(params, cols)
+    const lists = Math.min(128 * 2 ** 20, 5 * rows * cols)
+    const workers = plan.workers + (plan.helps ? 1 : 0)
+    const nodes = 2 * 28 * 2 * leaves * number(params, 'rounds') * perIteration
+    return (
+      rows * cols +
+      poolBytes(size, plan) +
+      24 * rows * perIteration +
+      workers * (histograms + lists + 60 * rows) +
+      nodes
+    )
+  },
   fit,
   load: BoostedModel.load,
 }

@@ -214,6 +214,17 @@ export const kernelSvm: Trainer = {
   summary: 'Support vector machine with an rbf, polynomial, linear or cosine kernel, one against one.',
   defaultPreprocess: 'l2',
   params,
+  foreseenBytes({ rows, cols, counts }, params) {
+    const plan = planKernels(counts, number(params, 'cache') * 2 ** 20)
+    const pair = [...counts]
+      .sort((a, b) => b - a)
+      .slice(0, 2)
+      .reduce((sum, n) => sum + n, 0)
+    // The prepared rows, the support vectors, a pair's rows, what a product hands over, and a fold's kernel values.
+    const ofPair = plan.mode === 'strips' || counts.length === 2 ? 0 : 4 * pair * cols
+    const folds = flag(params, 'probability') && plan.mode !== 'rows' ? 4 * pair * pair : 0
+    return 8 * rows * cols + plan.bytes + ofPair + folds + 32 * 2 ** 20
+  },
   fit,
   load: KernelSvmModel.load,
 }

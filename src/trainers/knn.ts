@@ -121,6 +121,8 @@ export const knn: Trainer = {
       help: 'every neighbour counts the same, or by 1 / distance',
     },
   ],
+  /** The rows are the model. */
+  foreseenBytes: ({ rows, cols }) => 4 * rows * cols + 20 * rows,
   async fit(set, { params, signal, onProgress }) {
     const { x } = set
     const copy = { ...x, data: new Float32Array(x.data.length) }

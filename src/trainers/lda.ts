@@ -1,8 +1,9 @@
 import { throwIfAborted } from '../base/errors.js'
 import { classCovariance } from './class-covariance.js'
 import type { FitContext, Model, Trainer, TrainingSet } from './contract.js'
+import { uncollectedBytes } from './gemm.js'
 import { LinearModel } from './linear/model.js'
-import { solveRidge } from './linear/ridge-system.js'
+import { directColumns, solveRidge } from './linear/ridge-system.js'
 
 async function fit(set: TrainingSet, { params, threads, signal, onProgress }: FitContext): Promise<Model> {
   const pause = (): void => throwIfAborted(signal, 'Training')
@@ -61,6 +62,16 @@ export const lda: Trainer = {
       help: 'how far the covariance is drawn towards a diagonal one; auto as Ledoit and Wolf estimate it',
     },
   ],
+  foreseenBytes({ rows, cols, counts }) {
+    const largest = counts.reduce((most, n) => Math.max(most, n), 0)
+    // The centred rows; a block of their inner products; means and the vectors of the conjugate gradients; or the system itself.
+    const products = largest > cols ? 4 * cols * cols : 4 * Math.min(largest, 1024) * largest
+    const system =
+      cols <= directColumns
+        ? 8 * cols * cols
+        : 60 * counts.length * cols + uncollectedBytes(counts.length * (8 * cols + 4 * rows))
+    return 4 * rows * cols + 24 * counts.length * cols + Math.max(products, system)
+  },
   fit,
   load: LinearModel.load,
 }

@@ -4,6 +4,7 @@ import { chooseSolver, countEntries, type SvmLoss, type SvmSolver } from './line
 import { type DualFit, dualCoordinateDescent, type LinearFit } from './linear/dcd.js'
 import { dualOnGram } from './linear/gram-dual.js'
 import { squaredHinge } from './linear/margin-losses.js'
+import { descentBytes, gramDualBytes, primalBytes } from './linear/memory.js'
 import { LinearModel, twoColumns } from './linear/model.js'
 import { type SolveOptions, solveLinear, warmStart } from './linear/solver.js'
 import { primalSpace } from './linear/space.js'
@@ -153,6 +154,20 @@ export const linearSvm: Trainer = {
     },
     { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most passes of the solver' },
   ],
+  foreseenBytes({ rows, cols, counts, entries }, params) {
+    const columns = counts.length === 2 ? 1 : counts.length
+    const size = { rows, cols, columns, entries }
+    const loss = text(params, 'loss') as SvmLoss
+    switch (chooseSolver(loss, size)) {
+      case 'dual coordinate descent on the Gram matrix':
+        return gramDualBytes(size)
+      case 'dual coordinate descent':
+        // L-BFGS may go on, once the sparse rows are let go.
+        return loss === 'hinge' ? descentBytes(size) : Math.max(descentBytes(size), primalBytes(size))
+      case 'L-BFGS':
+        return primalBytes(size)
+    }
+  },
   fit,
   load: LinearModel.load,
 }

@@ -1,9 +1,10 @@
 import type { FitContext, Matrix, Model, Trainer, TrainingSet } from './contract.js'
 import { ordinary } from './gemm.js'
 import { binaryLogistic, softmaxLoss } from './linear/margin-losses.js'
+import { gramSpaceBytes, primalBytes } from './linear/memory.js'
 import { LinearModel, twoColumns } from './linear/model.js'
 import { minimise } from './linear/smooth-solver.js'
-import { softmaxObjective } from './linear/softmax-objective.js'
+import { passesBytes, softmaxObjective } from './linear/softmax-objective.js'
 import { type SolveOptions, solveLinear, warmStart } from './linear/solver.js'
 import { gramSpace, prefersGram, primalSpace } from './linear/space.js'
 import { number } from './params.js'
@@ -101,6 +102,12 @@ export const logistic: Trainer = {
     },
     { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most steps of L-BFGS' },
   ],
+  foreseenBytes({ rows, cols, counts, entries }) {
+    const columns = counts.length === 2 ? 1 : counts.length
+    const size = { rows, cols, columns, entries }
+    if (prefersGram(rows, cols, counts.length === 2 ? 1 : counts.length)) return gramSpaceBytes(size)
+    return columns === 1 ? primalBytes(size) : passesBytes(rows, cols, columns)
+  },
   fit,
   load: LinearModel.load,
 }

@@ -4,12 +4,13 @@ import { createRandom } from '../base/random.js'
 import { buildTrainingGraph } from '../training/graph.js'
 import { prepareNetwork } from '../training/network.js'
 import { TrainingRunner } from '../training/runner.js'
-import type { FitContext, Matrix, Model, ModelState, NamedTensor, Trainer, TrainingSet } from './contract.js'
-import { ordinary, pickRows } from './gemm.js'
+import type { FitContext, Matrix, Model, ModelState, NamedTensor, Params, Trainer, TrainingSet } from './contract.js'
+import { ordinary, pickRows, uncollectedBytes } from './gemm.js'
 import { innerSplit } from './inner-split.js'
 import { MlpScorer, type MlpWeights, trainingNetwork } from './mlp-network.js'
 import { perceptronOnnx } from './onnx/linear.js'
 import type { OnnxWriter } from './onnx/writer.js'
+import { number, text } from './params.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 
 /** Dropout masks of one run stay below this. */
@@ -95,6 +96,8 @@ export function epochsFor(asked: number, stepsPerEpoch: number): number {
   return Math.min(usualEpochs.most, Math.max(usualEpochs.least, Math.ceil(usualSteps / stepsPerEpoch)))
 }
 
+const hiddenSizes = (params: Params): number[] => text(params, 'hidden').split(',').filter(Boolean).map(Number)
+
 /** Steps that one run of the training graph makes: as many of an epoch's as {@link maxMaskBytes} and {@link maxRunProducts} allow. */
 export function stepsPerRun(sizes: readonly number[], batch: number, stepsPerEpoch: number): number {
   const hidden = sizes.slice(1, -1).reduce((sum, n) => sum + n, 0)
@@ -129,8 +132,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const x = ordinary(set.x)
   // Adam's step does not know the features' scale: give it rows of one length, and undo that in the first layer.
   const scale = Math.min(1, longestRow / Math.sqrt(x.cols)) / Math.sqrt(Math.max(meanSquare(x), 1e-30))
-  const hidden = String(params.get('hidden')).split(',').filter(Boolean).map(Number)
-  const sizes = [x.cols, ...hidden, set.classes.length]
+  const sizes = [x.cols, ...hiddenSizes(params), set.classes.length]
   const dropout = value('dropout')
   const { train, held } = innerSplit(set, value('validation'), seed)
   const batch = Math.min(value('batch'), train.length)
@@ -291,6 +293,20 @@ export const mlp: Trainer = {
       help: 'share of 200 rows or more held back for early stopping',
     },
   ],
+  foreseenBytes({ rows, cols, counts }, params) {
+    const sizes = [cols, ...hiddenSizes(params), counts.length]
+    const weights = sizes.slice(1).reduce((sum, n, i) => sum + n * sizes[i]!, 0)
+    const hidden = sizes.slice(1, -1).reduce((sum, n) => sum + n, 0)
+    const batch = Math.min(number(params, 'batch'), rows)
+    const masks = batch * hidden * stepsPerRun(sizes, batch, Math.ceil(rows / batch))
+    const held = 4 * rows * cols * number(params, 'validation')
+    // Weights and moments before and after a run, in its loop and its snapshots; the ones begun with, the best so far.
+    const moments = text(params, 'optimiser') === 'sgd' ? 2 : 3
+    const carried = 4 * weights * moments
+    return (
+      6 * carried + 20 * weights + uncollectedBytes(carried) + masks + held + 16 * batch * (hidden + cols) + 16 * rows
+    )
+  },
   fit,
   load: MlpModel.load,
 }

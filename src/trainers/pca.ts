@@ -11,6 +11,12 @@ const exactRows = 256
 const oversampling = 16
 const powerSteps = 6
 
+/** What {@link fitPca} holds at once, about: a subspace in float32 and float64, a few blocks of rows, its inner products. */
+export function pcaBytes(rows: number, cols: number, components: number): number {
+  const width = cols <= exactColumns ? cols : rows <= exactRows ? rows : Math.min(components + oversampling, rows, cols)
+  return 28 * width * cols + 32 * width * width + 16 * 2 ** 20
+}
+
 export interface Pca {
   readonly mean: Float32Array
   /** `[components, cols]`; divided by each component's standard deviation (rows − 1) when whitening. */

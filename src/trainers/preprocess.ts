@@ -3,7 +3,7 @@ import { Fc7Error } from '../base/errors.js'
 import { eachBlock, type Watch } from './blocks.js'
 import type { Matrix, ModelState, NamedTensor } from './contract.js'
 import { centred, gemm, rowsOf } from './gemm.js'
-import { fitPca } from './pca.js'
+import { fitPca, pcaBytes } from './pca.js'
 import { readConfig, readTensor } from './state.js'
 
 /** One step; a preprocessing is a list of them, written `power:0.5+l2+pca:128`. */
@@ -139,6 +139,36 @@ const savedSchema = z.object({
     ]),
   ),
 })
+
+/** What preprocessing takes beside the rows it is given, and what it makes of them. */
+export interface PreparedMemory {
+  readonly peakBytes: number
+  /** Of the prepared rows; 0 where they are the given ones. */
+  readonly keptBytes: number
+  readonly cols: number
+  /** Numbers of a prepared row that are not zero. */
+  readonly entries: number
+}
+
+/** Every step makes a copy of its rows; that of the step before is let go after it. */
+export function preprocessMemory(
+  steps: readonly PreprocessStep[],
+  { rows, cols, entries }: { readonly rows: number; readonly cols: number; readonly entries: number },
+): PreparedMemory {
+  let made = { peakBytes: 0, keptBytes: 0, cols, entries }
+  for (const step of steps) {
+    const width = step.kind === 'pca' ? Math.min(step.components, rows - 1, made.cols) : made.cols
+    const keptBytes = 4 * rows * width
+    const work = step.kind === 'pca' ? pcaBytes(rows, made.cols, step.components) : 16 * made.cols
+    made = {
+      peakBytes: Math.max(made.peakBytes, made.keptBytes + Math.max(keptBytes, work)),
+      keptBytes,
+      cols: width,
+      entries: step.kind === 'pca' || step.kind === 'standardise' ? width : made.entries,
+    }
+  }
+  return made
+}
 
 /** A step's cost beside the others': how many times it passes over its rows, about. */
 const weightOf = (step: PreprocessStep): number => (step.kind === 'pca' ? 20 : step.kind === 'standardise' ? 3 : 1)

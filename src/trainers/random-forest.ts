@@ -1,15 +1,25 @@
 import { z } from 'zod'
 import { throwIfAborted } from '../base/errors.js'
-import type { FitContext, Matrix, Model, ModelState, ParamSpec, Trainer, TrainingSet } from './contract.js'
+import type {
+  FitContext,
+  FitSize,
+  Matrix,
+  Model,
+  ModelState,
+  ParamSpec,
+  Params,
+  Trainer,
+  TrainingSet,
+} from './contract.js'
 import { treesOnnx } from './onnx/trees.js'
 import type { OnnxWriter } from './onnx/writer.js'
 import { number, text } from './params.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
-import { checkTreeSize, columnJobs, treeData } from './trees/data.js'
-import { openPool, planPool } from './trees/pool.js'
+import { checkTreeSize, columnJobs, nodeBytes, poolBytes, treeData } from './trees/data.js'
+import { openPool, type PoolPlan, planPool } from './trees/pool.js'
 import { forestTensors, readForest } from './trees/saved.js'
-import { checkForestSize, openForestRoom } from './trees/wasm/forest-arena.js'
+import { checkForestSize, forestRoomBytes, openForestRoom } from './trees/wasm/forest-arena.js'
 import type { TreeResult } from './trees/work.js'
 
 const configSchema = z.object({ classes: z.int().min(2), cols: z.int().min(1), facts: factsSchema })
@@ -102,14 +112,20 @@ function triedColumns(wanted: string, cols: number): number {
   return Math.max(1, Math.floor(wanted === 'sqrt' ? Math.sqrt(cols) : Math.log2(cols)))
 }
 
+/** Who grows a forest. */
+function forestPool(rows: number, cols: number, threads: number, params: Params): PoolPlan {
+  const count = number(params, 'trees')
+  const ofTree = rows * triedColumns(text(params, 'features'), cols) * Math.log2(rows + 1)
+  return planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
+}
+
 async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, randomCuts }: Kind): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
   const count = number(params, 'trees')
   const tried = triedColumns(text(params, 'features'), cols)
   const maxBins = 256
-  const ofTree = rows * tried * Math.log2(rows + 1)
-  const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
+  const plan = forestPool(rows, cols, threads, params)
   const size = { rows, cols, classes: set.classes.length, tried }
   const room = treeData(set, openForestRoom(size, plan.workers + 1), plan.workers > 0)
   const setup = {
@@ -190,6 +206,16 @@ function checkForest(rows: number, cols: number): void {
   checkForestSize(rows, cols)
 }
 
+/** The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it did not see. */
+function foresee(size: FitSize, params: Params): number {
+  const { rows, cols, counts, threads } = size
+  const plan = forestPool(rows, cols, threads, params)
+  const tried = triedColumns(text(params, 'features'), cols)
+  const room = forestRoomBytes({ rows, cols, classes: counts.length, tried }, plan.workers + 1)
+  const trees = number(params, 'trees')
+  return room + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
+}
+
 /**
  * Memory of a fit besides the rows: two bytes for each value (bins, column by column and row by row), two kilobytes for each column,
  * and for each thread a megabyte and 100 bytes for each row; a copy of the rows where several threads share them; 20 bytes for each
@@ -203,6 +229,7 @@ export const randomForest: Trainer = {
   params: sharedParams,
   defaultPreprocess: 'none',
   checkSize: checkForest,
+  foreseenBytes: foresee,
   fit: (set, context) => fitForest(set, context, { bootstrap: true, randomCuts: false }),
   load: loadForest,
 }
@@ -214,6 +241,7 @@ export const extraTrees: Trainer = {
   params: sharedParams,
   defaultPreprocess: 'none',
   checkSize: checkForest,
+  foreseenBytes: foresee,
   fit: (set, context) => fitForest(set, context, { bootstrap: false, randomCuts: true }),
   load: loadForest,
 }

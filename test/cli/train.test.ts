@@ -100,6 +100,35 @@ describe('fc7 train', () => {
     for (const name of ['late', 'reference']) expect(left).not.toContain(name)
   }, 60_000)
 
+  it('says what memory it foresees, what it took, and with --dry-run stops there', async () => {
+    const args = ['--preprocess', 'standardise', '--calibrate', 'sigmoid']
+    const planned = await train(...args, '--out', 'planned', '--dry-run', '--json')
+    const plan = JSON.parse(planned.stdout)
+    expect([planned.code, planned.stderr]).toEqual([0, expect.stringMatching(/About \d+ MB of memory foreseen: rows /)])
+    expect(plan).toMatchObject({
+      dryRun: true,
+      trainer: 'knn',
+      rows,
+      columns: 6,
+      classes: expect.arrayContaining(['0', '1']),
+      params: { k: 5, vote: 'uniform' },
+      preprocess: 'standardise',
+      // The table's rows and those picked from it; one copy prepared, one the classifier's own, one of the folds.
+      memory: { rowsBytes: 8 * rows * 6, preprocessBytes: 4 * rows * 6, foldBytes: 4 * rows * 6 },
+    })
+    expect(await readdir(root)).not.toContain('planned')
+    const { memory } = JSON.parse((await train(...args, '--out', 'fitted', '--json')).stdout)
+    const { peakBytes, ...foreseen } = memory
+    expect(foreseen).toEqual(plan.memory)
+    expect(peakBytes).toBeGreaterThan(30e6)
+    const refused = await train('--memory-limit', '0.05', '--out', 'planned')
+    expect([refused.code, errorLines(refused)[0]]).toEqual([
+      1,
+      expect.stringMatching(/^fc7: k nearest neighbours would need about \d+ MB, --memory-limit allows 54 MB\.$/),
+    ])
+    expect(await readdir(root)).not.toContain('planned')
+  }, 30_000)
+
   it('--help names every preprocessing that there is', async () => {
     const words = (await train('--help')).stdout.replaceAll(/\s+/g, ' ')
     for (const word of ['none', 'l2', 'standardise', 'signed power', 'pca:<components>', 'pca-whiten:<components>'])

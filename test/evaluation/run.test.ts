@@ -31,6 +31,7 @@ function spy(seen: Seen[], fail: () => boolean = () => false): Trainer {
     summary: 'nearest mean',
     params: [{ name: 'shift', help: 'adds to the first class', type: 'number', default: 0, grid: [0, 1000] }],
     defaultPreprocess: 'standardise',
+    foreseenBytes: () => 0,
     async fit(set, context): Promise<Model> {
       if (fail()) throw new Error('planned failure')
       seen.push({ rows: set.x.rows, ids: set.ids ?? [], x: set.x.data })

@@ -7,8 +7,9 @@ import { metricIds } from '../../evaluation/metric-list.js'
 import { fitTuned } from '../../evaluation/tuned-fit.js'
 import { type Classifier, fitClassifier } from '../../trainers/classifier.js'
 import { onnxName } from '../../trainers/classifier-file.js'
+import { checkMemory, foreseeMemory, memoryWords } from '../../trainers/memory.js'
 import { describeParams, parseSetting, resolveParams } from '../../trainers/params.js'
-import { preprocessHelp } from '../../trainers/preprocess.js'
+import { formatPreprocess, parsePreprocess, preprocessHelp } from '../../trainers/preprocess.js'
 import { getTrainer, trainers } from '../../trainers/registry.js'
 import { trainingSetOf } from '../../trainers/training-set.js'
 import { readWeights } from '../../trainers/weights-file.js'
@@ -79,6 +80,15 @@ export const train = defineCommand({
       .option('metric', { choices: metricIds, describe: 'What --tune ranks candidates by (default accuracy)' })
       .option('calibrate', { choices: ['sigmoid', 'isotonic'] as const, describe: 'Turn scores into probabilities' })
       .option('time-limit', { type: 'number', describe: 'Seconds after which to give up' })
+      .option('memory-limit', {
+        type: 'number',
+        describe: 'GiB that it may take; default nine tenths of this machine’s',
+      })
+      .option('dry-run', {
+        type: 'boolean',
+        default: false,
+        describe: 'Say what would be fitted and the memory foreseen',
+      })
       .option('onnx', {
         type: 'boolean',
         default: false,
@@ -95,7 +105,7 @@ export const train = defineCommand({
       })
     }
     const given = new Map(options.set.map(parseSetting))
-    resolveParams(trainer.params, given)
+    const params = resolveParams(trainer.params, given)
     const tune = searchOf(options)
     const store = await openStore(options.store)
     const table = await readTable(store, options.layer)
@@ -104,6 +114,41 @@ export const train = defineCommand({
     context.progress.say(
       `Fitting ${trainer.title} on ${set.x.rows} rows${split ? ` of the ${split} split` : ''}, ${set.classes.length} classes.`,
     )
+    const memory = foreseeMemory({
+      trainer,
+      set,
+      params,
+      preprocess: options.preprocess,
+      threads: options.threads,
+      calibrate: options.calibrate,
+      tune: tune !== undefined,
+      otherNumbers: table.x.length,
+    })
+    checkMemory(memory, trainer, options.memoryLimit === undefined ? undefined : options.memoryLimit * 2 ** 30)
+    context.progress.say(memoryWords(memory))
+    if (options.dryRun) {
+      const preprocess = formatPreprocess(parsePreprocess(options.preprocess ?? trainer.defaultPreprocess))
+      trainer.checkSize?.(set.x.rows, set.x.cols, set.classes.length)
+      context.result(
+        {
+          dryRun: true,
+          out: options.out,
+          trainer: trainer.id,
+          rows: set.x.rows,
+          columns: set.x.cols,
+          split,
+          classes: set.classes,
+          params: Object.fromEntries(params),
+          preprocess,
+          memory,
+        },
+        [
+          `Would write ${options.out}: ${trainer.title} of ${set.x.rows} rows of ${set.x.cols} numbers, preprocessing ${preprocess}.`,
+          ...[...params].map(([name, value]) => `${name}: ${value}`),
+        ].join('\n'),
+      )
+      return
+    }
     const started = performance.now()
     const task = context.progress.task({ label: trainer.id, total: 100, unit: '%' })
     const fit = {
@@ -146,6 +191,7 @@ export const train = defineCommand({
         preprocess: classifier.info.preprocess,
         scoreKind: classifier.scoreKind,
         onnx: options.onnx ? join(options.out, onnxName) : null,
+        memory: { ...memory, peakBytes: process.resourceUsage().maxRSS * 1024 },
         facts: classifier.facts,
       },
       [

@@ -4,8 +4,8 @@ import { symmetricEigen } from '../eigen.js'
 import { gemm } from '../gemm.js'
 
 /** Rows that the spectrum is read off: evenly spaced ones of the set, which is far more than it has directions. */
-const sampledRows = 2048
-const maxRank = 64
+export const sampledRows = 2048
+export const maxRank = 64
 /** Below this rank there is too little to win. */
 const leastRank = 8
 const powerSteps = 1

@@ -2,13 +2,25 @@ import { encodeModel, GraphBuilder } from '../../onnx/build.js'
 import { loadOrt, type Session } from '../../runtime/ort.js'
 import { openSession } from '../../runtime/session.js'
 import type { Matrix } from '../contract.js'
-import { gemm } from '../gemm.js'
+import { gemm, uncollectedBytes } from '../gemm.js'
+import { spectrumBytes } from './memory.js'
 import { leadingSpectrum, Preconditioner } from './preconditioner.js'
 import type { Metric } from './quasi-newton.js'
 import type { SmoothObjective } from './smooth-solver.js'
 
 /** Most bytes of one tensor of scores: more rows are worked through in blocks. A run holds about four of them. */
 const scoreBytes = 64 << 20
+
+/**
+ * What a fit by passes holds: five points in float64, twelve remembered steps and changes and three copies in float32, the blocks of
+ * scores inside onnxruntime, labels and costs, and the sample of the spectrum.
+ */
+export const passesBytes = (rows: number, cols: number, classes: number): number =>
+  (5 * 8 + 12 * 4 + 3 * 4) * classes * cols +
+  4 * Math.min(scoreBytes, 4 * rows * classes) +
+  24 * rows +
+  spectrumBytes(rows, cols) +
+  uncollectedBytes(16 * classes * cols)
 
 /**
  * One pass over rows: scores, log-softmax, the label's share of it, the loss's gradient by weight and by bias, and for every class

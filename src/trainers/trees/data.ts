@@ -1,7 +1,7 @@
 import { Fc7Error } from '../../base/errors.js'
 import type { TrainingSet } from '../contract.js'
 import { maxTreeRows } from './binning.js'
-import { own, shared, sharedRoom } from './pool.js'
+import { own, type PoolPlan, shared, sharedRoom } from './pool.js'
 import type { TreeData } from './search.js'
 import type { ForestRoom } from './wasm/forest-arena.js'
 import type { TreeJob } from './work.js'
@@ -20,6 +20,18 @@ export function checkTreeSize(rows: number, cols: number): void {
     hint: `At most ${maxTreeRows} rows and ${maxValues} numbers fit: train on fewer rows, or on fewer columns (pca:<n>).`,
   })
 }
+
+/** A thread with its own heap, about. */
+const threadBytes = 25e6
+
+/** What a pool's threads hold for themselves, and the copy of the rows that they share. */
+export const poolBytes = (
+  { rows, cols }: { readonly rows: number; readonly cols: number },
+  { workers }: PoolPlan,
+): number => (workers === 0 ? 0 : 4 * rows * cols + workers * threadBytes)
+
+/** Nodes of so many trees that part every row from all others of another class: as the threads send them, and joined. */
+export const nodeBytes = (rows: number, trees: number): number => 2 * 28 * trees * Math.min(rows, 0.6 * rows + 100)
 
 /**
  * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, or as forests read them.

@@ -108,6 +108,9 @@ export function openForestRoom(size: Size, threads: number): ForestRoom {
   return { ...size, ...places, memory: layout.memory(true) }
 }
 
+/** Bytes of a room. */
+export const forestRoomBytes = (size: Size, threads: number): number => roomLayout(size, threads).layout.end
+
 /** Refuses what cannot be grown in one thread with two classes. @throws Fc7Error TRAINER_TOO_LARGE */
 export function checkForestSize(rows: number, cols: number): void {
   roomLayout({ rows, cols, classes: 2, tried: 1 }, 1)
