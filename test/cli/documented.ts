@@ -1,13 +1,23 @@
 import { readFileSync } from 'node:fs'
 
-/** The JSON blocks of docs/json.md by the command in their heading. */
-function documents(): Map<string, unknown> {
+/** What docs/json.md says of a command's document. */
+interface Described {
+  readonly block: unknown
+  /** Fields of the short documents in its sentences: what other options print in its place. */
+  readonly others: readonly (readonly string[])[]
+}
+
+/** By the command in the heading. */
+function documents(): Map<string, Described> {
   const text = readFileSync(new URL('../../docs/json.md', import.meta.url), 'utf8')
-  const found = new Map<string, unknown>()
+  const found = new Map<string, Described>()
   for (const part of text.split(/^## fc7 /m).slice(1)) {
     const name = part.slice(0, part.indexOf('\n'))
     const block = /^```json\n([\s\S]*?)^```/m.exec(part)?.[1]
-    if (block) found.set(name, JSON.parse(block))
+    const others = Array.from(part.matchAll(/`(\{ [^`]* \})`/g), ([, short]) =>
+      Array.from(short!.matchAll(/"(\w+)":/g), ([, field]) => field!),
+    )
+    if (block) found.set(name, { block: JSON.parse(block), others })
   }
   return found
 }
@@ -34,5 +44,9 @@ export function undocumented(args: readonly string[], stdout: string): string[] 
   if (args.includes('--dry-run')) return []
   const [command = '', action = ''] = args
   const documented = known.get(`${command} ${action}`) ?? known.get(command)
-  return documented === undefined ? [] : missing(JSON.parse(stdout), documented, command)
+  if (documented === undefined) return []
+  const value = JSON.parse(stdout)
+  const fields = Object.keys(value)
+  if (documented.others.some((other) => fields.every((field) => other.includes(field)))) return []
+  return missing(value, documented.block, command)
 }
