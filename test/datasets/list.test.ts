@@ -142,7 +142,7 @@ describe('a CSV list', () => {
     let count = 0
     let right = 0
     for await (const item of (await openDataset(large)).items()) {
-      if (++count % 20_000 === 0) {
+      if (++count % 40_000 === 0) {
         collectGarbage()
         const now = process.memoryUsage()
         peak = Math.max(peak, now.heapUsed + now.arrayBuffers - before.heapUsed - before.arrayBuffers)
