@@ -7,7 +7,7 @@ import { loadCards } from '../../src/backbones/library.js'
 import { resolveBackbone } from '../../src/backbones/resolve.js'
 import { decodeModel } from '../../src/onnx/read.js'
 import { writeModel } from '../../src/onnx/write.js'
-import { fc7Warm } from '../cli/run.js'
+import { fc7, fc7Warm } from '../cli/run.js'
 import { tinyModel } from '../support/tiny.js'
 
 let folder: string
@@ -152,7 +152,7 @@ describe('models import', () => {
       expect.stringContaining('--recipe'),
     ])
     expect((await fc7Warm(['models', 'import', model], { env })).code).toBe(2)
-    const imported = await fc7Warm(['models', 'import', model, '--id', 'mine', '--recipe', 'caffe', '--json'], { env })
+    const imported = await fc7(['models', 'import', model, '--id', 'mine', '--recipe', 'caffe', '--json'], { env })
     expect(imported.code).toBe(0)
     expect(JSON.parse(imported.stdout)).toMatchObject({ id: 'mine', defaultLayer: { name: 'relu7' } })
     const listed = JSON.parse((await fc7Warm(['models', 'list', '--json'], { env })).stdout)

@@ -85,7 +85,7 @@ describe('the command line', () => {
   it('verify, merge and export work on a store, and --json prints one document', async () => {
     const verified = await fc7Warm(['verify', join(root, 'store'), '--json'])
     expect(JSON.parse(verified.stdout)).toEqual({ ok: true, rows: 25, failures: 0, findings: [] })
-    const merged = await fc7Warm(['merge', join(root, 'store'), '--out', join(root, 'merged'), '--json'])
+    const merged = await fc7(['merge', join(root, 'store'), '--out', join(root, 'merged'), '--json'])
     expect(JSON.parse(merged.stdout)).toMatchObject({ rows: 25, missingShards: [] })
     const exported = await fc7(['export', join(root, 'merged'), '--to', 'npy', '--out', join(root, 'x.npy'), '--json'])
     expect(JSON.parse(exported.stdout)).toMatchObject({ rows: 25, dim: 3, layer: 'fc7' })
@@ -93,7 +93,7 @@ describe('the command line', () => {
   })
 
   it('lists data sets, and refuses an unknown one', async () => {
-    expect(JSON.parse((await fc7Warm(['datasets', 'list', '--json'])).stdout)[0]).toMatchObject({
+    expect(JSON.parse((await fc7(['datasets', 'list', '--json'])).stdout)[0]).toMatchObject({
       id: 'cifar10',
       classes: 10,
     })

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { loadClassifier } from '../../src/trainers/load-classifier.js'
 import { trainers } from '../../src/trainers/registry.js'
 import { clusters } from '../trainers/data.js'
-import { errorLines, fc7Warm } from './run.js'
+import { errorLines, fc7, fc7Warm } from './run.js'
 
 const rows = 120
 const set = clusters(rows, 6, 2, 1, 3)
@@ -20,7 +20,7 @@ beforeAll(async () => {
     (_, i) => `p${i},${set.y[i]},${set.x.data.subarray(6 * i, 6 * i + 6).join(',')}`,
   )
   await writeFile(join(root, 'x.csv'), `id,label,a,b,c,d,e,f\n${lines.join('\n')}\n`)
-  expect((await fc7Warm(['import', 'x.csv', '--out', 'store'], { cwd: root })).code).toBe(0)
+  expect((await fc7(['import', 'x.csv', '--out', 'store'], { cwd: root })).code).toBe(0)
 }, 30_000)
 afterAll(() => rm(root, { recursive: true, force: true }))
 
