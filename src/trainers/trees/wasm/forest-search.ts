@@ -83,7 +83,7 @@ export const bring = assembleFunction({
   },
 })
 
-/** Finds the node's best cut, which is then at `feature` and `code`; 0 if there is none. */
+/** Finds the node's best cut, which is then at `column` and `code`; 0 if there is none. */
 export const search = assembleFunction({
   params: { base: 'i32', from: 'i32', n: 'i32' },
   locals: {

@@ -87,13 +87,14 @@ const sortFew = assembleFunction({
     end.set(word(entries, m)),
     v128.store(end.get, v128.zero),
     i.set(entries.get),
+    // A list may lie across 2 GiB, where an address changes its sign.
     whilst(
-      i32.lt(i.get, end.get),
+      i32.lt(i32.sub(i.get, end.get), i32.const(0)),
       four.set(v128.load(i.get)),
       rank.set(v128.zero),
       j.set(entries.get),
       whilst(
-        i32.lt(j.get, end.get),
+        i32.ne(j.get, end.get),
         rank.set(i32x4.sub(rank.get, i32x4.gt(v128.splatWord(j.get), four.get))),
         j.step(4),
       ),
