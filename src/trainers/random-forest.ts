@@ -17,9 +17,9 @@ import { number, text } from './params.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from './state.js'
 import { type Forest, joinTrees, leafOf, rowsTogether } from './trees/arrays.js'
 import { checkTreeSize, columnJobs, nodeBytes, poolBytes, treeData } from './trees/data.js'
-import { openPool, type PoolPlan, planPool } from './trees/pool.js'
+import { openPool, planPool } from './trees/pool.js'
 import { forestTensors, readForest } from './trees/saved.js'
-import { checkForestSize, forestRoomBytes, openForestRoom } from './trees/wasm/forest-arena.js'
+import { checkForestSize, forestRoomBytes, openForestRoom, partsThatFit } from './trees/wasm/forest-arena.js'
 import type { TreeResult } from './trees/work.js'
 
 const configSchema = z.object({ classes: z.int().min(2), cols: z.int().min(1), facts: factsSchema })
@@ -112,22 +112,24 @@ function triedColumns(wanted: string, cols: number): number {
   return Math.max(1, Math.floor(wanted === 'sqrt' ? Math.sqrt(cols) : Math.log2(cols)))
 }
 
-/** Who grows a forest. */
-function forestPool(rows: number, cols: number, threads: number, params: Params): PoolPlan {
+/** Who grows a forest, and its room's size and parts. Threads whose parts have no space in a room are not started. */
+function planForest(rows: number, cols: number, classes: number, threads: number, params: Params) {
   const count = number(params, 'trees')
-  const ofTree = rows * triedColumns(text(params, 'features'), cols) * Math.log2(rows + 1)
-  return planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
+  const tried = triedColumns(text(params, 'features'), cols)
+  const ofTree = rows * tried * Math.log2(rows + 1)
+  const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
+  const size = { rows, cols, classes, tried }
+  const parts = partsThatFit(size, plan.workers + 1)
+  return { size, parts, plan: { ...plan, workers: parts - 1 } }
 }
 
 async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, randomCuts }: Kind): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
   const count = number(params, 'trees')
-  const tried = triedColumns(text(params, 'features'), cols)
   const maxBins = 256
-  const plan = forestPool(rows, cols, threads, params)
-  const size = { rows, cols, classes: set.classes.length, tried }
-  const room = treeData(set, openForestRoom(size, plan.workers + 1), plan.workers > 0)
+  const { size, parts, plan } = planForest(rows, cols, set.classes.length, threads, params)
+  const room = treeData(set, openForestRoom(size, parts), plan.workers > 0)
   const setup = {
     ...room.setup,
     maxBins,
@@ -136,7 +138,7 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
     randomCuts,
     grow: {
       criterion: text(params, 'criterion') as 'gini' | 'entropy',
-      tried,
+      tried: size.tried,
       maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
       minRows: number(params, 'leaf'),
     },
@@ -201,19 +203,16 @@ function loadForest(state: ModelState): Model {
   return new ForestModel(readForest(state, classes, cols), importance, classes, facts)
 }
 
-function checkForest(rows: number, cols: number): void {
+function checkForest(rows: number, cols: number, classes: number): void {
   checkTreeSize(rows, cols)
-  checkForestSize(rows, cols)
+  checkForestSize(rows, cols, classes)
 }
 
 /** The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it did not see. */
-function foresee(size: FitSize, params: Params): number {
-  const { rows, cols, counts, threads } = size
-  const plan = forestPool(rows, cols, threads, params)
-  const tried = triedColumns(text(params, 'features'), cols)
-  const room = forestRoomBytes({ rows, cols, classes: counts.length, tried }, plan.workers + 1)
+function foresee({ rows, cols, counts, threads }: FitSize, params: Params): number {
+  const { size, parts, plan } = planForest(rows, cols, counts.length, threads, params)
   const trees = number(params, 'trees')
-  return room + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
+  return forestRoomBytes(size, parts) + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
 }
 
 /**

@@ -69,8 +69,8 @@ it('two fits in one thread keep a part each, and a room is let go with its fit',
 })
 
 it('rows that do not fit into 4 GiB are refused', () => {
-  expect(() => checkForestSize(1 << 20, 4096)).toThrow(expect.objectContaining({ code: 'TRAINER_TOO_LARGE' }))
-  expect(() => checkForestSize(1 << 18, 4096)).not.toThrow()
+  expect(() => checkForestSize(1 << 20, 4096, 2)).toThrow(expect.objectContaining({ code: 'TRAINER_TOO_LARGE' }))
+  expect(() => checkForestSize(1 << 18, 4096, 2)).not.toThrow()
 })
 
 /** Words of sfc32 from its four words on. */

@@ -57,6 +57,12 @@ describe('the memory foreseen', () => {
     expect(bytes(extra, size(20_000, 2048, 10)) / (20_000 * 2048)).toBeGreaterThan(6)
   })
 
+  it('is that of as many threads as a forest has space for, however many there are', () => {
+    const many = (threads: number) => bytes(getTrainer('extra-trees'), { ...size(2 ** 20, 1024, 10), threads })
+    expect(many(16)).toBeGreaterThan(many(4))
+    expect(many(1024)).toBe(many(64))
+  })
+
   it('of preprocessing is two copies where a step follows another, one where it is alone', () => {
     const of = (text: string) => preprocessMemory(parsePreprocess(text), { rows: 1000, cols: 400, entries: 100 })
     expect(of('none')).toEqual({ peakBytes: 0, keptBytes: 0, cols: 400, entries: 100 })

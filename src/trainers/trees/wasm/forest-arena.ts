@@ -111,9 +111,15 @@ export function openForestRoom(size: Size, threads: number): ForestRoom {
 /** Bytes of a room. */
 export const forestRoomBytes = (size: Size, threads: number): number => roomLayout(size, threads).layout.end
 
-/** Refuses what cannot be grown in one thread with two classes. @throws Fc7Error TRAINER_TOO_LARGE */
-export function checkForestSize(rows: number, cols: number): void {
-  roomLayout({ rows, cols, classes: 2, tried: 1 }, 1)
+/** How many threads' parts, at most `threads`, a room has space for. @throws Fc7Error TRAINER_TOO_LARGE where not even for one */
+export function partsThatFit(size: Size, threads: number): number {
+  const { layout, partBytes } = roomLayout(size, 1)
+  return Math.min(threads, 1 + Math.floor((mostPages * 2 ** 16 - layout.end) / partBytes))
+}
+
+/** Refuses what cannot be grown in one thread. @throws Fc7Error TRAINER_TOO_LARGE */
+export function checkForestSize(rows: number, cols: number, classes: number): void {
+  roomLayout({ rows, cols, classes, tried: cols }, 1)
 }
 
 /** The codes of a room, see there. */
