@@ -192,7 +192,9 @@ function outOfBagAccuracy(trees: readonly TreeResult[], y: Int32Array, classes: 
     }
     if (voters === 0) return
     judged++
-    if (votes.indexOf(Math.max(...votes)) === label) right++
+    let most = 0
+    for (let c = 1; c < classes; c++) if (votes[c]! > votes[most]!) most = c
+    if (most === label) right++
   })
   return judged > 0 ? right / judged : 0
 }

@@ -73,6 +73,23 @@ it('rows that do not fit into 4 GiB are refused', () => {
   expect(() => checkForestSize(1 << 18, 4096, 2)).not.toThrow()
 })
 
+it('a machine without the memory for a room is told so', () => {
+  const whole = WebAssembly.Memory
+  const none = class {
+    constructor() {
+      throw new RangeError('could not allocate memory')
+    }
+  }
+  Object.assign(WebAssembly, { Memory: none })
+  try {
+    expect(() => openForestRoom({ rows: 10, cols: 3, classes: 2, tried: 1 }, 1)).toThrow(
+      expect.objectContaining({ code: 'TRAINER_TOO_LARGE', message: expect.stringContaining('no memory') }),
+    )
+  } finally {
+    Object.assign(WebAssembly, { Memory: whole })
+  }
+})
+
 /** Words of sfc32 from its four words on. */
 function wordsFrom([p, q, r, s]: Uint32Array): () => number {
   const state = Int32Array.of(p!, q!, r!, s!)

@@ -3,6 +3,7 @@ import type { TrainingSet } from '../contract.js'
 import { maxTreeRows } from './binning.js'
 import { own, type PoolPlan, shared, sharedRoom } from './pool.js'
 import type { TreeData } from './search.js'
+import { binArenaBytes } from './wasm/bin-arena.js'
 import type { ForestRoom } from './wasm/forest-arena.js'
 import type { TreeJob } from './work.js'
 
@@ -28,7 +29,7 @@ const threadBytes = 25e6
 export const poolBytes = (
   { rows, cols }: { readonly rows: number; readonly cols: number },
   { workers }: PoolPlan,
-): number => (workers === 0 ? 0 : 4 * rows * cols + workers * threadBytes)
+): number => binArenaBytes(rows) * (workers + 1) + (workers === 0 ? 0 : 4 * rows * cols + workers * threadBytes)
 
 /** Nodes of so many trees that part every row from all others of another class: as the threads send them, and joined. */
 export const nodeBytes = (rows: number, trees: number): number => 2 * 28 * trees * Math.min(rows, 0.6 * rows + 100)

@@ -2,7 +2,7 @@ import type { Random } from '../../base/random.js'
 import type { Criterion } from './sweep.js'
 import type { ForestRoom } from './wasm/forest-arena.js'
 
-/** What trees grow on. All arrays may be shared between threads: none is written to while trees grow. */
+/** What trees grow on. All of it may be shared between threads: while trees grow, only their parts of `forest` are written to. */
 export interface TreeData {
   /** `[rows, cols]`. */
   readonly x: Float32Array

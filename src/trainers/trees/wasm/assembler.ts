@@ -53,6 +53,9 @@ export const i32 = {
   share: (a: Expr, b: Expr): Expr => [...a, 0xad, ...b, 0xad, 0x7e, 0x42, ...signed(32), 0x88, 0xa7],
 }
 
+export const zero = i32.const(0)
+export const one = i32.const(1)
+
 export const f64 = {
   const: (n: number): Expr => [0x44, ...new Uint8Array(Float64Array.of(n).buffer)],
   load: load(0x2b),

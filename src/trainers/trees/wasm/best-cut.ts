@@ -1,5 +1,5 @@
-import { assembleFunction, call, type Expr, f64, i32, when, whilst } from './assembler.js'
-import { forestAt } from './forest-header.js'
+import { assembleFunction, call, f64, i32, when, whilst, zero } from './assembler.js'
+import { forestAt, fromHeader, headerOf } from './forest-header.js'
 import { enough, forgetClass, judged, keepColumn, moveRow, xlogx } from './judging.js'
 import { codeOf, placeMask, word } from './sorting.js'
 
@@ -7,8 +7,6 @@ import { codeOf, placeMask, word } from './sorting.js'
  * The judge of random forests: of each column the best cut. A sweep goes from the largest code down; rows of code 0 are what the others
  * leave over.
  */
-
-const zero = i32.const(0)
 
 /**
  * Sweeps over the `m` sorted entries of a column. Returns 1 if a cut was better than the best so far, and leaves its gain and code.
@@ -46,9 +44,9 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
     },
     result: 'i32',
     body: (v) => {
-      const { base, m, n, classes, weights, counts, high, sorted, kindList, k, entry, next, place, code, own } = v
+      const { base, m, classes, weights, counts, high, sorted, kindList, k, entry, next, place, code, own } = v
       const { total, best, w, h, l, lowSum, highSum, highWeight, lowWeight, gain, product } = v
-      const header = (field: number): Expr => i32.load(base.get, field)
+      const header = headerOf(base)
       const differs = i32.ne(codeOf(entry.get), codeOf(next.get))
       // What is seldom true comes first: branches that cannot be guessed cost more than the sums.
       const keepBetter = when(f64.gt(gain.get, f64.mul(best.get, product.get)), [
@@ -78,17 +76,7 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
         gain.set(f64.sub(f64.sub(highSum.get, xlogx(highWeight.get)), xlogx(lowWeight.get))),
       ]
       return [
-        ...(
-          [
-            [n, 'n'],
-            [classes, 'classes'],
-            [weights, 'weights'],
-            [counts, 'counts'],
-            [high, 'high'],
-            [sorted, 'sorted'],
-            [kindList, 'kindList'],
-          ] as const
-        ).map(([local, field]) => local.set(header(forestAt[field]))),
+        ...fromHeader(v, base, ['n', 'classes', 'weights', 'counts', 'high', 'sorted', 'kindList']),
         total.set(f64.load(base.get, forestAt.total)),
         (criterion === 'gini' ? lowSum : highSum).set(f64.load(base.get, forestAt.sum)),
         product.set(f64.const(1)),

@@ -5,6 +5,8 @@ const binKernel = kernelOf<BinKernel>(binModule)
 
 /** Columns read together: several cache lines of a row, since the next ones are fetched ahead; of very many rows one, for room. */
 const blockCols = (rows: number): number => (rows <= 2 ** 14 ? 128 : rows <= 2 ** 16 ? 64 : 16)
+/** Bytes of an arena: values, their rows, numbers and codes. */
+export const binArenaBytes = (rows: number): number => 13 * blockCols(rows) * rows
 /** Codes of a column at most. */
 export const maxCodes = 256
 

@@ -6,9 +6,11 @@ import {
   f64,
   i32,
   type Local,
+  one,
   select,
   when,
   whilst,
+  zero,
 } from './assembler.js'
 import { word } from './sorting.js'
 
@@ -17,8 +19,6 @@ import { word } from './sorting.js'
 /** Most steps that the range of a column is divided into to find its quantiles. */
 export const maxSteps = 4096
 
-const zero = i32.const(0)
-const one = i32.const(1)
 const half = (array: Local, index: Local): Expr => i32.add(array.get, i32.shl(index.get, one))
 
 /**

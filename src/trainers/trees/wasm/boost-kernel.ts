@@ -11,6 +11,7 @@ import {
   v128,
   when,
   whilst,
+  zero,
 } from './assembler.js'
 import { at, placeMask, sortingFrom } from './sorting.js'
 
@@ -82,7 +83,6 @@ export const entryAt = { column: 0, list: 4, length: 8, codes: 12, size: 16 } as
 const own = { consider: 4, sweep: 5, part: 6, copy: 7 }
 const sorting = sortingFrom(0)
 
-const zero = i32.const(0)
 const minBytes = i32.shl(i32.load(zero, boostAt.minRows), i32.const(1))
 const sumsOf = (place: Expr): Expr => v128.load(i32.add(i32.load(zero, boostAt.sums), i32.shl(place, i32.const(4))))
 const codeAt = (codes: Local, list: Local, offset = 0): Expr =>

@@ -74,3 +74,10 @@ export const numberOf =
   (base: Local) =>
   (field: number): Expr =>
     f64.load(base.get, field)
+
+/** Sets locals to the whole numbers of the header that they are named after. */
+export const fromHeader = <N extends Exclude<keyof typeof forestAt, 'arrays'>>(
+  local: Readonly<Record<N, Local>>,
+  base: Local,
+  names: readonly N[],
+): Expr[] => names.map((name) => local[name].set(i32.load(base.get, forestAt[name])))

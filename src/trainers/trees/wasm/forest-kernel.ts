@@ -1,7 +1,19 @@
-import { assembleFunction, assembleModule, call, type Expr, f64, i32, select, when, whilst } from './assembler.js'
+import {
+  assembleFunction,
+  assembleModule,
+  call,
+  type Expr,
+  f64,
+  i32,
+  one,
+  select,
+  when,
+  whilst,
+  zero,
+} from './assembler.js'
 import { judgeBest, sweepEntropy, sweepGini } from './best-cut.js'
 import { fn, order } from './forest-functions.js'
-import { forestAt, headerOf, numberOf } from './forest-header.js'
+import { forestAt, fromHeader, headerOf, numberOf } from './forest-header.js'
 import { edge, part } from './forest-part.js'
 import { bring, draw, search } from './forest-search.js'
 import { gatherColumns, gatherRows } from './gather.js'
@@ -11,8 +23,6 @@ import { long, sortingFrom, word } from './sorting.js'
 
 /* Grows one tree of a forest in WebAssembly, depth first. */
 
-const zero = i32.const(0)
-const one = i32.const(1)
 /** A cut that falls short of the limit by less than this share does so by rounding. */
 const rounding = 1e-12
 
@@ -125,19 +135,17 @@ const grow = assembleFunction({
     ]
     const setHeader = (field: number, value: Expr): Expr => i32.store(base.get, value, field)
     return [
-      ...(
-        [
-          [counts, 'counts'],
-          [kindList, 'kindList'],
-          [stack, 'stack'],
-          [nodeFeature, 'nodeFeature'],
-          [nodeCode, 'nodeCode'],
-          [nodeLeft, 'nodeLeft'],
-          [nodeFrom, 'nodeFrom'],
-          [nodeRows, 'nodeRows'],
-          [nodeDepth, 'nodeDepth'],
-        ] as const
-      ).map(([local, field]) => local.set(header(forestAt[field]))),
+      ...fromHeader(v, base, [
+        'counts',
+        'kindList',
+        'stack',
+        'nodeFeature',
+        'nodeCode',
+        'nodeLeft',
+        'nodeFrom',
+        'nodeRows',
+        'nodeDepth',
+      ]),
       setHeader(forestAt.blockFrom, zero),
       setHeader(forestAt.blockEnd, zero),
       depth.set(i32.const(-1)),

@@ -1,12 +1,9 @@
-import { assembleFunction, f64, i8x16, i32, v128, when, whilst } from './assembler.js'
-import { forestAt, headerOf } from './forest-header.js'
+import { assembleFunction, f64, i8x16, i32, one, v128, when, whilst, zero } from './assembler.js'
+import { forestAt, fromHeader, headerOf } from './forest-header.js'
 import { ofAll } from './random-cut.js'
 import { long, word } from './sorting.js'
 
 /* Parts the rows of a forest's node by its best cut, from the codes that its judge kept. */
-
-const zero = i32.const(0)
-const one = i32.const(1)
 
 /** The largest code of the node's best column on the left of its cut, and 256 times the smallest one on the right. */
 export const edge = assembleFunction({
@@ -63,14 +60,8 @@ export const part = assembleFunction({
     const header = headerOf(base)
     const two = i32.const(2)
     return [
-      best.set(header(forestAt.best)),
-      code.set(header(forestAt.code)),
+      ...fromHeader(v, base, ['best', 'code', 'classes', 'weights', 'sparePlaces', 'spareClasses', 'spareWeights']),
       places.set(i32.add(header(forestAt.places), i32.shl(from.get, two))),
-      classes.set(header(forestAt.classes)),
-      weights.set(header(forestAt.weights)),
-      sparePlaces.set(header(forestAt.sparePlaces)),
-      spareClasses.set(header(forestAt.spareClasses)),
-      spareWeights.set(header(forestAt.spareWeights)),
       // Without branches on which side a row goes to: half of them would be guessed wrong.
       whilst(
         i32.lt(k.get, n.get),

@@ -1,11 +1,22 @@
-import { assembleFunction, call, choose, copyBytes, type Expr, f64, i32, select, when, whilst } from './assembler.js'
+import {
+  assembleFunction,
+  call,
+  choose,
+  copyBytes,
+  type Expr,
+  f64,
+  i32,
+  one,
+  select,
+  when,
+  whilst,
+} from './assembler.js'
 import { fn } from './forest-functions.js'
-import { forestAt, headerOf, numberOf } from './forest-header.js'
+import { forestAt, fromHeader, headerOf, numberOf } from './forest-header.js'
 import { word } from './sorting.js'
 
 /* Finds the best cut of a forest's node: draws columns, gathers the codes of its rows in them, has them judged. */
 
-const one = i32.const(1)
 /** Rows of a node that one vector holds: its columns are drawn a few at a time, most such nodes need no more. */
 const vectorRows = 16
 const fewColumns = 4
@@ -31,9 +42,7 @@ export const draw = assembleFunction({
   body: ({ base, from, end, columns, words, cols, p, q, r, s, t, pick, held }) => {
     const state = [p, q, r, s]
     return [
-      columns.set(i32.load(base.get, forestAt.columns)),
-      words.set(i32.load(base.get, forestAt.words)),
-      cols.set(i32.load(base.get, forestAt.cols)),
+      ...fromHeader({ columns, words, cols }, base, ['columns', 'words', 'cols']),
       ...state.map((local, k) => local.set(i32.load(base.get, forestAt.state + 4 * k))),
       whilst(
         i32.lt(from.get, end.get),
@@ -122,10 +131,7 @@ export const search = assembleFunction({
       i32.le(i32.add(from.get, n.get), header(forestAt.blockEnd)),
     )
     return [
-      tried.set(header(forestAt.tried)),
-      cols.set(header(forestAt.cols)),
-      columns.set(header(forestAt.columns)),
-      batch.set(header(forestAt.batch)),
+      ...fromHeader({ tried, cols, columns, batch }, base, ['tried', 'cols', 'columns', 'batch']),
       places.set(i32.add(header(forestAt.places), i32.shl(from.get, i32.const(2)))),
       f64.store(base.get, f64.const(Number.NEGATIVE_INFINITY), forestAt.gain),
       near.set(i32.le(n.get, header(forestAt.blockRows))),

@@ -1,9 +1,7 @@
-import { assembleFunction, type Expr, i32, whilst } from './assembler.js'
+import { assembleFunction, type Expr, i32, whilst, zero } from './assembler.js'
 import { word } from './sorting.js'
 
 /* What brings the codes of a node's rows in some columns together. */
-
-const zero = i32.const(0)
 
 /** Four codes as a word; they lie at the sums of `first` and each of four words at `others`. */
 const fourCodes = (codes: readonly Expr[]): Expr =>

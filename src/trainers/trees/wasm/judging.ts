@@ -84,13 +84,7 @@ export const enough = (
     f64.ge(lowWeight.get, f64.load(base.get, forestAt.minWeight)),
   ].reduce((a, b) => i32.and(a, b))
 
-/** Keeps what a cut that is better has gained. */
-export const keepCut = ({ gain, product }: GiniLocals, base: Local, code: Local): Expr[] => [
-  f64.store(base.get, f64.div(gain.get, product.get), forestAt.gain),
-  i32.store(base.get, code.get, forestAt.code),
-]
-
-/** Keeps the column of such a cut, and its codes; goes to the end of all columns where no cut is worth more. */
+/** Keeps the column of a cut that is better, and its codes; goes to the end of all columns where no cut is worth more. */
 export const keepColumn = ({ base, n, columns, codes, column, width }: ColumnLocals): Expr[] => {
   const best = i32.load(base.get, forestAt.best)
   return [

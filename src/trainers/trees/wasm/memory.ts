@@ -1,3 +1,6 @@
+import { Fc7Error } from '../../../base/errors.js'
+import { formatBytes } from '../../../base/text.js'
+
 /** Parts of a memory, one behind the other. Behind each stand 16 bytes or more that whole vectors may read. */
 export class Layout {
   /** @param end where the first part begins, a multiple of 16 */
@@ -10,10 +13,17 @@ export class Layout {
     return address
   }
 
-  /** Memory that has room for every part; 4 GiB at most. */
+  /** Memory that has room for every part; 4 GiB at most. @throws Fc7Error TRAINER_TOO_LARGE where the machine has not so much */
   memory(shared = false): WebAssembly.Memory {
     const pages = Math.ceil(this.end / 2 ** 16)
-    return new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages })
+    try {
+      return new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages })
+    } catch (error) {
+      throw new Fc7Error('TRAINER_TOO_LARGE', `There is no memory for the trees' bins: ${formatBytes(this.end)}.`, {
+        hint: 'Train on fewer rows or columns (pca:<n>), with fewer --threads, or close other programs.',
+        cause: error,
+      })
+    }
   }
 }
 

@@ -1,12 +1,9 @@
-import { assembleFunction, type Expr, f64, i8x16, i32, type Local, v128, when, whilst } from './assembler.js'
-import { forestAt } from './forest-header.js'
-import { enough, judged, keepColumn, keepCut, moveRow, xlogx } from './judging.js'
+import { assembleFunction, type Expr, f64, i8x16, i32, type Local, one, v128, when, whilst, zero } from './assembler.js'
+import { forestAt, fromHeader, headerOf, numberOf } from './forest-header.js'
+import { enough, judged, keepColumn, moveRow, xlogx } from './judging.js'
 import { firstBits, word } from './sorting.js'
 
 /* The judge of extra-trees: of each column one cut, drawn uniformly between the smallest and the largest bin of the node's rows. */
-
-const zero = i32.const(0)
-const one = i32.const(1)
 
 /** The least or the largest byte of a vector, put into all of it. */
 export const ofAll = (vector: Local, two: (a: Expr, b: Expr) => Expr): Expr[] => [
@@ -56,11 +53,11 @@ export const judgeRandom = assembleFunction({
   },
   result: 'i32',
   body: (v) => {
-    const { base, codes, stride, width, words, n, kinds, kindList, classes, weights, counts, high } = v
+    const { base, codes, stride, width, words, n, kinds, kindList, counts, high } = v
     const { column, varying, k, mask, place, own, above, low, top, code, left, least, most, some, beyond } = v
     const { h, highSum, lowSum, highWeight, lowWeight, gain, product } = v
-    const header = (field: number): Expr => i32.load(base.get, field)
-    const number = (field: number): Expr => f64.load(base.get, field)
+    const header = headerOf(base)
+    const number = numberOf(base)
     const addRow = [
       place.set(i32.add(k.get, i32.ctz(mask.get))),
       mask.set(i32.and(mask.get, i32.sub(mask.get, one))),
@@ -69,17 +66,7 @@ export const judgeRandom = assembleFunction({
     ]
     const ofKind = own.set(i32.load(word(kindList, k)))
     return [
-      ...(
-        [
-          [n, 'n'],
-          [kinds, 'kinds'],
-          [kindList, 'kindList'],
-          [classes, 'classes'],
-          [weights, 'weights'],
-          [counts, 'counts'],
-          [high, 'high'],
-        ] as const
-      ).map(([local, field]) => local.set(header(forestAt[field]))),
+      ...fromHeader(v, base, ['n', 'kinds', 'kindList', 'classes', 'weights', 'counts', 'high']),
       whilst(
         i32.lt(column.get, width.get),
         least.set(v128.load(base.get, forestAt.tail + 16)),
@@ -155,7 +142,11 @@ export const judgeRandom = assembleFunction({
           k.set(zero),
           whilst(i32.lt(k.get, kinds.get), ofKind, f64.store(i32.add(high.get, own.get), f64.const(0)), k.step(1)),
           when(f64.gt(gain.get, f64.mul(number(forestAt.gain), product.get)), [
-            when(enough(v, v, above), [...keepCut(v, base, code), ...keepColumn(v)]),
+            when(enough(v, v, above), [
+              f64.store(base.get, f64.div(gain.get, product.get), forestAt.gain),
+              i32.store(base.get, code.get, forestAt.code),
+              ...keepColumn(v),
+            ]),
           ]),
         ]),
         codes.set(i32.add(codes.get, stride.get)),
