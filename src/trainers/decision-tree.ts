@@ -94,7 +94,6 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const criterion = text(params, 'criterion') as Criterion
   const grow = {
     criterion,
-    tried: cols,
     maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
     minRows: number(params, 'leaf'),
   }

@@ -105,7 +105,7 @@ export const logistic: Trainer = {
   foreseenBytes({ rows, cols, counts, entries }) {
     const columns = counts.length === 2 ? 1 : counts.length
     const size = { rows, cols, columns, entries }
-    if (prefersGram(rows, cols, counts.length === 2 ? 1 : counts.length)) return gramSpaceBytes(size)
+    if (prefersGram(rows, cols, columns)) return gramSpaceBytes(size)
     return columns === 1 ? primalBytes(size) : passesBytes(rows, cols, columns)
   },
   fit,

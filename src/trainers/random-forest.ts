@@ -112,15 +112,14 @@ function triedColumns(wanted: string, cols: number): number {
   return Math.max(1, Math.floor(wanted === 'sqrt' ? Math.sqrt(cols) : Math.log2(cols)))
 }
 
-/** Who grows a forest, and its room's size and parts. Threads whose parts have no space in a room are not started. */
+/** Who grows a forest, and its room's size. Threads whose parts have no space in a room are not started. */
 function planForest(rows: number, cols: number, classes: number, threads: number, params: Params) {
   const count = number(params, 'trees')
   const tried = triedColumns(text(params, 'features'), cols)
   const ofTree = rows * tried * Math.log2(rows + 1)
   const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
   const size = { rows, cols, classes, tried }
-  const parts = partsThatFit(size, plan.workers + 1)
-  return { size, parts, plan: { ...plan, workers: parts - 1 } }
+  return { size, plan: { ...plan, workers: partsThatFit(size, plan.workers + 1) - 1 } }
 }
 
 async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, randomCuts }: Kind): Promise<Model> {
@@ -128,19 +127,18 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const { rows, cols } = set.x
   const count = number(params, 'trees')
   const maxBins = 256
-  const { size, parts, plan } = planForest(rows, cols, set.classes.length, threads, params)
-  const room = treeData(set, openForestRoom(size, parts), plan.workers > 0)
+  const { size, plan } = planForest(rows, cols, set.classes.length, threads, params)
+  const room = treeData(set, openForestRoom(size, plan.workers + 1), plan.workers > 0)
   const setup = {
     ...room.setup,
     maxBins,
     seed,
     bootstrap,
-    randomCuts,
     grow: {
       criterion: text(params, 'criterion') as 'gini' | 'entropy',
-      tried: size.tried,
       maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
       minRows: number(params, 'leaf'),
+      randomCuts,
     },
   }
   const pool = openPool(setup, plan, signal)
@@ -212,9 +210,9 @@ function checkForest(rows: number, cols: number, classes: number): void {
 
 /** The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it did not see. */
 function foresee({ rows, cols, counts, threads }: FitSize, params: Params): number {
-  const { size, parts, plan } = planForest(rows, cols, counts.length, threads, params)
+  const { size, plan } = planForest(rows, cols, counts.length, threads, params)
   const trees = number(params, 'trees')
-  return forestRoomBytes(size, parts) + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
+  return forestRoomBytes(size, plan.workers + 1) + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
 }
 
 /**

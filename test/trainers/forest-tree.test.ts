@@ -136,7 +136,7 @@ describe.each([
           const weight = of.reduce((a, b) => a + b, 0)
           return { of, weight, worth: weight > 0 ? worth(sumOf(of, criterion), weight, criterion) : 0 }
         }
-        const options = { criterion, tried, minRows, maxDepth, randomCuts }
+        const options = { criterion, minRows, maxDepth, randomCuts }
         const tree = growForestTree(data, room, weights, options, createRandom(trial), trial % 2)
 
         const state = new Uint32Array(4)

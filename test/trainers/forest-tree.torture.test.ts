@@ -43,7 +43,6 @@ it.each([
     const data = { x, y, rows, cols, classes, codes: new Uint8Array(0), forest } as unknown as TreeData
     const options = {
       criterion,
-      tried,
       maxDepth: Number.POSITIVE_INFINITY,
       minRows: 1,
       randomCuts: kind === 'extra-trees',

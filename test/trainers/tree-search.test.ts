@@ -45,7 +45,7 @@ describe.each(['gini', 'entropy'] as const)('trees by %s', (criterion) => {
         return worths[0]! + worths[1]!
       }
       for (const minRows of n > 20 ? [1, 5] : [1]) {
-        const options = { criterion, tried: cols, minRows, maxDepth: 1 }
+        const options = { criterion, minRows, maxDepth: 1 }
         const alone = growClassificationTree(data, weights, options, createRandom(trial))
         const forest = { ...options, randomCuts: false }
         const among = growForestTree(data, room, weights, forest, createRandom(trial), 0)
@@ -64,7 +64,7 @@ describe.each(['gini', 'entropy'] as const)('trees by %s', (criterion) => {
 
 it('rows that were not drawn fall to the leaves that the thresholds send them to', () => {
   const weights = Float64Array.from({ length: rows }, () => random.int(2))
-  const options = { criterion: 'gini', tried: 3, minRows: 1, maxDepth: 100, randomCuts: false } as const
+  const options = { criterion: 'gini', minRows: 1, maxDepth: 100, randomCuts: false } as const
   const tree = growForestTree(data, room, weights, options, createRandom(1), 0)
   const leaves = leavesOfOthers(data, room, tree, 0, (row) => weights[row] === 0)
   const walk = (row: number): number => {

@@ -7,11 +7,11 @@ import { WideSearch } from './wide-search.js'
 
 export interface GrowOptions {
   readonly criterion: Criterion
-  /** Columns drawn at each node. */
-  readonly tried: number
   readonly maxDepth: number
   /** Fewest rows of a leaf. */
   readonly minRows: number
+  /** Whether a forest's cuts are drawn (extra-trees) or the best. */
+  readonly randomCuts?: boolean
 }
 
 export interface GrownTree extends TreeNodes {
@@ -25,9 +25,9 @@ export interface GrownTree extends TreeNodes {
 export const leastWeight = 1e-3
 
 /**
- * Grows one classification tree (Breiman 1984). As in scikit-learn: `tried` columns are drawn at a
- * node, those that are constant there among them; only if all were constant it draws on. A node is split as long as it is not pure,
- * even by a cut that gains nothing. The threshold lies halfway between the neighbouring values of the node's own rows.
+ * Grows one classification tree (Breiman 1984) by the best cuts of all columns; of equally good ones the first in an order drawn at each
+ * node. A node is split as long as it is not pure, even by a cut that gains nothing. The threshold lies halfway between the neighbouring
+ * values of the node's own rows.
  *
  * @param weights `[rows]`, 0 leaves a row out
  */
@@ -47,7 +47,7 @@ export function growClassificationTree(
   let weight = 0
   for (const row of rows) weight += weights[row]!
   const minWeight = (leastWeight * weight) / rows.length
-  const search = new WideSearch(data, { ...options, minWeight }, rows.length, random)
+  const search = new WideSearch(data, { criterion, minRows, minWeight }, rows.length, random)
   const { y: own, w, counts } = search.room
   const node: NodeRows = {
     y: own,
@@ -78,10 +78,8 @@ export function growClassificationTree(
         { id: right, from: middle, n: from + n - middle, depth: below },
         { id: left, from, n: middle - from, depth: below },
       )
-    } else {
-      if (pure) nodes.fillPure(id, node.y[0]!)
-      else nodes.fill(id, counts, 1 / node.total)
-    }
+    } else if (pure) nodes.fillPure(id, node.y[0]!)
+    else nodes.fill(id, counts, 1 / node.total)
     for (let k = 0; k < n; k++) counts[node.y[k]!] = 0
   }
   const sum = importance.reduce((a, b) => a + b, 0)

@@ -1,6 +1,4 @@
 import type { TreeNodes } from './arrays.js'
-import type { NodeRows, TreeData } from './search.js'
-import type { Cut } from './sweep.js'
 
 /**
  * Typed arrays of nodes that grow by doubling. With several outputs, leaves that are all of one class share a row of values: row c is
@@ -92,46 +90,4 @@ export class NodeList {
 export function between(low: number, high: number): number {
   const middle = Math.fround(low / 2 + high / 2)
   return middle >= low && middle < high ? middle : low
-}
-
-/**
- * Moves a node's rows with a code up to the cut's before the others, both in their order; returns where the others begin, and the
- * threshold between the values of both.
- *
- * @param codes of the node's rows in the cut's column, by place
- */
-export function partByCode(
-  { x, cols }: TreeData,
-  { feature, code }: Cut,
-  { rows, from, n }: NodeRows,
-  codes: Uint16Array,
-  scratch: Int32Array,
-): { middle: number; threshold: number } {
-  // Without branches on which side a row goes to: half of them would be guessed wrong.
-  let lowCode = 0
-  let highCode = 0xffff
-  for (let k = 0; k < n; k++) {
-    const own = codes[k]!
-    const over = (code - own) >>> 31
-    lowCode = Math.max(lowCode, own & (over - 1))
-    highCode = Math.min(highCode, own | ((over - 1) & 0xffff))
-  }
-  // Only rows next to the cut have a say in the threshold.
-  let low = Number.NEGATIVE_INFINITY
-  let high = Number.POSITIVE_INFINITY
-  let middle = from
-  let right = 0
-  for (let k = 0; k < n; k++) {
-    const row = rows[from + k]!
-    const own = codes[k]!
-    if (own === highCode) high = Math.min(high, x[row * cols + feature]!)
-    else if (own === lowCode) low = Math.max(low, x[row * cols + feature]!)
-    const over = (code - own) >>> 31
-    rows[middle] = row
-    scratch[right] = row
-    middle += 1 - over
-    right += over
-  }
-  for (let k = 0; k < right; k++) rows[middle + k] = scratch[k]!
-  return { middle, threshold: between(low, high) }
 }

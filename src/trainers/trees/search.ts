@@ -1,4 +1,3 @@
-import type { Random } from '../../base/random.js'
 import type { Criterion } from './sweep.js'
 import type { ForestRoom } from './wasm/forest-arena.js'
 
@@ -38,8 +37,6 @@ export interface NodeRows extends NodeRoom {
 
 export interface SearchOptions {
   readonly criterion: Criterion
-  /** Columns drawn at each node. */
-  readonly tried: number
   /** Fewest rows of a side. */
   readonly minRows: number
   /** Least weight of a side. */
@@ -51,52 +48,3 @@ export const nodeRoom = (rows: number, classes: number): NodeRoom => ({
   w: new Float64Array(rows),
   counts: new Float64Array(classes),
 })
-
-/** Draws columns without putting them back. */
-export class ColumnDraw {
-  /** The columns drawn so far come first. */
-  readonly columns: Int32Array
-  private readonly words: Uint32Array
-
-  constructor(
-    cols: number,
-    /** Columns that {@link first} draws. */
-    readonly count: number,
-    private readonly random: Random,
-  ) {
-    this.words = new Uint32Array(count)
-    this.columns = Int32Array.from({ length: cols }, (_, f) => f)
-  }
-
-  /** Draws the first columns. */
-  first(): void {
-    const { columns, words, count } = this
-    const cols = columns.length
-    this.random.words(words)
-    for (let drawn = 0; drawn < count; drawn++) {
-      const pick = drawn + Math.floor((words[drawn]! / 2 ** 32) * (cols - drawn))
-      const column = columns[pick]!
-      columns[pick] = columns[drawn]!
-      columns[drawn] = column
-    }
-  }
-
-  /** Looks at the first columns and, only when all of them are constant in the node, draws on. `varies`: false where a column is constant. */
-  visit(varies: (column: number) => boolean): void {
-    const { columns, count } = this
-    let useful = 0
-    this.first()
-    for (let d = 0; d < count; d++) if (varies(columns[d]!)) useful++
-    for (let drawn = count; drawn < columns.length && useful === 0; drawn++) if (varies(this.next(drawn))) useful++
-  }
-
-  /** Draws one more, the column number `drawn`. */
-  next(drawn: number): number {
-    const { columns } = this
-    const pick = drawn + this.random.int(columns.length - drawn)
-    const column = columns[pick]!
-    columns[pick] = columns[drawn]!
-    columns[drawn] = column
-    return column
-  }
-}

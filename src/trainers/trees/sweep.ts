@@ -113,7 +113,7 @@ export class Sweeper {
     sum: number,
     feature: number,
     best: Cut,
-  ): boolean {
+  ): void {
     let low = codes[0]!
     let top = low
     for (let k = 1; k < m; k++) {
@@ -121,11 +121,10 @@ export class Sweeper {
       if (code < low) low = code
       else if (code > top) top = code
     }
-    if (low === top && m === n) return false
+    if (low === top && m === n) return
     this.sort(codes, m, low, top)
     if (this.criterion === 'gini') this.sweepGini(places, m, y, w, n, counts, total, sum, feature, best)
     else this.sweepEntropy(places, m, y, w, n, counts, total, sum, feature, best)
-    return true
   }
 
   private sweepGini(

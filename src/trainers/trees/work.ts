@@ -16,8 +16,6 @@ export interface TreeSetup {
   readonly grow?: GrowOptions
   /** Rows drawn with replacement for every tree. */
   readonly bootstrap?: boolean
-  /** Whether a forest's cuts are drawn (extra-trees) or the best. */
-  readonly randomCuts?: boolean
   readonly boosting?: BoostingSetup
 }
 
@@ -52,23 +50,16 @@ export function perform(setup: TreeSetup, job: TreeJob, thread: number): unknown
   }
 }
 
-function growTree({ data, weights, seed, grow, ...setup }: TreeSetup, index: number, thread: number): TreeResult {
+function growTree({ data, weights, seed, grow, bootstrap }: TreeSetup, index: number, thread: number): TreeResult {
   const random = createRandom(seed).fork(index)
   const { rows } = data
   const drawn = new Float64Array(rows)
-  if (setup.bootstrap) for (let i = 0; i < rows; i++) drawn[random.int(rows)]!++
+  if (bootstrap) for (let i = 0; i < rows; i++) drawn[random.int(rows)]!++
   else drawn.fill(1)
   const own = weights ? drawn.map((n, i) => n * weights[i]!) : drawn
   if (!data.forest) return growClassificationTree(data, own, grow!, random)
-  const tree = growForestTree(
-    data,
-    data.forest,
-    own,
-    { ...grow!, randomCuts: setup.randomCuts === true },
-    random,
-    thread,
-  )
-  if (!setup.bootstrap) return tree
+  const tree = growForestTree(data, data.forest, own, grow!, random, thread)
+  if (!bootstrap) return tree
   const outOfBag = leavesOfOthers(data, data.forest, tree, thread, (row) => drawn[row] === 0)
   return { ...tree, outOfBag }
 }

@@ -1,7 +1,7 @@
 import { assembleFunction, call, f64, i32, when, whilst, zero } from './assembler.js'
-import { forestAt, fromHeader, headerOf } from './forest-header.js'
-import { enough, forgetClass, judged, keepColumn, moveRow, xlogx } from './judging.js'
-import { codeOf, placeMask, word } from './sorting.js'
+import { forestAt, fromHeader } from './forest-header.js'
+import { enough, forgetClass, forgetKinds, judged, keepColumn, moveRow, xlogx } from './judging.js'
+import { codeOf, long, placeMask, word } from './sorting.js'
 
 /*
  * The judge of random forests: of each column the best cut. A sweep goes from the largest code down; rows of code 0 are what the others
@@ -24,6 +24,7 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
       high: 'i32',
       sorted: 'i32',
       kindList: 'i32',
+      kinds: 'i32',
       k: 'i32',
       entry: 'i32',
       next: 'i32',
@@ -44,9 +45,8 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
     },
     result: 'i32',
     body: (v) => {
-      const { base, m, classes, weights, counts, high, sorted, kindList, k, entry, next, place, code, own } = v
+      const { base, m, classes, weights, counts, high, sorted, kindList, kinds, k, entry, next, place, code, own } = v
       const { total, best, w, h, l, lowSum, highSum, highWeight, lowWeight, gain, product } = v
-      const header = headerOf(base)
       const differs = i32.ne(codeOf(entry.get), codeOf(next.get))
       // What is seldom true comes first: branches that cannot be guessed cost more than the sums.
       const keepBetter = when(f64.gt(gain.get, f64.mul(best.get, product.get)), [
@@ -55,7 +55,7 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
       const ofHigh = i32.add(high.get, own.get)
       const moveByEntropy = [
         own.set(i32.shl(i32.load(word(classes, place)), i32.const(3))),
-        w.set(f64.load(i32.add(weights.get, i32.shl(place.get, i32.const(3))))),
+        w.set(f64.load(long(weights, place))),
         h.set(f64.load(ofHigh)),
         l.set(f64.sub(f64.load(i32.add(counts.get, own.get)), h.get)),
         // The sum of both sides.
@@ -76,7 +76,7 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
         gain.set(f64.sub(f64.sub(highSum.get, xlogx(highWeight.get)), xlogx(lowWeight.get))),
       ]
       return [
-        ...fromHeader(v, base, ['n', 'classes', 'weights', 'counts', 'high', 'sorted', 'kindList']),
+        ...fromHeader(v, base, ['n', 'classes', 'weights', 'counts', 'high', 'sorted', 'kindList', 'kinds']),
         total.set(f64.load(base.get, forestAt.total)),
         (criterion === 'gini' ? lowSum : highSum).set(f64.load(base.get, forestAt.sum)),
         product.set(f64.const(1)),
@@ -94,25 +94,15 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
           entry.set(next.get),
         ),
         // Whichever are fewer: the node's classes, or the rows.
-        k.set(zero),
-        when(
-          i32.lt(header(forestAt.kinds), m.get),
-          [
-            whilst(
-              i32.lt(k.get, header(forestAt.kinds)),
-              f64.store(i32.add(high.get, i32.load(word(kindList, k))), f64.const(0)),
-              k.step(1),
-            ),
-          ],
-          [
-            whilst(
-              i32.lt(k.get, m.get),
-              place.set(i32.and(i32.load(word(sorted, k)), i32.const(placeMask))),
-              forgetClass(v, place),
-              k.step(1),
-            ),
-          ],
-        ),
+        when(i32.lt(kinds.get, m.get), forgetKinds(v, kindList, kinds, k), [
+          k.set(zero),
+          whilst(
+            i32.lt(k.get, m.get),
+            place.set(i32.and(i32.load(word(sorted, k)), i32.const(placeMask))),
+            forgetClass(v, place),
+            k.step(1),
+          ),
+        ]),
         when(i32.ge(code.get, zero), [
           f64.store(base.get, best.get, forestAt.gain),
           i32.store(base.get, code.get, forestAt.code),

@@ -25,7 +25,7 @@ export class BinArena {
   readonly codes: Uint8Array
   /** `[rows, width]` of numbers, and of codes after {@link turn}. */
   private readonly numbers: Float32Array
-  readonly turned: Uint8Array
+  private readonly turned: Uint8Array
   private readonly edges: Float32Array
   private readonly kernel: BinKernel
   private readonly steps: readonly [steps: number, inStep: number, binOf: number]

@@ -7,8 +7,6 @@ import { type ForestKernel, forestModule } from './forest-kernel.js'
 import { kernelOf, Layout } from './memory.js'
 
 const forestKernel = kernelOf<ForestKernel>(forestModule, { xlogx })
-/** Codes gathered at a time: more than a column of a large node, and no more than a core's cache holds beside others. */
-const batchBytes = 2 ** 17
 /** Rows of all columns that are brought together: what a core's second cache holds beside others. */
 const blockBytes = 2 ** 20
 /** Bytes of a line of the processor's cache. */
@@ -42,6 +40,9 @@ type Size = Pick<ForestRoom, 'rows' | 'cols' | 'classes' | 'tried'>
 /** Rows that a block holds. */
 const blockRowsOf = ({ rows, cols }: Size): number => Math.min(rows, Math.max(64, Math.floor(blockBytes / apart(cols))))
 
+/** Codes gathered at a time: more than a column of a large node, and no more than a core's cache holds beside others. */
+const batchBytesOf = (rows: number): number => Math.max(2 ** 17, rows + 2 * line)
+
 /** Addresses in a thread's part. */
 function partLayout(base: number, size: Size) {
   const { rows, cols, classes, tried } = size
@@ -65,7 +66,7 @@ function partLayout(base: number, size: Size) {
     before: take(rows * 4 + line),
     columns: take(cols * 4),
     words: take(tried * 4),
-    batch: take(Math.max(batchBytes, rows + 2 * line)),
+    batch: take(batchBytesOf(rows)),
     block: take(blockRowsOf(size) * apart(cols)),
     importance: take(cols * 8),
     nodeFeature: take(nodes * 4),
@@ -181,7 +182,7 @@ export class ForestArena {
     this.set('cols', cols)
     this.set('rows', rows)
     this.set('tried', tried)
-    this.set('batchBytes', Math.max(batchBytes, rows + 2 * line))
+    this.set('batchBytes', batchBytesOf(rows))
     this.set('blockRows', blockRowsOf(room))
     this.set('columnsAt', room.columnsAt)
     this.set('rowsAt', room.rowsAt)

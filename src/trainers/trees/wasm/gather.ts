@@ -3,13 +3,14 @@ import { word } from './sorting.js'
 
 /* What brings the codes of a node's rows in some columns together. */
 
-/** Four codes as a word; they lie at the sums of `first` and each of four words at `others`. */
+/** Four codes as a word, the first one lowest. */
 const fourCodes = (codes: readonly Expr[]): Expr =>
   codes.map((code, k) => (k ? i32.shl(code, i32.const(8 * k)) : code)).reduce((a, b) => i32.or(a, b))
 
 /**
  * Gathers the codes of `n` rows in `width` columns to `to`, those of a column every `stride` bytes; up to three more rows are read and
- * written. Rows lie at `places`, or where these are numbers the codes do column by column from `start` on, `rows` of them each.
+ * written. `places` has where each row's codes lie, for gatherRows; for gatherColumns the rows' numbers: their codes lie column by column
+ * from `start` on, `rows` in each.
  */
 const gatherParams = {
   places: 'i32',

@@ -1,6 +1,6 @@
 import { assembleFunction, type Expr, f64, i8x16, i32, type Local, one, v128, when, whilst, zero } from './assembler.js'
 import { forestAt, fromHeader, headerOf, numberOf } from './forest-header.js'
-import { enough, judged, keepColumn, moveRow, xlogx } from './judging.js'
+import { enough, forgetKinds, judged, keepColumn, moveRow, xlogx } from './judging.js'
 import { firstBits, word } from './sorting.js'
 
 /* The judge of extra-trees: of each column one cut, drawn uniformly between the smallest and the largest bin of the node's rows. */
@@ -139,8 +139,7 @@ export const judgeRandom = assembleFunction({
             product.set(f64.const(1)),
           ]),
           // Forgets the weights above the cut.
-          k.set(zero),
-          whilst(i32.lt(k.get, kinds.get), ofKind, f64.store(i32.add(high.get, own.get), f64.const(0)), k.step(1)),
+          ...forgetKinds(v, kindList, kinds, k),
           when(f64.gt(gain.get, f64.mul(number(forestAt.gain), product.get)), [
             when(enough(v, v, above), [
               f64.store(base.get, f64.div(gain.get, product.get), forestAt.gain),
