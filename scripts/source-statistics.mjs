@@ -1,11 +1,11 @@
 // Statistics of a backbone's own training pictures, for `fc7 advise` (docs/advise.md):
 // node scripts/source-statistics.mjs <store> --about <which pictures> [--components 32] [--rows 200] > onnx-models/source/<id>.json
 import { parseArgs } from 'node:util'
-import { encodeFloats } from '../dist/advisor/source-statistics.js'
+import { encodeFloats } from '../dist/advisor/evidence/source-statistics.js'
 import { createRandom } from '../dist/base/random.js'
-import { openStore, readTable } from '../dist/embeddings/store.js'
-import { gemm, pickRows } from '../dist/trainers/gemm.js'
-import { fitPca } from '../dist/trainers/pca.js'
+import { openStore, readTable } from '../dist/embeddings/store/store.js'
+import { gemm, pickRows } from '../dist/trainers/linalg/gemm.js'
+import { fitPca } from '../dist/trainers/preprocess/pca.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,4 +1,4 @@
-// What a training step costs in forward passes, which src/advisor/cost.ts foresees with: the fastest forward pass (the extraction graph) of
+// What a training step costs in forward passes, which src/advisor/evidence/cost.ts foresees with: the fastest forward pass (the extraction graph) of
 // a batch against a step of the training graph that trains every layer, runs in turn.
 //
 //     node bench/advisor/step.mjs <model.onnx>=<recipe>... [STEPS=6] [BATCH=8]
@@ -9,7 +9,7 @@ import { buildExtractionGraph } from '../../dist/backbones/extraction.js'
 import { resolveBackbone } from '../../dist/backbones/resolve.js'
 import { cacheFolder } from '../../dist/base/cache.js'
 import { createRandom } from '../../dist/base/random.js'
-import { buildHeaded, trainedParameters, wholeModel } from '../../dist/finetune/network.js'
+import { buildHeaded, trainedParameters, wholeModel } from '../../dist/finetune/plan/network.js'
 import { readModel } from '../../dist/onnx/read.js'
 import { writeModel } from '../../dist/onnx/write.js'
 import { loadOrt } from '../../dist/runtime/ort.js'

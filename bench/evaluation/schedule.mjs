@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { planComparison } from '../../dist/evaluation/plan.js'
+import { planComparison } from '../../dist/evaluation/plan/plan.js'
 import { runComparison } from '../../dist/evaluation/run.js'
 import { generated, readSets } from '../trainers/data.mjs'
 

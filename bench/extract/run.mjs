@@ -14,7 +14,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { cacheFolder } from '../../dist/base/cache.js'
 import { openDataset } from '../../dist/datasets/open.js'
-import { prepareExtraction } from '../../dist/embeddings/prepare.js'
+import { prepareExtraction } from '../../dist/embeddings/extract/prepare.js'
 import { decoding, endToEnd, extractionGraph, rewriteError, stockRuntime } from './parts.mjs'
 import { randomWeights } from './topology.mjs'
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder } from '../../dist/base/cache.js'
 import { sha256 } from '../../dist/base/files.js'
-import { prepareFinetune } from '../../dist/finetune/prepare.js'
+import { prepareFinetune } from '../../dist/finetune/plan/prepare.js'
 import { runFinetune } from '../../dist/finetune/run.js'
 
 const [source, model, recipe, ...sets] = process.argv.slice(2)

@@ -4,11 +4,17 @@ import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createRandom } from '../../dist/base/random.js'
-import { buildHeaded, defaultBoundary, trainedParameters, upperModel, wholeModel } from '../../dist/finetune/network.js'
-import { parseOptions } from '../../dist/finetune/options.js'
-import { stepsPerRun } from '../../dist/finetune/phase.js'
-import { planFinetune } from '../../dist/finetune/plan.js'
-import { namedRecipe } from '../../dist/images/recipe.js'
+import {
+  buildHeaded,
+  defaultBoundary,
+  trainedParameters,
+  upperModel,
+  wholeModel,
+} from '../../dist/finetune/plan/network.js'
+import { parseOptions } from '../../dist/finetune/plan/options.js'
+import { planFinetune } from '../../dist/finetune/plan/plan.js'
+import { stepsPerRun } from '../../dist/finetune/train/phase.js'
+import { namedRecipe } from '../../dist/images/recipe/recipe.js'
 import { withRandomWeights } from '../../dist/onnx/random-weights.js'
 import { readModel } from '../../dist/onnx/read.js'
 import { stepTime } from './step-time.mjs'

@@ -1,6 +1,6 @@
 // Median time of a training step, for every bench that needs one.
 import { createRandom } from '../../dist/base/random.js'
-import { buildTrainingGraph } from '../../dist/training/graph.js'
+import { buildTrainingGraph } from '../../dist/training/graph/graph.js'
 import { prepareNetwork } from '../../dist/training/network.js'
 import { TrainingRunner } from '../../dist/training/runner.js'
 

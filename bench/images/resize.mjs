@@ -6,10 +6,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { decodePicture } from '../../dist/images/decode.js'
-import { preparePicture } from '../../dist/images/prepare.js'
-import { namedRecipe } from '../../dist/images/recipe.js'
-import { resample } from '../../dist/images/resample.js'
+import { decodePicture } from '../../dist/images/decode/decode.js'
+import { preparePicture } from '../../dist/images/prepare/prepare.js'
+import { namedRecipe } from '../../dist/images/recipe/recipe.js'
+import { resample } from '../../dist/images/resample/resample.js'
 
 sharp.concurrency(1)
 sharp.cache(false)

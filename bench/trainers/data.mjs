@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRandom } from '../../dist/base/random.js'
-import { gemm } from '../../dist/trainers/gemm.js'
+import { gemm } from '../../dist/trainers/linalg/gemm.js'
 
 /** Rows to train on, columns, classes, held-out rows. The first three are the sizes that ratios are quoted for. */
 export const sizes = {

@@ -2,7 +2,7 @@
 //   node bench/trainers/fit.mjs <entry> <data folder> <seed> <threads> [name=value ...]
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sizeOf } from '../../dist/trainers/memory.js'
+import { sizeOf } from '../../dist/classifiers/memory.js'
 import { resolveParams } from '../../dist/trainers/params.js'
 import { getTrainer } from '../../dist/trainers/registry.js'
 import { readSets } from './data.mjs'

@@ -12,7 +12,7 @@ import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { studentQuantile } from '../../dist/evaluation/distributions.js'
+import { studentQuantile } from '../../dist/evaluation/statistics/distributions.js'
 import { generated, sizes } from './data.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))

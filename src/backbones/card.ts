@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
 import { fileSourceSchema } from '../base/fetch/file.js'
-import { npmSourceSchema } from '../base/fetch/npm-source.js'
+import { npmSourceSchema } from '../base/fetch/npm/npm-source.js'
 import { urlSourceSchema } from '../base/fetch/url-source.js'
 import { readJson } from '../base/files.js'
-import { namedRecipe, type PixelSize, type Recipe, recipeNames, recipeSchema } from '../images/recipe.js'
+import { namedRecipe, type PixelSize, type Recipe, recipeNames, recipeSchema } from '../images/recipe/recipe.js'
 
 /** A path inside a folder that is known: no way out of it. */
 const innerPath = z

@@ -1,7 +1,7 @@
 import { Fc7Error } from '../base/errors.js'
 import type { NodeProto } from '../onnx/generated/onnx_pb.js'
 import { isPadKeeper } from '../onnx/pads.js'
-import type { Dim } from '../onnx/shapes.js'
+import type { Dim } from '../onnx/shapes/shapes.js'
 import { consumers, producers } from '../onnx/walk.js'
 import type { Card, LayerKind } from './card.js'
 import type { Trunk } from './trunk.js'

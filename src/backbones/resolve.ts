@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { basename, extname, resolve } from 'node:path'
 import { Fc7Error } from '../base/errors.js'
-import type { PixelSize } from '../images/recipe.js'
+import type { PixelSize } from '../images/recipe/recipe.js'
 import { readModel } from '../onnx/read.js'
 import { type Card, type ChosenRecipe, readCard, recipeOf } from './card.js'
 import { identityOf } from './identity.js'

@@ -3,7 +3,7 @@ import { tensor, valueInfo } from '../onnx/build.js'
 import { withGraph, withModel, withNode } from '../onnx/edit.js'
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/generated/onnx_pb.js'
 import { keepPads } from '../onnx/pads.js'
-import { type Dim, factsOfInfo, formatShape, ShapeInference, type TensorFacts } from '../onnx/shapes.js'
+import { type Dim, factsOfInfo, formatShape, ShapeInference, type TensorFacts } from '../onnx/shapes/shapes.js'
 import { constantNames, graphOf, inOrder, opsetOf, realInputs } from '../onnx/walk.js'
 
 export type Layout = 'NCHW' | 'NHWC'

@@ -1,9 +1,9 @@
 import { formatSeconds } from '../base/text.js'
-import { readTable, readThumbs, type Store } from '../embeddings/store.js'
-import type { ComparisonTable } from '../evaluation/plan.js'
-import type { Evaluation } from '../evaluation/schema.js'
+import { provenanceOf } from '../classifiers/store-provenance.js'
+import { readTable, readThumbs, type Store } from '../embeddings/store/store.js'
+import type { ComparisonTable } from '../evaluation/plan/plan.js'
+import type { Evaluation } from '../evaluation/results/schema.js'
 import { machineFacts } from '../runtime/machine.js'
-import { provenanceOf } from './provenance.js'
 import { formatTable } from './terminal.js'
 import { versions } from './versions.js'
 

@@ -1,5 +1,5 @@
-import { loadEvaluation } from '../evaluation/load.js'
-import { reportFromEvaluation } from '../report/from-evaluation.js'
+import { loadEvaluation } from '../evaluation/results/load.js'
+import { reportFromEvaluation } from '../report/data/from-evaluation.js'
 import { type ReportOptions, type WrittenReport, writeReport } from '../report/report.js'
 
 /** The report of an evaluation folder, written to `path` (.html) with .md and .json beside it. */

@@ -1,17 +1,17 @@
 import { readFile, stat } from 'node:fs/promises'
 import { relative, resolve } from 'node:path'
 import { Fc7Error } from '../base/errors.js'
-import { isStore, type Store } from '../embeddings/store.js'
+import { isStore, type Store } from '../embeddings/store/store.js'
+import { readTrainedOn, type TrainedOn, trainedOnIds } from '../evaluation/guards/trained-on.js'
+import { parseOperatingRule } from '../evaluation/metrics/operating-point.js'
 import {
   type Experiment,
   type ExperimentSource,
   experimentText,
   mostExperimentBytes,
   parseExperiment,
-} from '../evaluation/experiment.js'
-import { parseOperatingRule } from '../evaluation/operating.js'
-import type { ComparisonTable } from '../evaluation/plan.js'
-import { readTrainedOn, type TrainedOn, trainedOnIds } from '../evaluation/trained-on.js'
+} from '../evaluation/plan/experiment.js'
+import type { ComparisonTable } from '../evaluation/plan/plan.js'
 import { comparisonTables, shortlyNamed } from './comparison.js'
 import type { CommandContext } from './context.js'
 import type { SourceChoices } from './extraction-options.js'

@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs'
-import type { ExtractionRequest } from '../embeddings/prepare.js'
-import { type TestViews, testViewNames } from '../images/augment-plan.js'
+import type { ExtractionRequest } from '../embeddings/extract/prepare.js'
+import { type TestViews, testViewNames } from '../images/augment/augment-plan.js'
 import { poolings, providerNames } from './choices.js'
 import type { CommandContext } from './context.js'
 

@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs'
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
-import type { TuneOptions } from '../evaluation/tune-plan.js'
+import type { TuneOptions } from '../evaluation/plan/tuning-plan.js'
 
 /** Options of every command that searches hyper-parameters; `what` says which, and where. */
 export const searchOptions = <T>(yargs: Argv<T>, what: string) =>

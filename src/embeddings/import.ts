@@ -2,12 +2,12 @@ import { open, readFile } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { sha256, sha256File } from '../base/files.js'
-import { commitShard } from './commit.js'
-import { finishStore, prepareOut } from './finish.js'
-import type { ExtractionItem } from './job.js'
-import type { Manifest } from './layout.js'
-import { encodePlan, planExtraction, shardRange } from './plan.js'
-import { pictureId } from './views.js'
+import { commitShard } from './store/commit.js'
+import { finishStore, prepareOut } from './store/finish.js'
+import type { ExtractionItem } from './store/job.js'
+import type { Manifest } from './store/layout.js'
+import { encodePlan, planExtraction, shardRange } from './store/plan.js'
+import { pictureId } from './store/views.js'
 
 /** A matrix made elsewhere: rows are asked for in order, a run at a time. */
 interface Foreign {

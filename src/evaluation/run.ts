@@ -3,17 +3,23 @@ import { type Progress, silentProgress } from '../base/progress.js'
 import { createRandom } from '../base/random.js'
 import type { Trainer } from '../trainers/contract.js'
 import { getTrainer } from '../trainers/registry.js'
-import { executeFits, type FitRun } from './executor.js'
-import { type KeptFit, keepFit, openEvaluationFolder, readFit, sweepEvaluation } from './fit-files.js'
-import type { FitJob, FitTable } from './fit-job.js'
-import { type GuardOptions, rowBreaches, runGuards } from './guards.js'
-import { type Items, itemsFingerprint, itemsOf, trainingRows } from './items.js'
-import { choosesThreshold, thresholdFolds } from './operating.js'
-import { type ComparisonPlan, type ComparisonTable, type PlannedFit, type PlannedTrainer, planText } from './plan.js'
-import type { PlannedFold } from './protocol.js'
-import type { Evaluation } from './schema.js'
-import { summarise } from './summarise.js'
-import { writeEvaluation } from './write.js'
+import { executeFits, type FitRun } from './fit/executor.js'
+import { type KeptFit, keepFit, openEvaluationFolder, readFit, sweepEvaluation } from './fit/fit-files.js'
+import type { FitJob, FitTable } from './fit/fit-job.js'
+import { type GuardOptions, rowBreaches, runGuards } from './guards/guards.js'
+import { choosesThreshold, thresholdFolds } from './metrics/operating-point.js'
+import { type Items, itemsFingerprint, itemsOf, trainingRows } from './plan/items.js'
+import {
+  type ComparisonPlan,
+  type ComparisonTable,
+  type PlannedFit,
+  type PlannedTrainer,
+  planText,
+} from './plan/plan.js'
+import type { PlannedFold } from './plan/protocol.js'
+import type { Evaluation } from './results/schema.js'
+import { summarise } from './results/summary.js'
+import { writeEvaluation } from './results/write.js'
 
 export interface RunOptions {
   /** The very tables that were planned with. */

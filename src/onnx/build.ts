@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf'
+import type { TensorValues } from '../base/safetensors.js'
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -31,14 +32,7 @@ const dataTypes: Record<ElementType, DataType> = {
   string: DataType.STRING,
 }
 
-export type TensorValues =
-  | Float32Array
-  | Float64Array
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int32Array
-  | BigInt64Array
+export type { TensorValues } from '../base/safetensors.js'
 
 /** An attribute whose number is a float even when it is whole: `{ float: 1 }`, `{ floats: [1, 2] }`; graphs are `{ graph }`. */
 export type AttributeValue =

@@ -1,5 +1,5 @@
-import type { TensorValues } from '../onnx/build.js'
-import type { OnnxWriter } from './onnx/writer.js'
+import type { NamedTensor } from '../base/safetensors.js'
+import type { OnnxWriter } from '../onnx/classifier-writer.js'
 
 /** Dense row-major matrix: `data[i * cols + j]`. */
 export interface Matrix {
@@ -82,12 +82,6 @@ export interface FitContext {
   readonly signal?: AbortSignal
   /** Called with a number in [0, 1]. */
   readonly onProgress?: (fraction: number) => void
-}
-
-/** A named tensor of a saved model. */
-export interface NamedTensor {
-  readonly dims: readonly number[]
-  readonly values: TensorValues
 }
 
 /** What a fitted model is on disk: plain JSON facts plus tensors (weights.safetensors). */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Fc7Error } from '../base/errors.js'
-import type { ModelState, NamedTensor } from './contract.js'
+import type { NamedTensor } from '../base/safetensors.js'
+import type { ModelState } from './contract.js'
 
 const broken = (why: string): Fc7Error =>
   new Fc7Error('CLASSIFIER_BROKEN', `The saved model cannot be used: ${why}.`, { hint: 'Train it again.' })

@@ -1,6 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
-import type { EmbeddingTable } from '../embeddings/table.js'
-import { pictureId } from '../embeddings/views.js'
+import type { EmbeddingTable } from '../embeddings/store/table.js'
+import { pictureId } from '../embeddings/store/views.js'
 import type { TrainingSet } from './contract.js'
 
 export type SplitName = 'train' | 'val' | 'test'

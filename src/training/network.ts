@@ -9,7 +9,7 @@ import {
   type TensorProto,
   TensorProtoSchema,
 } from '../onnx/generated/onnx_pb.js'
-import { inferShapes } from '../onnx/shapes.js'
+import { inferShapes } from '../onnx/shapes/shapes.js'
 import { attributeOf, intsAttribute } from '../onnx/values.js'
 import { graphOf, inOrder, opsetOf, realInputs } from '../onnx/walk.js'
 import { modernise } from './modernise.js'

@@ -3,7 +3,7 @@ import { encodeModel } from '../onnx/build.js'
 import { loadOrt, type OrtModule, type Session } from '../runtime/ort.js'
 import { closeSession, openSession } from '../runtime/session.js'
 import { counterBeta, counterKey, counterUniform, fillMask } from './counter-random.js'
-import type { TrainingGraph } from './graph.js'
+import type { TrainingGraph } from './graph/graph.js'
 
 /** Lane of mixup's random numbers, apart from those of masks, which count from 0. */
 export const mixupLane = 1 << 20

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
-import { frechetDistance, inSourceAxes, kernelDistance, meanEntropy } from '../../src/advisor/distance.js'
-import { encodeFloats, sourceStatistics } from '../../src/advisor/source-statistics.js'
+import { frechetDistance, inSourceAxes, kernelDistance, meanEntropy } from '../../src/advisor/evidence/distance.js'
+import { encodeFloats, sourceStatistics } from '../../src/advisor/evidence/source-statistics.js'
 
 const recorded = JSON.parse(
   readFileSync(new URL('../fixtures/advisor/distance.json', import.meta.url), 'utf8'),

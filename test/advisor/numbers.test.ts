@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
-import { curveAt, fitLearningCurve } from '../../src/advisor/learning-curve.js'
-import { hScore, logMe, regularisedHScore } from '../../src/advisor/transferability.js'
+import { curveAt, fitLearningCurve } from '../../src/advisor/evidence/learning-curve.js'
+import { hScore, logMe, regularisedHScore } from '../../src/advisor/evidence/transferability.js'
 
 interface Case {
   readonly rows: number

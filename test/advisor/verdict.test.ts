@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { type Facts, strategies } from '../../src/advisor/facts.js'
-import { rules } from '../../src/advisor/rules.js'
-import { judge } from '../../src/advisor/verdict.js'
+import { type Facts, strategies } from '../../src/advisor/rules/facts.js'
+import { rules } from '../../src/advisor/rules/rules.js'
+import { judge } from '../../src/advisor/rules/verdict.js'
 
 /** Two hundred pictures a class, a good probe, nothing remarkable. */
 const plain: Facts = {

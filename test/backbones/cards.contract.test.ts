@@ -5,7 +5,7 @@ import { buildExtractionGraph } from '../../src/backbones/extraction.js'
 import { chooseLayers, layerName, listLayers } from '../../src/backbones/layers.js'
 import { cardsFolder, classNames, listCardIds, loadCard, loadCards } from '../../src/backbones/library.js'
 import { prepareTrunk } from '../../src/backbones/trunk.js'
-import { recipeSize } from '../../src/images/recipe-size.js'
+import { recipeSize } from '../../src/images/recipe/recipe-size.js'
 import { defaultLayers, fromNpm } from './default-layers.js'
 
 const ids = await listCardIds()

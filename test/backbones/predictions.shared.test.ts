@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { openStore, readTable } from '../../src/embeddings/store.js'
+import { openStore, readTable } from '../../src/embeddings/store/store.js'
 import { fc7 } from '../cli/run.js'
 
 const shared = resolve(process.env.FC7_SHARED ?? '../shared')

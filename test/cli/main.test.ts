@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { commands } from '../../src/cli/commands/index.js'
 import { formatTable, terminalProgress } from '../../src/cli/terminal.js'
-import { executeExtraction } from '../../src/embeddings/extract.js'
+import { executeExtraction } from '../../src/embeddings/extract/extract.js'
 import { fakeJob, fakePlan } from '../embeddings/fake.js'
 import { errorLines, fc7, fc7Warm } from './run.js'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { readCsv } from '../../src/datasets/lines.js'
+import { readCsv } from '../../src/datasets/formats/lines.js'
 import { openDataset, scanDataset } from '../../src/datasets/open.js'
 import { allItems, brokenCode } from './helpers.js'
 

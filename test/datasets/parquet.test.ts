@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { parquetHeader } from 'hyparquet/src/column.js'
+import { ParquetFile } from '../../src/datasets/formats/parquet.js'
 import { openDataset } from '../../src/datasets/open.js'
-import { ParquetFile } from '../../src/datasets/parquet.js'
 import { allItems, brokenCode, fixture, pictureNumber } from './helpers.js'
 
 let root: string

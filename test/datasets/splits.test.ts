@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { nameText, splitOfShard } from '../../src/datasets/names.js'
+import { nameText, splitOfShard } from '../../src/datasets/formats/names.js'
 import { stratifiedHoldout } from '../../src/datasets/splits.js'
 import { SeenTexts } from '../../src/datasets/unique.js'
 

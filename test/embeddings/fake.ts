@@ -1,7 +1,7 @@
 import { sha256 } from '../../src/base/files.js'
-import type { Decoded, ExtractionItem, ExtractionJob } from '../../src/embeddings/job.js'
-import { type ExtractionPlan, planExtraction } from '../../src/embeddings/plan.js'
-import { namedRecipe } from '../../src/images/recipe.js'
+import type { Decoded, ExtractionItem, ExtractionJob } from '../../src/embeddings/store/job.js'
+import { type ExtractionPlan, planExtraction } from '../../src/embeddings/store/plan.js'
+import { namedRecipe } from '../../src/images/recipe/recipe.js'
 
 export const width = 2
 export const height = 2

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { expect } from '@jest/globals'
-import { openStore, readTable } from '../../src/embeddings/store.js'
+import { openStore, readTable } from '../../src/embeddings/store/store.js'
 import { fc7 } from '../cli/run.js'
 
 export const shared = resolve(process.env.FC7_SHARED ?? '../shared')

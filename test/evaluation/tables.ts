@@ -1,5 +1,5 @@
 import { createRandom } from '../../src/base/random.js'
-import type { EmbeddingTable } from '../../src/embeddings/table.js'
+import type { EmbeddingTable } from '../../src/embeddings/store/table.js'
 
 /** A table of class clouds: `perClass` pictures of each class, `views` augmented views each, told apart about as well as `gap` says. */
 export function cloudTable(options: {

@@ -10,8 +10,8 @@ import {
   trainedParameters,
   upperModel,
   wholeModel,
-} from '../../src/finetune/network.js'
-import { namedRecipe } from '../../src/images/recipe.js'
+} from '../../src/finetune/plan/network.js'
+import { namedRecipe } from '../../src/images/recipe/recipe.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'
 import { decodeModel } from '../../src/onnx/read.js'
@@ -19,7 +19,7 @@ import { graphOf } from '../../src/onnx/walk.js'
 import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
 import { counterBeta, counterKey } from '../../src/training/counter-random.js'
-import { buildTrainingGraph } from '../../src/training/graph.js'
+import { buildTrainingGraph } from '../../src/training/graph/graph.js'
 import { modernise } from '../../src/training/modernise.js'
 import { prepareNetwork } from '../../src/training/network.js'
 import { TrainingRunner } from '../../src/training/runner.js'

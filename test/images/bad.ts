@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { deflateSync } from 'node:zlib'
 import { expect } from '@jest/globals'
 import sharp from 'sharp'
-import { openStore, readTable } from '../../src/embeddings/store.js'
+import { openStore, readTable } from '../../src/embeddings/store/store.js'
 
 /** A PNG of zeros, whose file is a thousandth of its pixels: `lines` of them are really there. */
 export function zeroPng(width: number, height: number, lines: number): Buffer {

@@ -14,7 +14,7 @@ import {
   TensorProto_DataLocation,
 } from '../../src/onnx/generated/onnx_pb.js'
 import { decodeModel, readModel } from '../../src/onnx/read.js'
-import { inferShapes } from '../../src/onnx/shapes.js'
+import { inferShapes } from '../../src/onnx/shapes/shapes.js'
 import { floatsOf } from '../../src/onnx/values.js'
 import { graphOf } from '../../src/onnx/walk.js'
 import { writeModel } from '../../src/onnx/write.js'

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals'
-import type { TrainingRecord } from '../../src/finetune/record.js'
-import { renderTraining } from '../../src/report/training.js'
+import type { TrainingRecord } from '../../src/finetune/result/record.js'
+import { renderTraining } from '../../src/report/pages/training-page.js'
 
 const epoch = (phase: string, number: number) => ({
   phase,

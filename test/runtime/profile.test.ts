@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { profileModel } from '../../src/embeddings/profile-model.js'
+import { profileModel } from '../../src/embeddings/extract/profile-model.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 import { timeByOp } from '../../src/runtime/profile.js'
 

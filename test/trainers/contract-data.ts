@@ -1,5 +1,5 @@
 import { createRandom } from '../../src/base/random.js'
-import { type FitOptions, fitClassifier, predictedClasses } from '../../src/trainers/classifier.js'
+import { type FitOptions, fitClassifier, predictedClasses } from '../../src/classifiers/classifier.js'
 import type { ParamValue, Trainer, TrainingSet } from '../../src/trainers/contract.js'
 
 const provenance = { backbone: 'generated', layer: 'fc7', recipe: 'none' }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRandom } from '../../src/base/random.js'
 import type { Matrix, TrainingSet } from '../../src/trainers/contract.js'
-import { pickRows } from '../../src/trainers/gemm.js'
+import { pickRows } from '../../src/trainers/linalg/gemm.js'
 
 const read = (name: string): any =>
   JSON.parse(readFileSync(new URL(`../fixtures/trainers/${name}`, import.meta.url), 'utf8'))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { fitClassifier } from '../../src/trainers/classifier.js'
+import { fitClassifier } from '../../src/classifiers/classifier.js'
 import { getTrainer, trainers } from '../../src/trainers/registry.js'
 import { clusters } from './data.js'
 import { onnxDifference, runOnnx } from './onnx.js'

@@ -1,10 +1,10 @@
+import { type Classifier, predictedClasses } from '../../src/classifiers/classifier.js'
 import { encodeModel } from '../../src/onnx/build.js'
 import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'
 import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
-import { type Classifier, predictedClasses } from '../../src/trainers/classifier.js'
 import type { Matrix } from '../../src/trainers/contract.js'
-import { rowsOf } from '../../src/trainers/gemm.js'
+import { rowsOf } from '../../src/trainers/linalg/gemm.js'
 
 /** Runs a classifier's ONNX form on embeddings, as any ONNX Runtime would; `batch` rows at a time, default all. */
 export async function runOnnx(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
-import { fitClassifier } from '../../src/trainers/classifier.js'
-import { checkProvenance } from '../../src/trainers/provenance.js'
+import { fitClassifier } from '../../src/classifiers/classifier.js'
+import { checkProvenance } from '../../src/classifiers/provenance.js'
 import { getTrainer } from '../../src/trainers/registry.js'
 import { clusters } from './data.js'
 

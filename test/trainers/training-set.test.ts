@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import type { EmbeddingTable } from '../../src/embeddings/table.js'
+import type { EmbeddingTable } from '../../src/embeddings/store/table.js'
 import { trainingSetOf } from '../../src/trainers/training-set.js'
 
 const table: EmbeddingTable = {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { GraphBuilder } from '../../src/onnx/build.js'
-import { foldNorms } from '../../src/training/fold-norms.js'
-import { buildTrainingGraph } from '../../src/training/graph.js'
+import { foldNorms } from '../../src/training/graph/fold-norms.js'
+import { buildTrainingGraph } from '../../src/training/graph/graph.js'
 import { prepareNetwork } from '../../src/training/network.js'
 import { TrainingRunner } from '../../src/training/runner.js'
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
-import { buildLoss, type Loss } from '../../src/training/losses.js'
+import { buildLoss, type Loss } from '../../src/training/graph/losses.js'
 
 const rows = 5
 const weights = [1, 1, 0.5, 0, 1]

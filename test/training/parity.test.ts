@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import { GraphBuilder } from '../../src/onnx/build.js'
-import { buildTrainingGraph } from '../../src/training/graph.js'
+import { buildTrainingGraph } from '../../src/training/graph/graph.js'
 import { prepareNetwork } from '../../src/training/network.js'
 import { TrainingRunner } from '../../src/training/runner.js'
 

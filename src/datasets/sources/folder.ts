@@ -2,8 +2,8 @@ import { lstat, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join, sep } from 'node:path'
 import { Fc7Error, messageOf, systemCode, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetOptions, DatasetSource, Layout, OpenedSource } from '../contract.js'
-import { isPictureName, nameText, splitOf } from '../names.js'
-import { isInside } from '../outside.js'
+import { isPictureName, nameText, splitOf } from '../formats/names.js'
+import { isInside } from '../formats/outside.js'
 
 const maxDepth = 64
 /** Folders reached through links of links multiply; more than this many links on one path is taken for a trap. */

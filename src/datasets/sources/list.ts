@@ -2,10 +2,10 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, resolve, sep } from 'node:path'
 import { messageOf, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetOptions, DatasetSource, OpenedSource } from '../contract.js'
-import { brokenList, readCsv, readLines } from '../lines.js'
-import { mapOrdered } from '../ordered.js'
-import { type FoundFile, findFile } from '../outside.js'
-import { describe, type Fields, field, idOf, textOf } from '../records.js'
+import { brokenList, readCsv, readLines } from '../formats/lines.js'
+import { mapOrdered } from '../formats/ordered.js'
+import { type FoundFile, findFile } from '../formats/outside.js'
+import { describe, type Fields, field, idOf, textOf } from '../formats/records.js'
 
 /** File look-ups under way at once. */
 const lookAhead = 32

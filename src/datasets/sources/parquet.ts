@@ -3,17 +3,18 @@ import { basename, dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { Fc7Error, messageOf, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetOptions, DatasetSource, ItemLoad } from '../contract.js'
-import { splitOf, splitOfShard } from '../names.js'
-import { findFile } from '../outside.js'
-import type { CellRef, ParquetColumn, ParquetFile } from '../parquet.js'
-import { textOf } from '../records.js'
-import { isShardFolder, shardsOf } from '../shards.js'
+import { splitOf, splitOfShard } from '../formats/names.js'
+import { findFile } from '../formats/outside.js'
+import type { CellRef, ParquetColumn, ParquetFile } from '../formats/parquet.js'
+import { textOf } from '../formats/records.js'
+import { isShardFolder, shardsOf } from '../formats/shards.js'
 
 const featureSchema = z.looseObject({ _type: z.string().optional(), names: z.array(z.string()).optional() })
 const huggingFaceSchema = z.object({ info: z.object({ features: z.record(z.string(), z.unknown()) }) })
 
 /** The reader is loaded when there is a Parquet file to read. */
-const openFile = async (path: string): Promise<ParquetFile> => (await import('../parquet.js')).ParquetFile.open(path)
+const openFile = async (path: string): Promise<ParquetFile> =>
+  (await import('../formats/parquet.js')).ParquetFile.open(path)
 
 /** The columns' kinds and class names as Hugging Face's `datasets` writes them into the schema's metadata. */
 function readFeatures(file: ParquetFile): ReadonlyMap<string, z.infer<typeof featureSchema>> {

@@ -2,10 +2,10 @@ import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { messageOf, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetSource, ItemLoad } from '../contract.js'
-import { isPictureName, splitOfShard } from '../names.js'
-import { type Described, describe, idOf, textOf } from '../records.js'
-import { isShardFolder, shardsOf } from '../shards.js'
-import { PartReader, type TarEntry, TarError, tarEntries } from '../tar.js'
+import { isPictureName, splitOfShard } from '../formats/names.js'
+import { type Described, describe, idOf, textOf } from '../formats/records.js'
+import { isShardFolder, shardsOf } from '../formats/shards.js'
+import { PartReader, type TarEntry, TarError, tarEntries } from '../formats/tar.js'
 
 const maxSidecarBytes = 1 << 20
 const sidecarNames = ['cls', 'json', 'txt'] as const

@@ -2,7 +2,7 @@ import { encodeModel, GraphBuilder } from '../../onnx/build.js'
 import { loadOrt, type Session } from '../../runtime/ort.js'
 import { openSession } from '../../runtime/session.js'
 import type { Matrix } from '../contract.js'
-import { gemm, pickRows, squaredNorms } from '../gemm.js'
+import { gemm, pickRows, squaredNorms } from '../linalg/gemm.js'
 
 /** A kernel as libsvm writes it, u and v being rows. */
 export interface Kernel {

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { throwIfAborted } from '../../base/errors.js'
+import type { OnnxWriter } from '../../onnx/classifier-writer.js'
 import type { Matrix, Model, ModelState } from '../contract.js'
-import { gemm, rowsOf } from '../gemm.js'
-import { kernelSvmOnnx } from '../onnx/kernel-svm.js'
-import type { OnnxWriter } from '../onnx/writer.js'
+import { gemm, rowsOf } from '../linalg/gemm.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from '../state.js'
 import { columnMeans, type Kernel, type KernelRows, kernelBlock, kernelRows } from './functions.js'
+import { kernelSvmOnnx } from './onnx-form.js'
 import { couplePairs, type PairHalves, pairCount, pairIndex, Votes, writeDecisions } from './pairwise.js'
 
 const configSchema = z.object({

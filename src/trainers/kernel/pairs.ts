@@ -1,5 +1,5 @@
 import { turnTaker } from '../../base/turns.js'
-import { fitSigmoid } from '../calibration-curves.js'
+import { fitSigmoid } from '../calibration/calibration-curves.js'
 import { KernelCache } from './cache.js'
 import { type Kernel, type KernelRows, kernelBlock, kernelSlice, pickKernelRows } from './functions.js'
 import { pairCount, pairs } from './pairwise.js'

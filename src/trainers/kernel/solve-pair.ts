@@ -1,4 +1,4 @@
-import { fitSigmoid } from '../calibration-curves.js'
+import { fitSigmoid } from '../calibration/calibration-curves.js'
 import { denseSource, type PairSolution, PairSolver } from './smo.js'
 
 export interface PairSettings {

@@ -1,9 +1,9 @@
 import { z } from 'zod'
+import type { OnnxWriter } from '../../onnx/classifier-writer.js'
 import type { Matrix, Model, ModelState } from '../contract.js'
-import { gemm } from '../gemm.js'
-import { linearOnnx, softmaxOnnx } from '../onnx/linear.js'
-import type { OnnxWriter } from '../onnx/writer.js'
+import { gemm } from '../linalg/gemm.js'
 import { factsSchema, readConfig, readTensor, tensorOf } from '../state.js'
+import { linearOnnx, softmaxOnnx } from './onnx-form.js'
 
 export interface LinearParts {
   /** `[classes, cols]` */

@@ -1,10 +1,10 @@
 import { Fc7Error } from '../../base/errors.js'
 import type { TrainingSet } from '../contract.js'
-import { maxTreeRows } from './binning.js'
+import { maxTreeRows } from './bins/binning.js'
+import type { TreeData } from './growing/search.js'
 import { own, type PoolPlan, shared, sharedRoom } from './pool.js'
-import type { TreeData } from './search.js'
-import { binArenaBytes } from './wasm/bin-arena.js'
-import type { ForestRoom } from './wasm/forest-arena.js'
+import { binArenaBytes } from './wasm/bins/bin-arena.js'
+import type { ForestRoom } from './wasm/forest/forest-arena.js'
 import type { TreeJob } from './work.js'
 
 /** Largest array of bins or columns. */

@@ -1,4 +1,4 @@
-import { type CountedTree, impurity } from './prune.js'
+import { type CountedTree, impurity } from './growing/prune.js'
 
 /** What the pictures of a tree need besides it. */
 export interface TreeNames {

@@ -1,7 +1,8 @@
 import { Fc7Error } from '../../base/errors.js'
-import type { ModelState, NamedTensor } from '../contract.js'
+import type { NamedTensor } from '../../base/safetensors.js'
+import type { ModelState } from '../contract.js'
 import { readTensor, tensorOf } from '../state.js'
-import type { Forest } from './arrays.js'
+import type { Forest } from './growing/arrays.js'
 
 export function forestTensors(forest: Forest, outputs: number): [string, NamedTensor][] {
   const { roots, feature, threshold, left, right, leaf, values } = forest

@@ -1,10 +1,10 @@
 import { createRandom } from '../../base/random.js'
-import { binColumns, binForest } from './binning.js'
-import { type BoostingSetup, type BoostJob, boostTree } from './boosting.js'
-import { type GrownTree, type GrowOptions, growClassificationTree } from './classification.js'
-import { growForestTree, leavesOfOthers } from './forest-tree.js'
-import { binQuantiles } from './quantile-bins.js'
-import type { TreeData } from './search.js'
+import { binColumns, binForest } from './bins/binning.js'
+import { binQuantiles } from './bins/quantile-bins.js'
+import { type BoostingSetup, type BoostJob, boostTree } from './boosting/boosting.js'
+import { type GrownTree, type GrowOptions, growClassificationTree } from './growing/classification.js'
+import { growForestTree, leavesOfOthers } from './growing/forest-tree.js'
+import type { TreeData } from './growing/search.js'
 
 /** What every job of one fit shares. Its arrays lie in shared memory where threads share it. */
 export interface TreeSetup {

@@ -1,3 +1,4 @@
+import type { GradientRule } from './contract.js'
 import {
   clipRule,
   expRule,
@@ -8,13 +9,12 @@ import {
   sigmoidRule,
   sqrtRule,
   tanhRule,
-} from './activations.js'
-import { batchNormalizationRule } from './batch-normalization.js'
-import type { GradientRule } from './contract.js'
-import { convRule } from './conv.js'
-import { dropoutRule } from './dropout.js'
-import { addRule, divRule, mulRule, subRule, sumRule } from './elementwise.js'
-import { gemmRule } from './gemm.js'
+} from './rules/activations.js'
+import { batchNormalizationRule } from './rules/batch-normalization.js'
+import { convRule } from './rules/conv.js'
+import { dropoutRule } from './rules/dropout.js'
+import { addRule, divRule, mulRule, subRule, sumRule } from './rules/elementwise.js'
+import { gemmRule } from './rules/gemm.js'
 import {
   concatRule,
   flattenRule,
@@ -26,11 +26,11 @@ import {
   squeezeRule,
   transposeRule,
   unsqueezeRule,
-} from './layout.js'
-import { lrnRule } from './lrn.js'
-import { matMulRule } from './matmul.js'
-import { averagePoolRule, globalAveragePoolRule, maxPoolRule } from './pooling.js'
-import { logSoftmaxRule, softmaxRule } from './softmax.js'
+} from './rules/layout.js'
+import { lrnRule } from './rules/lrn.js'
+import { matMulRule } from './rules/matmul.js'
+import { averagePoolRule, globalAveragePoolRule, maxPoolRule } from './rules/pooling.js'
+import { logSoftmaxRule, softmaxRule } from './rules/softmax.js'
 
 const rules: readonly GradientRule[] = [
   addRule,

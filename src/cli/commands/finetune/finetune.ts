@@ -1,0 +1,203 @@
+import { join } from 'node:path'
+import { Fc7Error } from '../../../base/errors.js'
+import { formatBytes, formatSeconds } from '../../../base/text.js'
+import { strategies } from '../../../finetune/plan/options.js'
+import type { FinetunePlan } from '../../../finetune/plan/plan.js'
+import { prepareFinetune } from '../../../finetune/plan/prepare.js'
+import { exportTraining } from '../../../finetune/result/export.js'
+import { readTraining } from '../../../finetune/result/record.js'
+import { runFinetune } from '../../../finetune/run.js'
+import { previewAugmentation } from '../../../finetune/train/preview.js'
+import { curvesName, writeTraining } from '../../../report/pages/training-page.js'
+import { defineCommand } from '../../command.js'
+import { versions } from '../../versions.js'
+
+/** The plan in words. */
+function describe(plan: FinetunePlan): string {
+  const { pictures, features, optimiser } = plan
+  return [
+    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimiser.kind}, weight decay ${optimiser.weightDecay}${optimiser.clip === null ? '' : `, gradient’s norm at most ${optimiser.clip}`}`,
+    `${pictures.train} pictures train, ${pictures.select} choose the epoch (${pictures.sources.select}), ${pictures.report} are reported (${pictures.sources.report})`,
+    ...plan.phases.flatMap((phase) => [
+      `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, rate ${phase.rate} (new layer ×${phase.headFactor}), batch norms ${phase.batchNorm}`,
+      phase.trunk === 'trained'
+        ? `  every layer trains; about ${formatBytes(phase.memoryBytes)} of memory`
+        : phase.trunk === 'cached'
+          ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each picture), its ${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
+          : `  the frozen part runs anew each epoch, ${phase.trunkPasses} times in all; about ${formatBytes(phase.memoryBytes)} of memory`,
+    ]),
+  ].join('\n')
+}
+
+export const finetune = defineCommand({
+  example: [
+    '$0 finetune photos/ --model resnet50 --strategy last --out photos-resnet',
+    'train the last stage on labelled pictures',
+  ],
+  options: (yargs) =>
+    yargs
+      .positional('source', { type: 'string', demandOption: true, describe: 'Labelled pictures' })
+      .option('model', { type: 'string', demandOption: true, describe: 'Backbone id or ONNX file' })
+      .option('out', { type: 'string', describe: 'Folder for the new backbone' })
+      .option('id', { type: 'string', describe: 'Name of the new backbone; default the folder’s' })
+      .option('strategy', { choices: strategies, default: 'head' as const, describe: 'What trains' })
+      .option('freeze-until', { type: 'string', describe: 'last: this layer and all below stay' })
+      .option('epochs', { type: 'number', describe: 'Passes over the pictures, of each phase' })
+      .option('batch', { type: 'number', describe: 'Pictures a step; default 16' })
+      .option('accumulate', { type: 'number', describe: 'Batches whose gradients are averaged; default 1' })
+      .option('optimiser', {
+        choices: ['sgd', 'adam', 'adamw'] as const,
+        describe: 'Default adamw; scratch: the card’s, else sgd (Nesterov)',
+      })
+      .option('rate', { type: 'number', describe: 'Learning rate of the pretrained layers' })
+      .option('head-factor', { type: 'number', describe: 'The new layer’s rate over it; default 10' })
+      .option('depth-factor', {
+        type: 'number',
+        describe: 'Rate of the lowest trained layer over the highest; default 1',
+      })
+      .option('weight-decay', { type: 'number', describe: 'Spares biases and norms' })
+      .option('schedule', { choices: ['cosine', 'step', 'constant'] as const, describe: 'Default cosine' })
+      .option('warmup', { type: 'number', describe: 'Share of the steps; default 0.05' })
+      .option('clip', {
+        type: 'number',
+        describe: 'Largest norm of the gradient, 0 for none; default 1, scratch: none',
+      })
+      .option('smoothing', { type: 'number', describe: 'Label smoothing' })
+      .option('dropout', { type: 'number', describe: 'Share of the features dropped before the new layer; default 0' })
+      .option('mixup', { type: 'number', describe: 'Blend pictures and labels in pairs: α of Beta(α, α); default 0' })
+      .option('class-weight', { choices: ['balanced', 'none'] as const, describe: 'Weight classes by rarity' })
+      .option('positive', { type: 'string', describe: 'One output with a sigmoid for this label of two' })
+      .option('batch-norm', {
+        choices: ['frozen', 'train'] as const,
+        describe: 'Statistics of batch norms; default frozen, scratch: train',
+      })
+      .option('augment', { type: 'boolean', describe: 'Random crops, mirror images, colours; default yes' })
+      .option('rotation', { type: 'number', describe: 'Largest turn of a view in degrees; default 0' })
+      .option('grey', { type: 'number', describe: 'Probability of a grey view; default 0' })
+      .option('erase', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
+      .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen part once; default where it fits' })
+      .option('cache-budget', { type: 'number', describe: 'GiB for it; default 2' })
+      .option('views', { type: 'number', describe: 'Most views of a picture to keep; default 4' })
+      .option('patience', { type: 'number', describe: 'Epochs without a better result before stopping' })
+      .option('checkpoint-steps', { type: 'number', describe: 'Steps between checkpoints; default 200' })
+      .option('keep-work', { type: 'boolean', default: false, describe: 'Keep graphs and frozen activations' })
+      .option('memory-limit', { type: 'number', describe: 'GiB; default this machine’s' })
+      .option('recipe', { type: 'string', describe: 'Preprocessing; default the card’s first' })
+      .option('layout', { choices: ['labels', 'splits'] as const, describe: 'What first-level folders mean' })
+      .option('group-from', { type: 'string', describe: 'Regular expression whose capture is the group' })
+      .option('allow-outside', { type: 'boolean', default: false, describe: 'Let lists leave their folder' })
+      .option('limit', { type: 'number', describe: 'Take the first n pictures' })
+      .option('orient', { type: 'boolean', default: false, describe: 'Turn pictures by their EXIF orientation' })
+      .option('threads', { type: 'number', describe: 'Threads in all; default the cores' })
+      .option('decode-threads', { type: 'number', describe: 'Of them for decoding' })
+      .option('force', { type: 'boolean', default: false, describe: 'Replace a training in --out' })
+      .option('dry-run', { type: 'boolean', default: false, describe: 'Print the plan, train nothing' })
+      .option('export-only', {
+        type: 'boolean',
+        default: false,
+        describe: 'Write the graphs and a manifest, train nothing',
+      })
+      .option('preview-augmentation', {
+        type: 'string',
+        describe: 'Write a sheet of augmented pictures (.html), train nothing',
+      }),
+  async run(options, context) {
+    // A plan and a sheet of pictures leave nothing in a folder; what trains or exports says so before anything is read.
+    if (options.out === undefined && !options.dryRun && options.previewAugmentation === undefined) {
+      throw new Fc7Error('USAGE_OUT', 'There is no folder for the new backbone.', {
+        hint: 'Add --out <folder>; --dry-run prints the plan without one.',
+      })
+    }
+    const gib = (value: number | undefined) => (value === undefined ? undefined : value * 2 ** 30)
+    const wanted = {
+      strategy: options.strategy,
+      freezeUntil: options.freezeUntil,
+      epochs: options.epochs,
+      batch: options.batch,
+      accumulate: options.accumulate,
+      optimiser: options.optimiser,
+      rate: options.rate,
+      headFactor: options.headFactor,
+      depthFactor: options.depthFactor,
+      weightDecay: options.weightDecay,
+      schedule: options.schedule,
+      warmup: options.warmup,
+      clip: options.clip,
+      smoothing: options.smoothing,
+      dropout: options.dropout,
+      mixup: options.mixup,
+      classWeight: options.classWeight,
+      positive: options.positive,
+      batchNorm: options.batchNorm,
+      augment: options.augment,
+      rotation: options.rotation,
+      grey: options.grey,
+      erase: options.erase,
+      cache: options.cacheFrozen,
+      cacheBudgetBytes: gib(options.cacheBudget),
+      views: options.views,
+      patience: options.patience,
+      memoryBytes: gib(options.memoryLimit),
+      seed: context.seed,
+    }
+    const { cacheFolder, offline, progress, signal } = context
+    const request = {
+      source: options.source,
+      model: options.model,
+      orient: options.orient,
+      allowOutside: options.allowOutside,
+      options: Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)),
+      cacheFolder,
+      offline,
+      progress,
+      signal,
+      ...(options.recipe === undefined ? {} : { recipe: options.recipe }),
+      ...(options.layout === undefined ? {} : { layout: options.layout }),
+      ...(options.groupFrom === undefined ? {} : { groupFrom: options.groupFrom }),
+      ...(options.limit === undefined ? {} : { limit: options.limit }),
+    }
+    const prepared = await prepareFinetune(request)
+    const { plan } = prepared
+    if (options.previewAugmentation !== undefined) {
+      const shown = await previewAugmentation(prepared, options.previewAugmentation)
+      context.result({ out: options.previewAugmentation, shown }, `${options.previewAugmentation}: ${shown} pictures`)
+      return
+    }
+    if (options.dryRun) {
+      context.result({ plan, planHash: prepared.planHash }, describe(plan))
+      return
+    }
+    const out = options.out! // asked for above
+    for (const line of describe(plan).split('\n')) progress.say(line)
+    if (options.exportOnly) {
+      const files = await exportTraining(prepared, out)
+      context.result({ out, files }, `${out}: ${files.join(', ')}`)
+      return
+    }
+    const summary = await runFinetune(prepared, request, {
+      out,
+      versions: versions(),
+      cacheFolder,
+      ...(options.id === undefined ? {} : { id: options.id }),
+      force: options.force,
+      keepFrozen: options.keepWork,
+      ...(options.threads === undefined ? {} : { threads: options.threads }),
+      ...(options.decodeThreads === undefined ? {} : { decodeThreads: options.decodeThreads }),
+      ...(options.checkpointSteps === undefined ? {} : { checkpointSteps: options.checkpointSteps }),
+    })
+    const curves = join(out, curvesName)
+    await writeTraining(await readTraining(out), curves)
+    context.result(
+      { ...summary, curves },
+      [
+        `${summary.model}: the backbone ${summary.id}, best after epoch ${summary.bestEpoch}`,
+        `${summary.correct} of ${summary.reported} right on ${plan.pictures.sources.report} (${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
+        `Curves: ${curves}`,
+        ...(summary.failures > 0 ? [`${summary.failures} pictures could not be read: see ${out}/failures.jsonl`] : []),
+        summary.known
+          ? `Predict: fc7 predict ${out}/classifier <pictures>; embed: fc7 extract <pictures> --model ${summary.id}`
+          : `Predict: fc7 predict ${out}/classifier <pictures> --model ${out}/model.onnx (another model is called ${summary.id})`,
+      ].join('\n'),
+    )
+  },
+})

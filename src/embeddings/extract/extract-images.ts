@@ -1,0 +1,190 @@
+import { appendFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { Fc7Error } from '../../base/errors.js'
+import { explainWriteError } from '../../base/files.js'
+import { silentProgress } from '../../base/progress.js'
+import type { DatasetItem } from '../../datasets/contract.js'
+import { datasetOptions } from '../../datasets/open.js'
+import { weightBytes } from '../../onnx/values.js'
+import { machineFacts } from '../../runtime/machine.js'
+import { prepareOut } from '../store/finish.js'
+import { runPath } from '../store/layout.js'
+import { BatchTuner, type MeasuredBatch } from './batch-tuner.js'
+import { type ExtractionSummary, executeExtraction } from './extract.js'
+import { type MeasuredSplit, openInference } from './open-inference.js'
+import { extractionItem, PictureDecoder } from './picture-decoder.js'
+import { checkCount, type ExtractionRequest, graphFile, type PreparedExtraction, prepareExtraction } from './prepare.js'
+import type { StoreSource } from './source-pictures.js'
+
+export interface ExtractionRun {
+  readonly out: string
+  /** Pictures a run of the network. Default: measured on the first batches. */
+  readonly batch?: number
+  /** Thread budget in all. Default: the cores. */
+  readonly threads?: number
+  /** Sessions that share the threads, on the CPU. Default: as many as there are threads, if memory allows. */
+  readonly sessions?: number
+  /** Threads that decode, beside inference. Default: begins with half (of few, with two) and adds one whenever the network waits. */
+  readonly decodeThreads?: number
+  /** Computes the shards whose index mod `shards` is `shard`. */
+  readonly shards?: number
+  readonly shard?: number
+  readonly retryFailed?: boolean
+  readonly force?: boolean
+  readonly versions: Readonly<Record<string, string>>
+}
+
+export interface ImagesSummary extends ExtractionSummary {
+  readonly out: string
+  readonly plan: string
+  readonly chosen: RunChoice
+}
+
+/** What was chosen for a run, by flags or by measurement. */
+export interface RunChoice {
+  readonly provider: string
+  readonly batch: number
+  readonly sessions: number
+  readonly threadsPerSession: number
+  readonly decodeThreads: number
+  readonly rewrites: readonly string[]
+  /** What the choices were made from; empty where flags or the small number of pictures decided. */
+  readonly measured: { readonly batches: readonly MeasuredBatch[]; readonly splits: readonly MeasuredSplit[] }
+}
+
+/** Buffers of a batch never grow beyond this: a few of them are kept. */
+const maxBatchBytes = 16 << 20
+
+/** A window of time in which the network waited more than this share gets another decoding thread. */
+const starved = { windowMs: 400, share: 0.05 }
+
+/** Adds decoding threads, up to `max`, whenever the network has waited for pictures. */
+function feedNetwork(decoder: PictureDecoder, max: number): (waitedMs: number) => void {
+  let since: { readonly time: number; readonly waitedMs: number } | undefined
+  return (waitedMs) => {
+    const time = performance.now()
+    // The clock starts with the first batch: everything waits for that.
+    since ??= { time, waitedMs }
+    const windowMs = time - since.time
+    if (windowMs < starved.windowMs) return
+    if (waitedMs - since.waitedMs > windowMs * starved.share && decoder.threads < max) decoder.addThread()
+    since = { time, waitedMs }
+  }
+}
+
+async function* itemsOf(prepared: PreparedExtraction, signal: AbortSignal | undefined) {
+  let left = prepared.plan.dataset.items
+  for await (const item of prepared.dataset.items(signal)) {
+    if (left-- <= 0) return
+    yield extractionItem(item)
+  }
+}
+
+/** Runs what {@link prepareExtraction} prepared. @throws Fc7Error as executeExtraction */
+export async function runExtraction(
+  prepared: PreparedExtraction,
+  request: ExtractionRequest,
+  run: ExtractionRun,
+): Promise<ImagesSummary> {
+  const { plan, extraction, provider } = prepared
+  const { progress = silentProgress, signal } = request
+  for (const [name, value] of Object.entries({
+    batch: run.batch,
+    threads: run.threads,
+    sessions: run.sessions,
+    'decode-threads': run.decodeThreads,
+  }))
+    checkCount(name, value)
+  const threads = run.threads ?? availableParallelism()
+  const startedAt = new Date().toISOString()
+  // Refuses a taken folder before a large graph is written and loaded.
+  await prepareOut(run.out, plan, run.force ?? false)
+  const graph = await graphFile(prepared)
+  const { width, height } = extraction
+  // The decoders start while the graph is loaded.
+  const decoder = new PictureDecoder({
+    recipe: plan.recipe!.steps,
+    resizeMode: plan.resize,
+    orient: plan.orient,
+    thumbnail: plan.thumbs,
+    threads: run.decodeThreads ?? Math.min(threads, Math.max(2, Math.ceil(threads / 2))),
+  })
+  const { pool, split, measured } = await openInference({
+    graph,
+    modelBytes: weightBytes(extraction.model),
+    provider,
+    threads,
+    pictures: plan.dataset.items,
+    width,
+    height,
+    ...(run.sessions === undefined ? {} : { sessions: run.sessions }),
+  }).catch(async (error) => {
+    await decoder.close()
+    throw error
+  })
+  try {
+    const maxBatch = Math.max(1, Math.min(provider.maxBatch, Math.floor(maxBatchBytes / (width * height * 3))))
+    const tuner = run.batch === undefined ? new BatchTuner({ max: maxBatch, sessions: split.sessions }) : undefined
+    const summary = await executeExtraction<DatasetItem>({
+      plan,
+      out: run.out,
+      items: () => itemsOf(prepared, signal),
+      width,
+      height,
+      decoder,
+      inference: pool,
+      batch: run.batch ?? maxBatch,
+      ...(tuner ? { tuner } : {}),
+      ...(run.decodeThreads === undefined ? { onBatch: feedNetwork(decoder, threads) } : {}),
+      ...(run.shards === undefined ? {} : { parts: run.shards }),
+      ...(run.shard === undefined ? {} : { part: run.shard }),
+      retryFailed: run.retryFailed ?? false,
+      versions: run.versions,
+      progress,
+      ...(signal ? { signal } : {}),
+    })
+    const chosen: RunChoice = {
+      provider: provider.id,
+      batch: tuner?.size ?? run.batch!,
+      sessions: split.sessions,
+      threadsPerSession: split.perSession,
+      decodeThreads: decoder.threads,
+      rewrites: plan.rewrites,
+      measured: { batches: tuner?.measured ?? [], splits: measured },
+    }
+    const { manifest: _, ...facts } = summary
+    // For reports that show larger pictures than thumbnails, as long as the source is there. Never part of the plan: a moved
+    // folder is the same data set.
+    const source: StoreSource = { path: resolve(request.source), ...datasetOptions(request) }
+    await appendFile(
+      runPath(run.out),
+      `${JSON.stringify({ startedAt, source, ...facts, chosen, machine: machineFacts(), versions: run.versions })}\n`,
+    ).catch((error: unknown) => {
+      throw explainWriteError(error, runPath(run.out))
+    })
+    return { ...summary, out: run.out, plan: prepared.planHash, chosen }
+  } finally {
+    await decoder.close()
+    await pool.close()
+  }
+}
+
+/**
+ * From pictures to a store: the whole of `fc7 extract`.
+ *
+ * @throws Fc7Error of the data set, the backbone, the layer, the provider, the output folder; INTERRUPTED
+ * @example
+ * await extractImages(
+ *   { source: 'photos', model: 'resnet50', cacheFolder: cacheFolder() },
+ *   { out: 'photos.fc7', versions: {} },
+ * )
+ */
+export async function extractImages(request: ExtractionRequest, run: ExtractionRun): Promise<ImagesSummary> {
+  if ((run.shards === undefined) !== (run.shard === undefined)) {
+    throw new Fc7Error('USAGE_SHARD', '--shards and --shard belong together.', {
+      hint: 'Parts count from 0: --shards 4 --shard 0 … 3.',
+    })
+  }
+  return runExtraction(await prepareExtraction(request, run.out), request, run)
+}

@@ -1,0 +1,87 @@
+import { Fc7Error, messageOf } from '../../base/errors.js'
+import type { DatasetItem, ItemLoad } from '../../datasets/contract.js'
+import { readPicture } from '../../datasets/read.js'
+import { DecodePool, type DecodeResult, type DecodeSettings, type DecodeTask } from '../../images/pool/decode-pool.js'
+import type { Decoded, Decoder, ExtractionItem, Pose } from '../store/job.js'
+import { Seats } from './seats.js'
+
+/** A data set's item as the extraction knows it. */
+export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> => ({
+  id: item.id,
+  path: item.path,
+  label: item.label ?? null,
+  split: item.split ?? null,
+  group: item.group ?? null,
+  source: item,
+})
+
+/** Pictures whose bytes only this thread can get (Parquet cells), in memory at once: each may have 64 MiB. */
+const heldPictures = 4
+
+/** Decodes a data set's items on threads of their own; `close` ends them. */
+export class PictureDecoder implements Decoder<DatasetItem> {
+  private readonly pool: DecodePool
+  private readonly held = new Seats(Array.from({ length: heldPictures }, (_, i) => i))
+
+  constructor(settings: DecodeSettings & { readonly threads: number }) {
+    this.pool = new DecodePool({ ...settings, hash: true })
+  }
+
+  async decode(item: DatasetItem, buffer: SharedArrayBuffer, byteOffset: number, pose?: Pose): Promise<Decoded> {
+    const { load } = item
+    if (load.kind === 'broken') return { ok: false, code: load.code, message: load.message }
+    const common = {
+      name: item.path,
+      slot: { buffer, byteOffset },
+      ...(item.box ? { box: item.box } : {}),
+      ...(pose ? { ...pose, key: item.id } : {}),
+    }
+    try {
+      const result =
+        load.kind === 'bytes'
+          ? await this.decodeHeld(load, common)
+          : await this.pool.submit(
+              load.kind === 'file'
+                ? { ...common, path: load.path }
+                : { ...common, path: load.path, range: { offset: load.offset, length: load.length } },
+            )
+      if (!result.ok) {
+        // A pool that stops or cannot start says nothing about the picture.
+        if (result.code === 'INTERRUPTED' || result.code === 'DECODE_WORKER_FAILED')
+          throw new Fc7Error(result.code, result.message, { hint: result.hint })
+        return { ok: false, code: result.code, message: result.message }
+      }
+      return {
+        ok: true,
+        sha256: result.sha256 ?? '',
+        ...(result.thumbnail ? { webp: result.thumbnail } : {}),
+        ...(result.dHash === undefined ? {} : { dHash: result.dHash }),
+      }
+    } catch (error) {
+      if (error instanceof Fc7Error && (error.code === 'INTERRUPTED' || error.code.startsWith('DECODE_'))) throw error
+      return { ok: false, code: error instanceof Fc7Error ? error.code : 'IMAGE_UNREADABLE', message: messageOf(error) }
+    }
+  }
+
+  get threads(): number {
+    return this.pool.threads
+  }
+
+  /** One more decoding thread. */
+  addThread(): void {
+    this.pool.addThread()
+  }
+
+  private async decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
+    const seat = await this.held.take()
+    try {
+      return await this.pool.submit({ ...task, bytes: await readPicture(load) })
+    } finally {
+      this.held.give(seat)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.pool.close()
+  }
+}

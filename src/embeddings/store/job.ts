@@ -1,0 +1,65 @@
+import type { Progress } from '../../base/progress.js'
+import type { AugmentationPlan } from '../../images/augment/augment-plan.js'
+import type { RunResult } from '../../runtime/protocol.js'
+import type { ExtractionPlan } from './plan.js'
+
+/** One picture of the data set, in plan order. `source` is whatever the decoder reads it by. */
+export interface ExtractionItem<Source = unknown> {
+  readonly id: string
+  readonly path: string
+  readonly label: string | null
+  readonly split: string | null
+  readonly group: string | null
+  readonly source: Source
+}
+
+export type Decoded =
+  | { readonly ok: true; readonly sha256: string; readonly webp?: Uint8Array; readonly dHash?: string }
+  | { readonly ok: false; readonly code: string; readonly message: string }
+
+/** How a picture is shown, where not simply by its recipe. */
+export interface Pose {
+  readonly augmentation?: AugmentationPlan
+  /** Whether a thumbnail is wanted as well. */
+  readonly thumbnail: boolean
+}
+
+/** Turns a picture into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad picture. */
+export interface Decoder<Source> {
+  decode(source: Source, buffer: SharedArrayBuffer, offset: number, pose?: Pose): Promise<Decoded>
+}
+
+/** Runs the extraction graph on `rows` pictures that stand at the start of the buffer. */
+export interface Inference {
+  /** Batches that it computes at once. Default 1. */
+  readonly sessions?: number
+  run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult>
+}
+
+export interface ExtractionJob<Source> {
+  readonly plan: ExtractionPlan
+  readonly out: string
+  /** The data set's items in plan order; read once, streaming. */
+  readonly items: () => AsyncIterable<ExtractionItem<Source>>
+  /** Pixels of the recipe. */
+  readonly width: number
+  readonly height: number
+  readonly decoder: Decoder<Source>
+  readonly inference: Inference
+  /** Pictures a run; with a `tuner`, the most there may be. */
+  readonly batch: number
+  /** Says how many pictures the next run takes, and is told how long each run took. */
+  readonly tuner?: { readonly size: number; ran(rows: number, milliseconds: number): void }
+  /** Batches being decoded or computed at once. Default two a session (one computed, one ready) and two being decoded. */
+  readonly lookAhead?: number
+  /** Called after each batch with the milliseconds that the network has waited for decoding so far. */
+  readonly onBatch?: (waitedForDecodeMs: number) => void
+  readonly parts?: number
+  readonly part?: number
+  readonly retryFailed?: boolean
+  /** Allows replacing another store in `out`. */
+  readonly force?: boolean
+  readonly versions: Readonly<Record<string, string>>
+  readonly progress?: Progress
+  readonly signal?: AbortSignal
+}

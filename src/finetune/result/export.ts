@@ -1,0 +1,57 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Fc7Error } from '../../base/errors.js'
+import { sha256File, writeFileAtomic, writeJsonAtomic } from '../../base/files.js'
+import { encodeSafetensors } from '../../base/safetensors.js'
+import { writeModel } from '../../onnx/write.js'
+import { buildPhaseGraphs } from '../plan/graphs.js'
+import { rateFactors } from '../plan/plan.js'
+import type { PreparedFinetune } from '../plan/prepare.js'
+import { tunedModel } from './tuned-model.js'
+
+/**
+ * Writes the three graphs that any ONNX Runtime can run, the initial values of everything that goes around the loop, and the
+ * manifest that docs/training-graph.md describes. Only strategies of one phase; the data are pixels, nothing is cached.
+ *
+ * @returns the files' names
+ */
+export async function exportTraining(prepared: PreparedFinetune, out: string): Promise<string[]> {
+  const { plan, network, roles, classes, items, model, backbone } = prepared
+  const [phase, second] = plan.phases
+  if (!phase || second) {
+    throw new Fc7Error('FINETUNE_EXPORT', 'lp-ft has two phases with a graph each; an export holds one.', {
+      hint: 'Export --strategy head and --strategy all one after the other.',
+    })
+  }
+  const counts = classes.map((label) => roles.train.filter((i) => items[i]!.label === label).length)
+  const whole = { ...phase, trunk: phase.trunk === 'cached' ? ('computed each epoch' as const) : phase.trunk }
+  const { training, evaluation, input } = buildPhaseGraphs(network, plan, whole, counts, false)
+  await mkdir(out, { recursive: true })
+  await writeModel(training.model, join(out, 'training.onnx'))
+  await writeModel(evaluation, join(out, 'evaluation.onnx'))
+  await writeModel(tunedModel(model, network, training.initial, backbone.card.input), join(out, 'inference.onnx'))
+  const tensors = new Map(
+    training.carried.map(({ name, dims }) => [name, { dims: [...dims], values: training.initial.get(name)! }]),
+  )
+  await writeFileAtomic(join(out, 'initial.safetensors'), encodeSafetensors(tensors))
+  const factors = rateFactors(network, phase, plan.options.depthFactor)
+  const files = ['training.onnx', 'evaluation.onnx', 'inference.onnx', 'initial.safetensors']
+  await writeJsonAtomic(join(out, 'manifest.json'), {
+    format: 1,
+    kind: 'fc7-training-graph',
+    batch: training.batch,
+    classes: plan.classes,
+    loss: plan.loss,
+    optimiser: plan.optimiser,
+    rate: phase.rate,
+    data: { row: training.rowShape, type: training.inputType, evaluationInput: input },
+    recipe: backbone.recipe,
+    masks: training.masks,
+    mixup: training.mixup,
+    parts: training.parts,
+    carried: training.carried,
+    rateFactors: Object.fromEntries(factors),
+    files: await Promise.all(files.map(async (file) => ({ file, sha256: await sha256File(join(out, file)) }))),
+  })
+  return [...files, 'manifest.json']
+}

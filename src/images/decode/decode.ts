@@ -1,0 +1,256 @@
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
+import { Fc7Error, messageOf } from '../../base/errors.js'
+import type { Pixels } from '../resample/resample.js'
+import { gifOpen } from './gif.js'
+import { endsEarly, type PictureFacts, sniff } from './sniff.js'
+
+/** The limits of DESIGN's "Hostile input", for one picture. */
+export const maxPictureBytes = 64 << 20
+export const maxPicturePixels = 100_000_000
+export const maxPictureSidePixels = 65_535
+export const maxPictureSeconds = 20
+
+/** A detection box in pixels of the picture (after orientation, if that is on). */
+export interface PictureBox {
+  readonly x: number
+  readonly y: number
+  readonly w: number
+  readonly h: number
+}
+
+export interface DecodeOptions {
+  /** Turn the picture as its EXIF orientation says. Default false, as Pillow's `Image.open`. */
+  readonly orient?: boolean
+  /** Cut this part out after decoding. Edges are rounded to whole pixels and clipped to the picture. */
+  readonly box?: PictureBox
+  /** What errors call the picture. */
+  readonly name?: string
+}
+
+const allowed = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff'].map((loader) => `VipsForeignLoad${loader}`)
+const restricted = 'fc7.loaders-restricted'
+
+/**
+ * Closes every loader of libvips but five, once a process: an SVG or PDF named x.jpg must not be rendered. The list belongs to the
+ * process, not the thread, and for a moment everything is closed: a thread that began while another decoded would make it refuse good
+ * pictures. So whoever starts threads restricts first, and threads know from their parent that it is done.
+ */
+export function restrictLoaders(): void {
+  if (getEnvironmentData(restricted) === true) return
+  sharp.block({ operation: ['VipsForeignLoad'] })
+  sharp.unblock({ operation: allowed })
+  setEnvironmentData(restricted, true)
+}
+
+const named = (name: string | undefined): string => name ?? 'The picture'
+
+/**
+ * The code that a failed decode becomes. What the decoder says is kept as the cause only: which sentence it is depends on what other
+ * threads decode at the moment (see {@link endsEarly}), and equal input must give an equal list of failures.
+ */
+export function decodeFailure(error: unknown, bytes: Uint8Array, name?: string): Fc7Error {
+  if (error instanceof Fc7Error) return error
+  const message = messageOf(error)
+  if (/timeout/i.test(message)) {
+    return new Fc7Error('IMAGE_TIMEOUT', `${named(name)} took longer than ${maxPictureSeconds} s to decode.`, {
+      hint: 'The file may be made to waste time; remove it or re-encode it.',
+      cause: error,
+    })
+  }
+  const facts = sniff(bytes)
+  // Where the header told the size, inspect() has checked it.
+  if (!facts?.size && /exceeds pixel limit|too large|dimension/i.test(message)) return tooManyPixels(name)
+  if (facts && endsEarly(bytes, facts.format)) {
+    return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the picture does.`, {
+      hint: 'Copy or download the file again.',
+      cause: error,
+    })
+  }
+  return new Fc7Error('IMAGE_CORRUPT', `${named(name)} is damaged and cannot be decoded.`, {
+    hint: 'Re-encode the picture with another program, or remove it.',
+    cause: error,
+  })
+}
+
+function notAnImage(name?: string): Fc7Error {
+  return new Fc7Error('IMAGE_NOT_AN_IMAGE', `${named(name)} is not a JPEG, PNG, WebP, GIF or TIFF.`, {
+    hint: 'fc7 goes by the content, not the name; convert the picture to one of these formats.',
+  })
+}
+
+function tooManyPixels(name?: string): Fc7Error {
+  return new Fc7Error(
+    'IMAGE_TOO_MANY_PIXELS',
+    `${named(name)} has more than ${maxPicturePixels / 1e6} megapixels or a side over ${maxPictureSidePixels} pixels.`,
+    { hint: 'Scale it down first.' },
+  )
+}
+
+/** The error of a file over the limit, for those who know the size before they read. */
+export function tooLarge(name: string | undefined, bytes: number): Fc7Error {
+  return new Fc7Error(
+    'IMAGE_TOO_LARGE',
+    `${named(name)} has ${bytes} bytes; the limit is ${maxPictureBytes} bytes (64 MiB).`,
+    { hint: 'Re-encode the picture.' },
+  )
+}
+
+/**
+ * Looks at a picture's first bytes and refuses what must not reach a decoder.
+ * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS
+ */
+export function inspect(bytes: Uint8Array, name?: string): PictureFacts {
+  if (bytes.length === 0) {
+    throw new Fc7Error('IMAGE_EMPTY', `${named(name)} is empty (0 bytes).`, {
+      hint: 'Copy or download the file again.',
+    })
+  }
+  if (bytes.length > maxPictureBytes) throw tooLarge(name, bytes.length)
+  const facts = sniff(bytes)
+  if (!facts) throw notAnImage(name)
+  if (facts.size) checkSize(facts.size.width, facts.size.height, name)
+  return facts
+}
+
+function checkSize(width: number, height: number, name?: string): void {
+  if (width * height > maxPicturePixels || Math.max(width, height) > maxPictureSidePixels) throw tooManyPixels(name)
+}
+
+/** A sharp pipeline on checked bytes: first frame, profile ignored, truncation an error, limits on. */
+export function openPicture(bytes: Uint8Array, orient = false): Sharp {
+  restrictLoaders()
+  const options: SharpOptions = {
+    failOn: 'error',
+    limitInputPixels: maxPicturePixels,
+    ignoreIcc: true,
+    autoOrient: orient,
+    animated: false,
+    page: 0,
+    sequentialRead: true,
+  }
+  return sharp(bytes, options).timeout({ seconds: maxPictureSeconds })
+}
+
+/** Raw samples as sharp hands them out. */
+interface Raw {
+  readonly data: Uint8Array
+  readonly width: number
+  readonly height: number
+  readonly channels: number
+}
+
+async function raw(pipeline: Sharp): Promise<Raw> {
+  const { data, info } = await pipeline.toBuffer({ resolveWithObject: true })
+  return { data, width: info.width, height: info.height, channels: info.channels }
+}
+
+/** Pillow's CMYK to RGB: no profile, (255 - ink) * (255 - black) / 255, rounded as its MULDIV255 does. */
+function fromCmyk({ data, width, height, channels }: Raw): Pixels {
+  const out = new Uint8Array(width * height * 3)
+  for (let i = 0, p = 0; i < out.length; p += channels) {
+    const paper = 255 - data[p + 3]!
+    for (let c = 0; c < 3; c++) {
+      const product = data[p + c]! * paper + 128
+      out[i++] = Math.max(0, paper - (((product >> 8) + product) >> 8))
+    }
+  }
+  return { data: out, width, height }
+}
+
+/** Grey (with or without alpha) three times; RGB with alpha without it. */
+export function toRgb({ data, width, height, channels }: Raw): Pixels {
+  if (channels === 3) return { data, width, height }
+  const out = new Uint8Array(width * height * 3)
+  const step = channels < 3 ? 0 : 1
+  for (let i = 0, p = 0; i < out.length; p += channels) {
+    out[i++] = data[p]!
+    out[i++] = data[p + step]!
+    out[i++] = data[p + 2 * step]!
+  }
+  return { data: out, width, height }
+}
+
+/** 16-bit grey by its high byte, as 16-bit RGB is narrowed. */
+async function fromGrey16(pipeline: Sharp): Promise<Pixels> {
+  const { data, width, height, channels } = await raw(pipeline.toColourspace('grey16').raw({ depth: 'ushort' }))
+  const samples = new Uint16Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength))
+  return toRgb({ data: Uint8Array.from(samples, (sample) => sample >> 8), width, height, channels })
+}
+
+/** A GIF's first frame; where it is transparent or open, the palette's colour rather than libvips' black. */
+async function fromGif(pipeline: Sharp, bytes: Uint8Array): Promise<Pixels> {
+  const { data, width, height, channels } = await raw(pipeline.toColourspace('srgb').raw())
+  const pixels = toRgb({ data, width, height, channels })
+  const open = gifOpen(bytes)
+  const hasAlpha = channels === 2 || channels === 4
+  const whole = open && open.frame.width >= width && open.frame.height >= height
+  if (!open || (whole && !hasAlpha)) return pixels
+  const { colour, frame } = open
+  for (let i = 0, y = 0; y < height; y++) {
+    const rowInside = y >= frame.y && y < frame.y + frame.height
+    for (let x = 0; x < width; x++, i++) {
+      const inside = rowInside && x >= frame.x && x < frame.x + frame.width
+      if (!inside || (hasAlpha && data[i * channels + channels - 1] === 0)) pixels.data.set(colour, i * 3)
+    }
+  }
+  return pixels
+}
+
+/** TIFF keeps its facts anywhere in the file: let the decoder's header reader tell. */
+async function tiffFacts(pipeline: Sharp, facts: PictureFacts, name?: string): Promise<PictureFacts> {
+  const header: Metadata = await pipeline.metadata()
+  checkSize(header.width, header.height, name)
+  const sixteenBit = header.space === 'grey16' || (header.depth === 'ushort' && header.channels < 3)
+  return { ...facts, size: header, cmyk: header.space === 'cmyk', sixteenBit }
+}
+
+/** Cuts a box out. @throws Fc7Error IMAGE_BOX_OUTSIDE when nothing of it lies in the picture */
+export function cutBox(pixels: Pixels, box: PictureBox, name?: string): Pixels {
+  const clip = (value: number, limit: number): number => Math.min(limit, Math.max(0, Math.round(value)))
+  const x = clip(box.x, pixels.width)
+  const y = clip(box.y, pixels.height)
+  const width = clip(box.x + box.w, pixels.width) - x
+  const height = clip(box.y + box.h, pixels.height) - y
+  if (!(width > 0 && height > 0)) {
+    throw new Fc7Error(
+      'IMAGE_BOX_OUTSIDE',
+      `The box ${box.x},${box.y},${box.w},${box.h} has no pixel in ${named(name)} (${pixels.width}×${pixels.height}).`,
+      { hint: 'Boxes are x,y,w,h in pixels from the top left corner.' },
+    )
+  }
+  const data = new Uint8Array(width * height * 3)
+  for (let row = 0; row < height; row++) {
+    const from = ((y + row) * pixels.width + x) * 3
+    data.set(pixels.data.subarray(from, from + width * 3), row * width * 3)
+  }
+  return { data, width, height }
+}
+
+/**
+ * Decodes JPEG, PNG, WebP, GIF (first frame) or TIFF (first page) to `uint8 [height, width, 3]` RGB as Pillow's
+ * `Image.open(…).convert('RGB')` does: profiles ignored, alpha dropped without blending, CMYK without a profile, palettes
+ * resolved. The one known difference is meant: 16-bit grey keeps its high byte, where Pillow clips nearly everything to white.
+ *
+ * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS, IMAGE_TRUNCATED, IMAGE_CORRUPT,
+ *   IMAGE_TIMEOUT, IMAGE_BOX_OUTSIDE
+ */
+export async function decodePicture(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Pixels> {
+  const { name, orient = false, box } = options
+  const facts = inspect(bytes, name)
+  try {
+    const pixels = await decodeChecked(bytes, facts, orient, name)
+    return box ? cutBox(pixels, box, name) : pixels
+  } catch (error) {
+    throw decodeFailure(error, bytes, name)
+  }
+}
+
+async function decodeChecked(bytes: Uint8Array, given: PictureFacts, orient: boolean, name?: string): Promise<Pixels> {
+  const pipeline = openPicture(bytes, orient)
+  const facts = given.format === 'tiff' ? await tiffFacts(pipeline, given, name) : given
+  if (facts.cmyk) return fromCmyk(await raw(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk').raw()))
+  if (facts.sixteenBit) return fromGrey16(pipeline)
+  if (facts.format === 'gif') return fromGif(pipeline, bytes)
+  return toRgb(await raw(pipeline.removeAlpha().toColourspace('srgb').raw()))
+}

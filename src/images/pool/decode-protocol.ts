@@ -1,0 +1,70 @@
+import type { AugmentationPlan } from '../augment/augment-plan.js'
+import type { PictureBox } from '../decode/decode.js'
+import type { ResizeMode } from '../prepare/prepare.js'
+import type { Recipe } from '../recipe/recipe.js'
+
+/** What every picture of a pool has in common. */
+export interface DecodeSettings {
+  readonly recipe: Recipe
+  readonly resizeMode?: ResizeMode
+  readonly orient?: boolean
+  /** Also make thumbnails and difference hashes. */
+  readonly thumbnail?: boolean
+  /** Also hash the bytes with SHA-256. */
+  readonly hash?: boolean
+}
+
+/** Where in shared memory a picture's pixels go. */
+export interface DecodeSlot {
+  readonly buffer: SharedArrayBuffer
+  readonly byteOffset: number
+}
+
+/** One picture: from a file (a path as bytes where it is not UTF-8), from a part of a file, or from memory. */
+export interface DecodeTask {
+  readonly path?: string | Uint8Array
+  /** The bytes of `path` that are the picture: an archive's entry. Default the whole file. */
+  readonly range?: { readonly offset: number; readonly length: number }
+  readonly bytes?: Uint8Array
+  /** What errors call it. Default the path. */
+  readonly name?: string
+  readonly box?: PictureBox
+  readonly slot?: DecodeSlot
+  /** Replaces the recipe's geometry by a drawn view of the same size. */
+  readonly augmentation?: AugmentationPlan
+  /** False: no thumbnail of this task, whatever the settings say. */
+  readonly thumbnail?: boolean
+  /** Several views of one picture, one after another, carry one key: the thread decodes it once. */
+  readonly key?: string
+}
+
+export interface DecodedPicture {
+  readonly ok: true
+  /** `uint8 [height, width, 3]` of the recipe's size; absent where a slot was given. */
+  readonly pixels?: Uint8Array
+  /** Size of the picture or its box before the recipe. */
+  readonly width: number
+  readonly height: number
+  readonly thumbnail?: Uint8Array
+  readonly dHash?: string
+  /** Hex SHA-256 of the picture's bytes. */
+  readonly sha256?: string
+  /** Bytes of the encoded picture. */
+  readonly bytes: number
+}
+
+export interface DecodeFailure {
+  readonly ok: false
+  readonly code: string
+  readonly message: string
+  readonly hint: string
+}
+
+export type DecodeResult = DecodedPicture | DecodeFailure
+
+export interface ToDecoder {
+  readonly id: number
+  readonly task: DecodeTask
+}
+
+export type FromDecoder = { readonly ready: true } | { readonly id: number; readonly result: DecodeResult }
