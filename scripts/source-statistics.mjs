@@ -1,5 +1,5 @@
-// Statistics of a backbone's own training pictures, for `fc7 advise` (docs/advise.md):
-// node scripts/source-statistics.mjs <store> --about <which pictures> [--components 32] [--rows 200] > onnx-models/source/<id>.json
+// Statistics of a backbone's own training images, for `fc7 advise` (docs/advise.md):
+// node scripts/source-statistics.mjs <store> --about <which images> [--components 32] [--rows 200] > onnx-models/source/<id>.json
 import { parseArgs } from 'node:util'
 import { encodeFloats } from '../dist/advisor/evidence/source-statistics.js'
 import { createRandom } from '../dist/base/random.js'
@@ -16,7 +16,7 @@ const { values, positionals } = parseArgs({
   },
 })
 if (positionals.length !== 1 || !values.about) {
-  console.error('node scripts/source-statistics.mjs <store> --about <which pictures> [--components 32] [--rows 200]')
+  console.error('node scripts/source-statistics.mjs <store> --about <which images> [--components 32] [--rows 200]')
   process.exit(2)
 }
 const store = await openStore(positionals[0])

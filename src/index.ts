@@ -37,8 +37,8 @@ export {
   defaultAugmentation,
   planAugmentation,
 } from './images/augment/augment-plan.js'
-export { decodePicture } from './images/decode/decode.js'
-export { preparePicture } from './images/prepare/prepare.js'
+export { decodeImage } from './images/decode/decode.js'
+export { prepareImage } from './images/prepare/prepare.js'
 export { namedRecipe, type Recipe } from './images/recipe/recipe.js'
 export { reportFromEvaluation } from './report/data/from-evaluation.js'
 export { renderTraining } from './report/pages/training-page.js'

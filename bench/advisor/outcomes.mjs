@@ -1,8 +1,8 @@
 // The advisor's verdict beside what happened:
 //
-//     node bench/advisor/outcomes.mjs <model> <recipe> <out folder> <name>=<pictures>@<train>/<test>...
+//     node bench/advisor/outcomes.mjs <model> <recipe> <out folder> <name>=<images>@<train>/<test>...
 //
-// For each data set and seed a part is copied into train and test folders: at most so many pictures a class (an own test or val split is
+// For each data set and seed a part is copied into train and test folders: at most so many images a class (an own test or val split is
 // kept as the test part). `fc7 advise` sees the training part. Then everything runs on the same split with the same seed: the very command
 // that the advice ends with; linear-svm and logistic on frozen embeddings of every layer of the sweep (`fc7 compare`), of which the better
 // counts; `fc7 finetune` with its own defaults for each strategy. `textures` without a folder is made (textures.mjs). Prints one JSON line a
@@ -90,24 +90,24 @@ for (const set of sets)
     const [name, rest] = set.split('=')
     const [, given, train, test] = /^(.*?)@(\d+)\/(\d+)$/.exec(rest) ?? [null, rest, '40', '40']
     const work = resolve(out, `${name}-${seed}`)
-    const pictures = join(work, 'pictures')
+    const images = join(work, 'images')
     await mkdir(work, { recursive: true })
     if (!(await readFile(join(work, 'cut')).catch(() => undefined))) {
-      await rm(pictures, { recursive: true, force: true })
+      await rm(images, { recursive: true, force: true })
       const source = given || join(work, 'made')
       if (!given) await writeTextures(source, Number(train) + Number(test), seed)
-      await cut(source, pictures, { train: Number(train), test: Number(test), seed })
+      await cut(source, images, { train: Number(train), test: Number(test), seed })
       await writeFile(join(work, 'cut'), '')
     }
     const words = (...args) => args.map((arg) => (/^[\w./:@,=-]+$/.test(arg) ? arg : quoted(arg))).join(' ')
     const common = ['--model', resolve(model), '--recipe', recipe, ...flagsFor('--threads')]
     const run = (file, ...args) => fc7(join(work, file), `fc7 ${words(...args, '--seed', String(seed))}`)
     await rm(join(work, 'advice.json'), { force: true })
-    const advised = await run('advice.json', 'advise', pictures, ...common, ...flagsFor('--epochs'))
+    const advised = await run('advice.json', 'advise', images, ...common, ...flagsFor('--epochs'))
     const { advice } = advised.result
     const layers = advice.layers.flatMap(({ name }) => ['--layer', name])
     const frozen = ['--trainers', 'linear-svm,logistic', '--out', join(work, 'layers')]
-    const compared = await run('layers.json', 'compare', pictures, ...common, ...layers, ...frozen)
+    const compared = await run('layers.json', 'compare', images, ...common, ...layers, ...frozen)
     const embeddings = byLayer(compared.result)
     const accuracy = { embeddings: embeddings[advice.backbone.layer] }
     const trainAccuracy = {}
@@ -121,19 +121,18 @@ for (const set of sets)
     seconds.advised = followed.seconds
     for (const strategy of strategies) {
       const more = ['--strategy', strategy, ...flagsFor('--epochs', '--rate'), '--force', '--out', join(work, strategy)]
-      const tuned = await run(`${strategy}.json`, 'finetune', pictures, ...common, ...more)
+      const tuned = await run(`${strategy}.json`, 'finetune', images, ...common, ...more)
       accuracy[strategy] = tuned.result.accuracy
       trainAccuracy[strategy] = tuned.result.history.at(-1).trainAccuracy
       seconds[strategy] = tuned.seconds
     }
     const tested = compared.result.results[0].predictions
-    const copied = (await readdir(pictures, { recursive: true, withFileTypes: true })).filter((one) => one.isFile())
-    if (copied.length !== tested + advice.data.pictures)
-      throw new Error(`${name}: pictures were lost, perhaps to slowness`)
+    const copied = (await readdir(images, { recursive: true, withFileTypes: true })).filter((one) => one.isFile())
+    if (copied.length !== tested + advice.data.images) throw new Error(`${name}: images were lost, perhaps to slowness`)
     const line = {
       name,
       seed,
-      pictures: advice.data.pictures,
+      images: advice.data.images,
       tested,
       verdict: advice.verdict.strategy,
       confidence: advice.verdict.confidence,
@@ -147,7 +146,7 @@ for (const set of sets)
       trainAccuracy,
       seconds,
       adviceSeconds: advised.seconds,
-      foreseen: Object.fromEntries(advice.cost.map((row) => [row.strategy, row.seconds])),
+      estimated: Object.fromEntries(advice.cost.map((row) => [row.strategy, row.seconds])),
     }
     lines.push(line)
     console.log(JSON.stringify(line))
@@ -156,12 +155,12 @@ const percent = (value) => (100 * value).toFixed(1)
 const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
 const shown = ['advised', 'embeddings', ...strategies]
 console.log(
-  `\n| data set | training pictures | tested | probe | verdict (confidence), a seed each | ${shown.join(' | ')} |\n| --- | --: | --: | --: | --- |${shown.map(() => ' --: |').join('')}`,
+  `\n| data set | training images | tested | probe | verdict (confidence), a seed each | ${shown.join(' | ')} |\n| --- | --: | --: | --: | --- |${shown.map(() => ' --: |').join('')}`,
 )
 for (const name of new Set(lines.map((line) => line.name))) {
   const own = lines.filter((line) => line.name === name)
   const verdicts = [...new Set(own.map(({ verdict, confidence }) => `${verdict} (${confidence})`))].join(', ')
   const means = shown.map((key) => percent(mean(own.map(({ accuracy }) => accuracy[key]))))
   const probe = percent(mean(own.map((line) => line.probe)))
-  console.log(`| ${name} | ${own[0].pictures} | ${own[0].tested} | ${probe} | ${verdicts} | ${means.join(' | ')} |`)
+  console.log(`| ${name} | ${own[0].images} | ${own[0].tested} | ${probe} | ${verdicts} | ${means.join(' | ')} |`)
 }

@@ -1,5 +1,5 @@
-// Pictures unlike any photograph: eight classes of grey textures that differ a little in direction, scale or distribution alone, under
-// grain and changing contrast, drawn from a seed. node bench/advisor/textures.mjs <folder> [pictures a class = 60] [seed = 0]  writes <folder>/<class>/<n>.png
+// Images unlike any photograph: eight classes of grey textures that differ a little in direction, scale or distribution alone, under
+// grain and changing contrast, drawn from a seed. node bench/advisor/textures.mjs <folder> [images a class = 60] [seed = 0]  writes <folder>/<class>/<n>.png
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -8,7 +8,7 @@ import { createRandom } from '../../dist/base/random.js'
 
 const side = 160
 
-/** A sum of `waves` cosines; `draw` gives each its direction (radians) and its cycles over the picture. */
+/** A sum of `waves` cosines; `draw` gives each its direction (radians) and its cycles over the image. */
 function cosines(random, waves, draw) {
   const parts = Array.from({ length: waves }, () => {
     const { angle, cycles } = draw(random)
@@ -68,6 +68,6 @@ export async function writeTextures(folder, perClass, seed) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [folder, perClass = '60', seed = '0'] = process.argv.slice(2)
-  if (folder === undefined) throw new Error('node bench/advisor/textures.mjs <folder> [pictures a class] [seed]')
+  if (folder === undefined) throw new Error('node bench/advisor/textures.mjs <folder> [images a class] [seed]')
   await writeTextures(folder, Number(perClass), Number(seed))
 }

@@ -1,5 +1,5 @@
 // What a walk over a list or an archive costs in memory: peak resident set of a process that scans 1,000 items, beside one that
-// scans a tenth of a million and one that scans a million, in one run; and what is still alive after a collection. Lists are CSV and JSON Lines with label, split and box; the tar holds a picture of 64 bytes and a .cls.
+// scans a tenth of a million and one that scans a million, in one run; and what is still alive after a collection. Lists are CSV and JSON Lines with label, split and box; the tar holds an image of 64 bytes and a .cls.
 //
 //   node bench/datasets/memory.mjs [items, default 1000000]
 //

@@ -28,7 +28,7 @@ const dim = Math.min(Number(values.cols), train.x.cols)
 const x = new Float32Array(new SharedArrayBuffer(rows * dim * 4))
 for (let i = 0; i < rows; i++) x.set(train.x.data.subarray(i * train.x.cols, i * train.x.cols + dim), i * dim)
 const none = Array.from({ length: rows }, () => null)
-const ids = Array.from({ length: rows }, (_, i) => `picture-${i}`)
+const ids = Array.from({ length: rows }, (_, i) => `image-${i}`)
 const labels = Array.from({ length: rows }, (_, i) => train.classes[train.y[i]])
 const table = {
   ...{ layer: 'generated', rows, dim, x, ids, paths: ids, labels, splits: none, groups: none },

@@ -1,10 +1,10 @@
-// `extract` end to end against transformers.js' image-feature-extraction: the same model file, pictures and threads, in turn.
+// `extract` end to end against transformers.js' image-feature-extraction: the same model file, images and threads, in turn.
 //
 //   (cd bench/extract/transformers-js && ONNXRUNTIME_NODE_INSTALL=skip npm install)
 //   node bench/extract/against-transformers.mjs <folder> --model <id or file>[:recipe] [--images 300] [--threads 2] [--rounds 3] [--batch 8]
 //
 // The file that both run is the backbone cut at its default layer: float32 `pixel_values` in, `pooler_output` out. transformers.js
-// resizes the short side to 256 and crops as a ResNet's processor does; it is asked for batches of --batch pictures.
+// resizes the short side to 256 and crops as a ResNet's processor does; it is asked for batches of --batch images.
 import { fork } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -105,10 +105,10 @@ try {
     const theirs = await answer()
     const out = join(scratch, `store-${round}`)
     const ours = await runExtraction(prepared, request, { out, threads, versions: {} })
-    const rates = [ours.pictures / ours.seconds, paths.length / theirs.seconds]
+    const rates = [ours.images / ours.seconds, paths.length / theirs.seconds]
     ratios.push(rates[0] / rates[1])
     console.log(
-      `round ${round + 1}: fc7 ${rates[0].toFixed(1)}, transformers.js ${rates[1].toFixed(1)} pictures a second (${theirs.dims.join('×')}): ${ratios.at(-1).toFixed(2)}`,
+      `round ${round + 1}: fc7 ${rates[0].toFixed(1)}, transformers.js ${rates[1].toFixed(1)} images a second (${theirs.dims.join('×')}): ${ratios.at(-1).toFixed(2)}`,
     )
   }
   child.kill()

@@ -1,4 +1,4 @@
-// Peak memory of `fc7 extract` for few and for many small pictures: it must not grow with their number.
+// Peak memory of `fc7 extract` for few and for many small images: it must not grow with their number.
 //
 //   node bench/extract/memory.mjs [few, default 2000] [many, default 20000]
 //
@@ -15,7 +15,7 @@ import { encodeModel, GraphBuilder } from '../../dist/onnx/build.js'
 const [few = 2000, many = 20000] = process.argv.slice(2).map(Number)
 const bin = fileURLToPath(new URL('../../bin/fc7.js', import.meta.url))
 
-/** Conv, pool, 256 values: next to nothing, so that pictures fly by. */
+/** Conv, pool, 256 values: next to nothing, so that images fly by. */
 function tinyNetwork() {
   const g = new GraphBuilder('tiny')
   g.input('data', 'float32', ['N', 3, 32, 32])
@@ -61,7 +61,7 @@ async function peak(args) {
 const root = await mkdtemp(join(tmpdir(), 'fc7-memory-'))
 try {
   await writeFile(join(root, 'tiny.onnx'), tinyNetwork())
-  // A hundred different pictures; the others are links to them: only their number matters here.
+  // A hundred different images; the others are links to them: only their number matters here.
   await mkdir(join(root, 'pool'))
   for (let i = 0; i < 100; i++) {
     const data = Uint8Array.from({ length: 64 * 48 * 3 }, (_, j) => (i * 31 + j * (1 + (i % 7))) % 256)
@@ -84,7 +84,7 @@ try {
       ...['--allow-outside', '--cache', join(root, 'cache'), '--out', join(root, `store-${count}`), '--quiet'],
     ])
     found[count] = megabytes
-    console.log(`${count} pictures: peak ${megabytes.toFixed(0)} MiB`)
+    console.log(`${count} images: peak ${megabytes.toFixed(0)} MiB`)
   }
   const ratio = found[many] / found[few]
   console.log(`ratio ${ratio.toFixed(3)} (at most 1.10 wanted)`)

@@ -13,15 +13,15 @@ import { threadSplits } from '../../dist/runtime/machine.js'
 
 const batches = [1, 2, 4, 8, 16, 32]
 
-/** Pictures a second of `run`, called again and again for at least `seconds` (and twice). */
-export async function rate(pictures, seconds, run) {
+/** Images a second of `run`, called again and again for at least `seconds` (and twice). */
+export async function rate(images, seconds, run) {
   const started = performance.now()
   let count = 0
   while (count < 2 || performance.now() - started < seconds * 1000) {
     await run()
     count++
   }
-  return (1000 * pictures * count) / (performance.now() - started)
+  return (1000 * images * count) / (performance.now() - started)
 }
 
 /** The best of several ways: each is tried for a moment in two rounds, then measured for `seconds` whenever it is asked. */
@@ -30,7 +30,7 @@ async function fastest(ways) {
   for (const way of ways) {
     await way.run()
     for (let round = 0; round < 2; round++) {
-      const found = await rate(way.pictures, 0.5, way.run)
+      const found = await rate(way.images, 0.5, way.run)
       if (!top || found > top.found) top = { ...way, found }
     }
   }
@@ -61,13 +61,13 @@ export async function stockRuntime(prepared, request, threads, scratch) {
       const dims = trunk.input.layout === 'NHWC' ? [batch, height, width, 3] : [batch, 3, height, width]
       const data = Float32Array.from({ length: batch * 3 * height * width }, (_, i) => ((i * 7919) % 255) - 120)
       const feeds = { [input.name]: new ort.Tensor('float32', data, dims) }
-      ways.push({ batch, pictures: batch, file, run: () => session.run(feeds) })
+      ways.push({ batch, images: batch, file, run: () => session.run(feeds) })
     }
   }
   const best = await fastest(ways)
   return {
     name: `batch ${best.batch}${best.file === open ? ', batch opened' : ''}`,
-    measure: (seconds) => rate(best.pictures, seconds, best.run),
+    measure: (seconds) => rate(best.images, seconds, best.run),
     close: () => Promise.all(sessions.map((session) => session.release())),
   }
 }
@@ -90,18 +90,18 @@ export async function extractionGraph(prepared, threads) {
         return pixels
       })
       const run = () => Promise.all(buffers.map((pixels) => pool.run(pixels, [batch, height, width, 3])))
-      ways.push({ batch, split, pictures: batch * buffers.length, run })
+      ways.push({ batch, split, images: batch * buffers.length, run })
     }
   }
   const best = await fastest(ways)
   return {
     name: `${best.split.sessions} × ${best.split.perSession}, batch ${best.batch}`,
-    measure: (seconds) => rate(best.pictures, seconds, best.run),
+    measure: (seconds) => rate(best.images, seconds, best.run),
     close: () => Promise.all(pools.map((pool) => pool.close())),
   }
 }
 
-/** (b): decode + resize of the pictures alone, on all threads. */
+/** (b): decode + resize of the images alone, on all threads. */
 export function decoding(paths, recipe, threads, resizeMode) {
   const pool = new DecodePool({ recipe, resizeMode, threads, maxQueued: 64 })
   return {
@@ -129,12 +129,12 @@ export function endToEnd(prepared, request, threads, scratch) {
       const summary = await runExtraction(prepared, request, { out, threads, versions: {} })
       const whole = (performance.now() - started) / 1000
       await rm(out, { recursive: true })
-      return { rate: summary.pictures / summary.seconds, startUp: whole - summary.seconds, chosen: summary.chosen }
+      return { rate: summary.images / summary.seconds, startUp: whole - summary.seconds, chosen: summary.chosen }
     },
   }
 }
 
-/** Largest difference between the embeddings with and without rewrites of real pictures, over the largest embedding value. */
+/** Largest difference between the embeddings with and without rewrites of real images, over the largest embedding value. */
 export async function rewriteError(prepared, request, paths) {
   const { width, height } = prepared.extraction
   const rows = 16

@@ -1,4 +1,4 @@
-// How close extraction comes to the speed of its parts, in one run on real pictures:
+// How close extraction comes to the speed of its parts, in one run on real images:
 //   a   the unchanged ONNX file in stock onnxruntime-node on float32 batches, at its best batch size
 //   a'  fc7's extraction graph alone (uint8 in, exact rewrites), with the best split of the threads and batch size
 //   b   decode + exact resize alone, on all threads; and the same with libvips' resize
@@ -6,7 +6,7 @@
 // The parts are measured in turn, round after round; a ratio is taken within each round, and the median of the rounds is printed,
 // so that a machine that is now fast and now slow does not decide.
 //
-// Usage: node bench/extract/run.mjs <folder with pictures> [--model <id or file>[:recipe]]... [--light <topology>[:recipe]]...
+// Usage: node bench/extract/run.mjs <folder with images> [--model <id or file>[:recipe]]... [--light <topology>[:recipe]]...
 //          [--images 300] [--threads 2] [--rounds 3] [--graph-only]
 // --light takes one of the ONNX project's light models and gives it seeded random weights. --graph-only leaves b and c out.
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -22,7 +22,7 @@ const args = process.argv.slice(2)
 const values = (name) => args.flatMap((arg, i) => (arg === `--${name}` ? [args[i + 1]] : []))
 const folder = args[0]
 if (!folder || folder.startsWith('--')) {
-  console.error('Usage: node bench/extract/run.mjs <folder with pictures> [--model <id or file>[:recipe]]...')
+  console.error('Usage: node bench/extract/run.mjs <folder with images> [--model <id or file>[:recipe]]...')
   process.exit(2)
 }
 const images = Number(values('images')[0] ?? 300)
@@ -61,7 +61,7 @@ async function bench(model, recipe, scratch, cache, paths) {
   const thumbs = endToEnd(await prepareExtraction(withThumbs), withThumbs, threads, scratch)
   await exact?.measure()
   await fast?.measure()
-  // The parts were warmed up above; so is the whole: its first run reads the graph and the pictures from the disk.
+  // The parts were warmed up above; so is the whole: its first run reads the graph and the images from the disk.
   if (!graphOnly) await whole.measure()
   const table = []
   let chosen
@@ -124,7 +124,7 @@ for await (const item of dataset.items()) {
   if (paths.length === images) break
   if (item.load.kind === 'file') paths.push(item.load.path)
 }
-console.log(`${paths.length} pictures, ${threads} threads, ${process.version}`)
+console.log(`${paths.length} images, ${threads} threads, ${process.version}`)
 for (const { entry, light } of entries.length > 0 ? entries : [{ entry: 'resnet50', light: false }]) {
   const [model, recipe] = entry.split(':')
   const scratch = await mkdtemp(join(tmpdir(), 'fc7-bench-'))

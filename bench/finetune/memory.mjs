@@ -1,6 +1,6 @@
-// Memory that the plan of a fine-tuning foresees against the peak of a process that does it, an epoch of made pictures each:
+// Memory that the plan of a fine-tuning estimates against the peak of a process that does it, an epoch of made images each:
 //
-//     node bench/finetune/memory.mjs [network,...] [strategies] [batch] [optimiser]
+//     node bench/finetune/memory.mjs [network,...] [strategies] [batch] [optimizer]
 //
 // Needs a build and ../shared/models/topologies.
 import { spawnSync } from 'node:child_process'
@@ -25,34 +25,34 @@ const files = {
   googlenet: 'light_inception_v1.onnx',
 }
 
-/** In a process of its own: trains, and says what was foreseen and what was used. */
-async function measure(folder, model, strategy, batch, cache, optimiser) {
+/** In a process of its own: trains, and says what was estimated and what was used. */
+async function measure(folder, model, strategy, batch, cache, optimizer) {
   const request = {
-    source: join(folder, 'pictures'),
+    source: join(folder, 'images'),
     model,
     recipe: 'caffe',
     cacheFolder: join(folder, 'cache'),
-    options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, rate: 1e-12, optimiser },
+    options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, rate: 1e-12, optimizer },
   }
   const prepared = await prepareFinetune(request)
   await runFinetune(prepared, {}, { out: join(folder, 'out'), threads: 2, versions: {}, force: true })
-  const foreseen = Math.max(...prepared.plan.phases.map(({ memoryBytes }) => memoryBytes))
-  console.log(JSON.stringify({ foreseen, peak: process.resourceUsage().maxRSS * 1024 }))
+  const estimated = Math.max(...prepared.plan.phases.map(({ memoryBytes }) => memoryBytes))
+  console.log(JSON.stringify({ estimated, peak: process.resourceUsage().maxRSS * 1024 }))
 }
 
 async function main() {
   const networks = (process.argv[2] ?? 'squeezenet,googlenet,resnet50,alexnet').split(',')
   const strategies = (process.argv[3] ?? 'head,last,last-uncached,all').split(',')
   const batch = process.argv[4] ?? '16'
-  const optimiser = process.argv[5] ?? 'adamw'
+  const optimizer = process.argv[5] ?? 'adamw'
   const folder = mkdtempSync(join(tmpdir(), 'fc7-memory-'))
   const random = createRandom(0)
   try {
     for (const label of ['a', 'b']) {
-      mkdirSync(join(folder, 'pictures', label), { recursive: true })
+      mkdirSync(join(folder, 'images', label), { recursive: true })
       for (let i = 0; i < 40; i++) {
         const data = Buffer.from(Uint8Array.from({ length: 64 * 64 * 3 }, () => random.int(256)))
-        const path = join(folder, 'pictures', label, `${i}.png`)
+        const path = join(folder, 'images', label, `${i}.png`)
         await sharp(data, { raw: { width: 64, height: 64, channels: 3 } })
           .resize(256, 256)
           .png()
@@ -64,23 +64,23 @@ async function main() {
       await writeModel(withRandomWeights(await readModel(join(topologies, files[network])), network), model)
       for (const name of strategies) {
         const [strategy, uncached] = name.split('-')
-        const args = ['measure', folder, model, strategy, batch, uncached ? 'uncached' : 'cached', optimiser]
+        const args = ['measure', folder, model, strategy, batch, uncached ? 'uncached' : 'cached', optimizer]
         const run = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], { encoding: 'utf8' })
         if (run.status !== 0) {
           console.error(run.stderr)
           continue
         }
-        const { foreseen, peak } = JSON.parse(run.stdout.trim().split('\n').at(-1))
+        const { estimated, peak } = JSON.parse(run.stdout.trim().split('\n').at(-1))
         const mib = (bytes) => Math.round(bytes / 2 ** 20)
         const line = {
           network,
           strategy: name,
           batch: Number(batch),
-          optimiser,
-          foreseenMiB: mib(foreseen),
+          optimizer,
+          estimatedMiB: mib(estimated),
           peakMiB: mib(peak),
         }
-        console.log(JSON.stringify({ ...line, ratio: Number((foreseen / peak).toFixed(2)) }))
+        console.log(JSON.stringify({ ...line, ratio: Number((estimated / peak).toFixed(2)) }))
       }
     }
   } finally {

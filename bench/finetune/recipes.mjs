@@ -1,4 +1,4 @@
-// Which training recipe suits a data set: node bench/finetune/recipes.mjs <pictures> <model> <recipe or -> '<options as JSON>'...
+// Which training recipe suits a data set: node bench/finetune/recipes.mjs <images> <model> <recipe or -> '<options as JSON>'...
 // Trains once for each set of options and prints what the selection part says (a seeded 15 % of train, or val beside test). The reported
 // part is never shown: a recipe chosen here may be measured on it afterwards (lines.mjs). Frozen activations are computed once for all
 // sets of options that share them. SEED=0, THREADS, KEEP=<folder for frozen activations, kept>.
@@ -29,10 +29,10 @@ try {
         ...(recipe === '-' ? {} : { recipe }),
         options: { seed, ...given },
       })
-      const { dataset, backbone, pictures, phases, options } = prepared.plan
+      const { dataset, backbone, images, phases, options } = prepared.plan
       // What the frozen activations depend on, in place of the whole plan.
       const { augment, erase, grey, rotation } = options
-      const facts = { dataset, backbone, pictures, seed, augment, erase, grey, rotation }
+      const facts = { dataset, backbone, images, seed, augment, erase, grey, rotation }
       const planHash = sha256(JSON.stringify([facts, phases[0].boundary, phases[0].views]))
       const out = join(work, String(i))
       const frozen = join(out, 'work', 'frozen0')

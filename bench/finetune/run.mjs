@@ -29,7 +29,7 @@ const wanted = process.argv[2] ?? 'resnet50,alexnet'
 const strategies = (process.argv[3] ?? 'head,last,all').split(',')
 const steps = Number(process.argv[4] ?? 20)
 
-/** Steps that the command line would make in a run over as many pictures as the bench has steps for. */
+/** Steps that the command line would make in a run over as many images as the bench has steps for. */
 function stepsOfCommand(network, strategy, batch, cached) {
   const list = (count) => Array.from({ length: count }, (_, i) => i)
   const plan = planFinetune({

@@ -13,7 +13,7 @@ export async function openTraining(model, parameters, { batch, perRun }) {
     logits: 'logits',
     trainable: parameters.map(({ name }) => name),
     loss: { kind: 'softmax' },
-    optimiser: { kind: 'sgd' },
+    optimizer: { kind: 'sgd' },
     weightDecay: 1e-4,
     frozenOutside: true,
   })

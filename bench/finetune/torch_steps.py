@@ -54,7 +54,7 @@ def measure(channels_last):
         x = x.to(memory_format=torch.channels_last)
     y = torch.arange(batch) % 10
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(trained, lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(trained, lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
     loss_of = torch.nn.CrossEntropyLoss()
 
     def forward(x):
@@ -76,9 +76,9 @@ def measure(channels_last):
     times = []
     for _ in range(steps + 2):
         start = time.perf_counter()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss_of(forward(x), y).backward()
-        optimiser.step()
+        optimizer.step()
         times.append(time.perf_counter() - start)
     return sorted(times[2:])[steps // 2]
 

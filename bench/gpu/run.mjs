@@ -3,9 +3,9 @@
 //   node bench/gpu/run.mjs <model id or file>[:recipe] [--provider cuda|webgpu] [--batches 1,8,32,128] [--seconds 3]
 //
 // 1. Tries the provider (all GPU providers without --provider) with the probe that `--provider auto` uses.
-// 2. Runs the extraction graph on the same 8 pictures of noise on CPU and GPU: largest difference over the largest value, and the
+// 2. Runs the extraction graph on the same 8 images of noise on CPU and GPU: largest difference over the largest value, and the
 //    smallest cosine between rows. More than 1e-2, or a cosine under 0.9999, fails: TF32 convolutions lie well below.
-// 3. Pictures a second by batch size, and the ratio to the CPU's best.
+// 3. Images a second by batch size, and the ratio to the CPU's best.
 // Exits 1 with two lines, what and what to do, where no GPU provider works.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -78,12 +78,12 @@ async function throughput({ pool, width, height }, batch) {
   const dims = [batch, height, width, 3]
   await pool.run(pixels, dims)
   const started = performance.now()
-  let pictures = 0
+  let images = 0
   while (performance.now() - started < seconds * 1000) {
     await Promise.all([pool.run(pixels, dims), pool.run(pixels, dims)])
-    pictures += 2 * batch
+    images += 2 * batch
   }
-  return (1000 * pictures) / (performance.now() - started)
+  return (1000 * images) / (performance.now() - started)
 }
 
 function compare(got, expected, rows) {
@@ -119,7 +119,7 @@ try {
   for (const batch of [1, 8, 32]) cpuRates.push(await throughput(cpu, batch))
   const cpuBest = Math.max(...cpuRates)
   console.log(
-    `cpu, ${threads} threads: ${cpuRates.map((rate) => rate.toFixed(1)).join(', ')} pictures a second (1, 8, 32)`,
+    `cpu, ${threads} threads: ${cpuRates.map((rate) => rate.toFixed(1)).join(', ')} images a second (1, 8, 32)`,
   )
   await cpu.pool.close()
   for (const provider of usable) {
@@ -133,7 +133,7 @@ try {
     for (const batch of batches) {
       const rate = await throughput(gpu, batch)
       console.log(
-        `${provider.id}, batch ${batch}: ${rate.toFixed(1)} pictures a second, ${(rate / cpuBest).toFixed(1)} × cpu`,
+        `${provider.id}, batch ${batch}: ${rate.toFixed(1)} images a second, ${(rate / cpuBest).toFixed(1)} × cpu`,
       )
     }
     await gpu.pool.close()

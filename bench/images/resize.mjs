@@ -1,13 +1,13 @@
 // What the exact resize costs beside libvips' own: decode + resize + crop of real JPEGs, one thread at a time, in one run.
 //
-//   node bench/images/resize.mjs [folder with JPEGs, default ../shared/datasets] [pictures, default 200]
+//   node bench/images/resize.mjs [folder with JPEGs, default ../shared/datasets] [images, default 200]
 //
-// `a second` counts pictures. The ratio exact / fast must be at least 0.8, the cost of exact over fast at most 1.5 ms a picture.
+// `a second` counts images. The ratio exact / fast must be at least 0.8, the cost of exact over fast at most 1.5 ms an image.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { decodePicture } from '../../dist/images/decode/decode.js'
-import { preparePicture } from '../../dist/images/prepare/prepare.js'
+import { decodeImage } from '../../dist/images/decode/decode.js'
+import { prepareImage } from '../../dist/images/prepare/prepare.js'
 import { namedRecipe } from '../../dist/images/recipe/recipe.js'
 import { resample } from '../../dist/images/resample/resample.js'
 
@@ -22,7 +22,7 @@ const files = readdirSync(folder, { recursive: true })
   .filter((name) => /\.jpe?g$/i.test(name))
   .sort()
 const step = Math.max(1, Math.floor(files.length / count))
-const pictures = files
+const images = files
   .filter((_, i) => i % step === 0)
   .slice(0, count)
   .map((name) => readFileSync(join(folder, name)))
@@ -37,9 +37,9 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 
 async function compare(title, inputs) {
   const ways = {
-    exact: (bytes) => preparePicture(bytes, recipe),
-    fast: (bytes) => preparePicture(bytes, recipe, { resizeMode: 'fast' }),
-    decode: (bytes) => decodePicture(bytes),
+    exact: (bytes) => prepareImage(bytes, recipe),
+    fast: (bytes) => prepareImage(bytes, recipe, { resizeMode: 'fast' }),
+    decode: (bytes) => decodeImage(bytes),
   }
   const times = Object.fromEntries(Object.keys(ways).map((name) => [name, []]))
   for (let round = 0; round < 4; round++) {
@@ -50,17 +50,17 @@ async function compare(title, inputs) {
   }
   const [exact, fast, decode] = ['exact', 'fast', 'decode'].map((name) => median(times[name]))
   console.log(
-    `${title}: exact ${exact.toFixed(2)} ms, fast ${fast.toFixed(2)} ms, decode alone ${decode.toFixed(2)} ms a picture; ` +
+    `${title}: exact ${exact.toFixed(2)} ms, fast ${fast.toFixed(2)} ms, decode alone ${decode.toFixed(2)} ms an image; ` +
       `exact costs ${(exact - fast).toFixed(2)} ms more, throughput exact / fast ${(fast / exact).toFixed(2)}`,
   )
 }
 
-if (pictures.length === 0) {
+if (images.length === 0) {
   console.error(`No JPEGs under ${folder}.`)
   process.exit(1)
 }
 const readable = []
-for (const bytes of pictures) if (await decodePicture(bytes).catch(() => undefined)) readable.push(bytes)
+for (const bytes of images) if (await decodeImage(bytes).catch(() => undefined)) readable.push(bytes)
 await compare(`${readable.length} JPEGs as they are`, readable)
 
 const sized = await Promise.all(
@@ -68,7 +68,7 @@ const sized = await Promise.all(
 )
 await compare(`${sized.length} JPEGs of 500×375`, sized)
 
-const source = await decodePicture(sized[0])
+const source = await decodeImage(sized[0])
 const target = { width: 341, height: 256 }
 const window = { x: 58, y: 16, width: 224, height: 224 }
 for (const wasm of [true, false]) {

@@ -13,7 +13,7 @@ const { train, held } = readSets(folder)
 const trainer = getTrainer(entry.trainer)
 const raw = { ...entry.params, ...Object.fromEntries(settings.map((setting) => setting.split('='))) }
 const params = resolveParams(trainer.params, raw)
-const foreseen = trainer.foreseenBytes(sizeOf(train, Number(threads)), params)
+const estimated = trainer.estimatedBytes(sizeOf(train, Number(threads)), params)
 const peakMb = () => Math.round(process.resourceUsage().maxRSS / 1024)
 const before = peakMb()
 // Longest time that nothing else got a turn on the fit's thread: what a signal, a time limit or a progress bar waits for.
@@ -25,7 +25,7 @@ loop.reset()
 const started = performance.now()
 const model = await trainer.fit(train, { params, seed: Number(seed), threads: Number(threads) })
 const fitted = performance.now()
-const memory = { dataMb: before, peakMb: peakMb(), foreseenMb: Math.round(foreseen / 2 ** 20) }
+const memory = { dataMb: before, peakMb: peakMb(), estimatedMb: Math.round(estimated / 2 ** 20) }
 await sleep(5)
 const blockMs = Math.round(loop.max / 1e6)
 loop.disable()

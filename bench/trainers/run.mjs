@@ -95,8 +95,8 @@ function theirs(entry, folder, seed) {
   return middle(Array.from({ length: repeats }, () => timed(entry, once())))
 }
 
-const show = ({ seconds, dataMb, peakMb, foreseenMb, accuracy, objective, blockMs }) =>
-  `${seconds.toFixed(2).padStart(8)} s  ${String(peakMb).padStart(6)} MB (data ${dataMb}${foreseenMb === undefined ? '' : `, fit foreseen ${foreseenMb}`})  accuracy ${accuracy.toFixed(4)}` +
+const show = ({ seconds, dataMb, peakMb, estimatedMb, accuracy, objective, blockMs }) =>
+  `${seconds.toFixed(2).padStart(8)} s  ${String(peakMb).padStart(6)} MB (data ${dataMb}${estimatedMb === undefined ? '' : `, fit estimated ${estimatedMb}`})  accuracy ${accuracy.toFixed(4)}` +
   (objective == null ? '' : `  objective ${objective.toPrecision(9)}`) +
   (blockMs === undefined ? '' : `  longest block ${blockMs} ms`)
 

@@ -1,7 +1,7 @@
 import { type Progress, silentProgress } from '../base/progress.js'
 import { itemsOf } from '../evaluation/plan/items.js'
 import { mean } from '../evaluation/statistics/intervals.js'
-import { type CostRow, foreseeCost } from './evidence/cost.js'
+import { type CostRow, estimateCost } from './evidence/cost.js'
 import { describeData, describeSource, weakScores } from './evidence/describe.js'
 import type { AdviceInput } from './evidence/input.js'
 import { curveAt, fitLearningCurve } from './evidence/learning-curve.js'
@@ -18,7 +18,7 @@ export interface AdviceOptions {
   readonly threads: number
   readonly signal?: AbortSignal
   readonly progress?: Progress
-  /** Epochs that the cost of training is foreseen for. Default: those that each strategy trains by default. */
+  /** Epochs that the cost of training is estimated for. Default: those that each strategy trains by default. */
   readonly epochs?: number
 }
 
@@ -88,7 +88,7 @@ export async function advise(input: AdviceInput, options: AdviceOptions): Promis
 }
 
 /**
- * Up to where `last` freezes. Up to the layer that serves these pictures best the features are general, above it they are the source's own
+ * Up to where `last` freezes. Up to the layer that serves these images best the features are general, above it they are the source's own
  * (Yosinski 2014): where the sweep found such a layer, there; else where the network's last stage begins.
  */
 function boundaryOf(input: AdviceInput, { rows, general }: Sweep): { name: string; shareAbove: number } | null {
@@ -115,8 +115,8 @@ function decide(
 
 function costOf(input: AdviceInput, trainedShare: number, epochs: number | undefined): CostRow[] {
   if (input.pace === undefined) return []
-  return foreseeCost({
-    pictures: input.depths.at(-1)!.table.rows,
+  return estimateCost({
+    images: input.depths.at(-1)!.table.rows,
     pace: input.pace,
     trainedShare,
     ...(epochs === undefined ? {} : { epochs }),
@@ -125,7 +125,7 @@ function costOf(input: AdviceInput, trainedShare: number, epochs: number | undef
 }
 
 const costNotes = (input: AdviceInput): string[] =>
-  input.pace === undefined ? ['No run of this network was measured on this machine, so costs are not foreseen.'] : []
+  input.pace === undefined ? ['No run of this network was measured on this machine, so costs are not estimated.'] : []
 
 function factsOf(measured: Pick<Advice, 'data' | 'source' | 'cost'> & { readonly sweep: Sweep }): Facts {
   const { data, sweep, source, cost } = measured
@@ -133,7 +133,7 @@ function factsOf(measured: Pick<Advice, 'data' | 'source' | 'cost'> & { readonly
   const own = rows.at(-1)!
   const all = cost.find((row) => row.strategy === 'all')
   return {
-    rows: data.pictures,
+    rows: data.images,
     perClassMedian: data.perClass.median,
     probe: best.accuracy,
     standardError: best.standardError,

@@ -62,7 +62,7 @@ const namedRecipeSchema = z.strictObject({
 })
 
 const trainingSchema = z.strictObject({
-  optimiser: z.string().min(1),
+  optimizer: z.string().min(1),
   momentum: z.number().optional(),
   learningRate: z.number().positive(),
   weightDecay: z.number().min(0).optional(),
@@ -85,7 +85,7 @@ export const cardSchema = z.strictObject({
   sources: z.array(weightSourceSchema).min(1),
   licence: z.string().min(1).optional(),
   homepage: z.url().optional(),
-  /** The graph's picture input; what is left out is read from the graph. */
+  /** The graph's image input; what is left out is read from the graph. */
   input: z
     .strictObject({
       name: tensorName.optional(),

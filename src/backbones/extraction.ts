@@ -10,9 +10,9 @@ import { formatShape } from '../onnx/shapes/shapes.js'
 import { graphOf } from '../onnx/walk.js'
 import type { Card } from './card.js'
 import { chooseLayers, type Layer, listLayers } from './layers.js'
-import { type InputHint, type PictureInput, prepareTrunk } from './trunk.js'
+import { type ImageInput, type InputHint, prepareTrunk } from './trunk.js'
 
-/** What a layer of height and width above one becomes: its mean or maximum over the picture, or all of its values. */
+/** What a layer of height and width above one becomes: its mean or maximum over the image, or all of its values. */
 export type Pooling = 'avg' | 'max' | 'none'
 
 export interface ExtractionOptions {
@@ -56,7 +56,7 @@ export interface Extraction {
 export const pixelsName = 'pixels'
 
 /** uint8 pixels to what the network's first layer takes: channel order, layout and the recipe's numbers. */
-function front(recipe: Recipe, input: PictureInput): { nodes: NodeProto[]; initializers: TensorProto[] } {
+function front(recipe: Recipe, input: ImageInput): { nodes: NodeProto[]; initializers: TensorProto[] } {
   const nodes: NodeProto[] = []
   const initializers: TensorProto[] = []
   let current = pixelsName
@@ -126,7 +126,7 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
   if (input.width !== size.width || input.height !== size.height) {
     throw new Fc7Error(
       'RECIPE_SIZE',
-      `The recipe gives pictures of ${size.width}×${size.height} pixels, the network takes ${input.width}×${input.height}.`,
+      `The recipe gives images of ${size.width}×${size.height} pixels, the network takes ${input.width}×${input.height}.`,
       { hint: 'Choose a recipe of that size; named recipes take it from the graph.' },
     )
   }

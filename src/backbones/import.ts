@@ -110,7 +110,7 @@ function recipesFor(request: ImportRequest, known: Card | undefined): Pick<Card,
   const name = recipeNames.find((entry) => entry === recipeName)
   if (name) return { recipes: [name] }
   if (recipeName === undefined) {
-    throw new Fc7Error('MODEL_NO_RECIPE', `How pictures are prepared for ${request.path} is not known.`, {
+    throw new Fc7Error('MODEL_NO_RECIPE', `How images are prepared for ${request.path} is not known.`, {
       hint: `Name its preprocessing with --recipe (${recipeNames.join(', ')}); fc7 never guesses one.`,
     })
   }
@@ -124,7 +124,7 @@ const nameOf = (entry: Card['recipes'][number]): string => (typeof entry === 'st
 /**
  * Makes a user's model known by a name: writes a card of a few lines into `<cache>/cards`, which `models list`, `--model <id>` and
  * `--model <file>` find. An ONNX file is used where it lies; a TensorFlow.js model is converted into the cache, and so is an ONNX
- * model whose weights lie in files of their own. The model must have a picture as input, of a known size, and a layer to read.
+ * model whose weights lie in files of their own. The model must have an image as input, of a known size, and a layer to read.
  *
  * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN, MODEL_NO_RECIPE, RECIPE_UNKNOWN, MODEL_INPUT, LAYER_UNKNOWN, FILE_UNREADABLE,
  *   TFJS_…, ONNX_…, WRITE_…; then no card is written
@@ -138,7 +138,7 @@ export async function importBackbone(request: ImportRequest): Promise<ImportedBa
   const trunk = prepareTrunk(weights.model)
   const { name, layout, width, height } = trunk.input
   if (width === undefined || height === undefined) {
-    throw new Fc7Error('MODEL_INPUT', `${request.path} leaves open how large its pictures are.`, {
+    throw new Fc7Error('MODEL_INPUT', `${request.path} leaves open how large its images are.`, {
       hint: 'Export it with a fixed height and width.',
     })
   }

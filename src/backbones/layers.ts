@@ -53,9 +53,9 @@ const moving = new Set(['Identity', 'Dropout', 'Flatten', 'Reshape', 'Squeeze', 
 const isReadable = (shape: readonly Dim[] | undefined): shape is readonly Dim[] =>
   shape !== undefined && shape[0] === 'N' && (shape.length === 2 || shape.length === 4)
 
-/** The one input of a node that depends on the picture, if it is only one. */
+/** The one input of a node that depends on the image, if it is only one. */
 function dataInput(node: NodeProto, trunk: Trunk): string | undefined {
-  // What a Reshape's shape is computed from may be the picture's own shape: PyTorch writes `x.flatten(1)` so.
+  // What a Reshape's shape is computed from may be the image's own shape: PyTorch writes `x.flatten(1)` so.
   if (moving.has(node.opType)) return trunk.constants.has(node.input[0] ?? '') ? undefined : node.input[0]
   const data = node.input.filter((name) => name !== '' && !trunk.constants.has(name))
   return data.length === 1 ? data[0] : undefined
@@ -191,7 +191,7 @@ export function chooseLayers(
     const layer = layers.find(({ isDefault }) => isDefault) ?? layers.at(-1)
     if (!layer) {
       throw new Fc7Error('LAYER_UNKNOWN', 'The model has no tensor that embeddings can be read from.', {
-        hint: 'Is it a convolutional network for pictures?',
+        hint: 'Is it a convolutional network for images?',
       })
     }
     return [{ name: layerName(layer), layer }]

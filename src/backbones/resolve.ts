@@ -7,7 +7,7 @@ import { type Card, type ChosenRecipe, readCard, recipeOf } from './card.js'
 import { identityOf } from './identity.js'
 import { loadCard, loadCards } from './library.js'
 import { findBackbone, type PulledBackbone, pullBytes } from './pull.js'
-import { pictureInput } from './trunk.js'
+import { imageInput } from './trunk.js'
 
 export interface ResolveOptions {
   readonly cacheFolder: string
@@ -28,16 +28,16 @@ export interface ResolvedBackbone {
   readonly pullBytes: number | undefined
 }
 
-/** Picture size by card, else by the graph. @throws Fc7Error MODEL_INPUT */
+/** Image size by card, else by the graph. @throws Fc7Error MODEL_INPUT */
 async function inputSize(card: Pick<Card, 'input' | 'id'>, path: string | undefined): Promise<PixelSize> {
   if (card.input) return { width: card.input.width, height: card.input.height }
   if (path !== undefined) {
-    const { width, height } = pictureInput(await readModel(path))
+    const { width, height } = imageInput(await readModel(path))
     if (width !== undefined && height !== undefined) return { width, height }
   }
   throw new Fc7Error(
     'MODEL_INPUT',
-    `The size of ${card.id}'s pictures is known neither from its card nor from its graph.`,
+    `The size of ${card.id}'s images is known neither from its card nor from its graph.`,
     {
       hint: 'Write "input": { "width": …, "height": … } into the card.',
     },

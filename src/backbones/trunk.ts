@@ -8,8 +8,8 @@ import { constantNames, graphOf, inOrder, opsetOf, realInputs } from '../onnx/wa
 
 export type Layout = 'NCHW' | 'NHWC'
 
-/** The graph's picture input. */
-export interface PictureInput {
+/** The graph's image input. */
+export interface ImageInput {
   readonly name: string
   readonly layout: Layout
   /** Pixels; undefined where the graph leaves it open. */
@@ -21,9 +21,9 @@ export interface PictureInput {
 export interface Trunk {
   readonly model: ModelProto
   readonly graph: GraphProto
-  readonly input: PictureInput
+  readonly input: ImageInput
   readonly facts: ReadonlyMap<string, TensorFacts>
-  /** Tensors that do not depend on the picture. */
+  /** Tensors that do not depend on the image. */
   readonly constants: ReadonlySet<string>
 }
 
@@ -39,16 +39,16 @@ const oldestOpset = 7
 
 function inputError(sentence: string): Fc7Error {
   return new Fc7Error('MODEL_INPUT', sentence, {
-    hint: 'fc7 runs networks with one RGB picture as input; a card can name the input and its layout.',
+    hint: 'fc7 runs networks with one RGB image as input; a card can name the input and its layout.',
   })
 }
 
 /**
- * Finds the graph's picture input: the only real input with four dimensions of which one is 3.
+ * Finds the graph's image input: the only real input with four dimensions of which one is 3.
  *
  * @throws Fc7Error MODEL_INPUT
  */
-export function pictureInput(model: ModelProto, hint: InputHint = {}): PictureInput {
+export function imageInput(model: ModelProto, hint: InputHint = {}): ImageInput {
   const inputs = realInputs(graphOf(model))
   const candidates = inputs.filter(({ name }) => hint.name === undefined || name === hint.name)
   const [info] = candidates
@@ -65,7 +65,7 @@ export function pictureInput(model: ModelProto, hint: InputHint = {}): PictureIn
     NHWC: shape[3] === 3 || (open(shape[3]) && shape[1] !== 3),
   }
   const layout = hint.layout ?? (fits.NCHW ? 'NCHW' : 'NHWC')
-  if (!fits[layout]) throw inputError(`The model's input ${info.name} ${formatShape(shape)} is no RGB picture.`)
+  if (!fits[layout]) throw inputError(`The model's input ${info.name} ${formatShape(shape)} is no RGB image.`)
   const [height, width] = layout === 'NCHW' ? [shape[2], shape[3]] : [shape[1], shape[2]]
   const known = (dim: Dim | undefined, hinted: number | undefined): number | undefined =>
     typeof dim === 'number' ? dim : hinted
@@ -111,7 +111,7 @@ export function prepareTrunk(model: ModelProto, hint: InputHint = {}): Trunk {
   }
   // Max takes a scalar since operator set 8.
   const old = opset < 8 ? graphOf(model) : keepPads(graphOf(model))
-  const input = pictureInput(model, hint)
+  const input = imageInput(model, hint)
   const height = input.height ?? 'H'
   const width = input.width ?? 'W'
   const dims = input.layout === 'NCHW' ? ['N', 3, height, width] : ['N', height, width, 3]

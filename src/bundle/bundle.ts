@@ -35,19 +35,19 @@ export interface Bundle extends PixelSize {
   readonly recipe: Recipe
 }
 
-/** What a classifier says of how pictures become its embeddings. @throws Fc7Error BUNDLE_NO_RECIPE */
+/** What a classifier says of how images become its embeddings. @throws Fc7Error BUNDLE_NO_RECIPE */
 export function extractionOf(classifier: Classifier): ExtractionFacts {
   const { extraction, backbone } = classifier.info.provenance
   if (extraction) return extraction
   throw new Fc7Error(
     'BUNDLE_NO_RECIPE',
-    `The classifier was trained on embeddings made elsewhere (${backbone}): how pictures become them is not known.`,
+    `The classifier was trained on embeddings made elsewhere (${backbone}): how images become them is not known.`,
     { hint: '`fc7 train --onnx` writes the classifier alone, from embeddings to classes.' },
   )
 }
 
 /**
- * Joins recipe, trunk and classifier into one ONNX graph from pixels to classes. Pictures are resized and cropped outside, to
+ * Joins recipe, trunk and classifier into one ONNX graph from pixels to classes. Images are resized and cropped outside, to
  * the size that the result tells; channel order, scale, mean and std are inside.
  *
  * @param backbone the network that the classifier's embeddings came from
@@ -93,19 +93,19 @@ function withoutNames(model: ModelProto, taken: ReadonlySet<string>): ModelProto
 
 /** How well a bundle agrees with trunk and classifier run one after the other. */
 export interface BundleCheck {
-  readonly pictures: number
+  readonly images: number
   /** Largest difference of a score, relative where the score is above 1. */
   readonly difference: number
 }
 
-const checkedPictures = 4
+const checkedImages = 4
 /** The trunk runs in float32 in another graph, so its sums may be rounded otherwise. */
-const mostDifference = 1e-4
+const maxDifference = 1e-4
 
-/** Flat grey, a ramp, and noise: pictures that any network takes. */
+/** Flat grey, a ramp, and noise: images that any network takes. */
 function checkPixels({ width, height }: PixelSize): Uint8Array {
   const size = width * height * 3
-  const pixels = new Uint8Array(checkedPictures * size)
+  const pixels = new Uint8Array(checkedImages * size)
   const random = createRandom('bundle check')
   for (let i = 0; i < size; i++) {
     pixels[i] = 128
@@ -116,7 +116,7 @@ function checkPixels({ width, height }: PixelSize): Uint8Array {
 }
 
 /**
- * Runs the written file on a batch of pictures and compares it with trunk and classifier.
+ * Runs the written file on a batch of images and compares it with trunk and classifier.
  *
  * @throws Fc7Error BUNDLE_DIFFERS, SESSION_FAILED
  */
@@ -128,7 +128,7 @@ async function checkBundle(
   threads: number,
 ): Promise<BundleCheck> {
   const { Tensor } = loadOrt()
-  const dims = [checkedPictures, bundle.height, bundle.width, 3]
+  const dims = [checkedImages, bundle.height, bundle.width, 3]
   const feeds = { [pixelsName]: new Tensor('uint8', checkPixels(bundle), dims) }
   const run = async (file: string) => {
     const session = await openSession(file, { threads })
@@ -139,10 +139,7 @@ async function checkBundle(
     }
   }
   const data = (await run(trunkPath))[bundle.embedding]!.data as Float32Array
-  const expected = await classifier.predictScores(
-    { data, rows: checkedPictures, cols: classifier.info.dim },
-    { threads },
-  )
+  const expected = await classifier.predictScores({ data, rows: checkedImages, cols: classifier.info.dim }, { threads })
   const out = await run(path)
   const scores = out[scoresName(classifier.scoreKind)]!.data as Float32Array
   const labels = out[labelName]!.data as unknown as string[]
@@ -151,14 +148,14 @@ async function checkBundle(
     difference = Math.max(difference, Math.abs(scores[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!)))
   const own = predictedClasses(scores, classifier.classes.length)
   const consistent = own.every((c, i) => labels[i] === classifier.classes[c])
-  if (!(difference <= mostDifference) || !consistent) {
+  if (!(difference <= maxDifference) || !consistent) {
     throw new Fc7Error(
       'BUNDLE_DIFFERS',
       `The bundle's scores differ from the classifier's by ${difference.toExponential(1)}.`,
       { hint: 'This is a defect of fc7: nothing was written. Please report it with the network and the trainer.' },
     )
   }
-  return { pictures: checkedPictures, difference }
+  return { images: checkedImages, difference }
 }
 
 /**

@@ -219,7 +219,7 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
     dim: options.set.x.cols,
     provenance: options.provenance,
     trainedOn: options.set.ids ?? [],
-    trainedPictures: [...new Set((options.set.pictures ?? []).filter((hash) => hash !== null))],
+    trainedImages: [...new Set((options.set.images ?? []).filter((hash) => hash !== null))],
   }
   return new Classifier(info, preprocess, model, calibration)
 }

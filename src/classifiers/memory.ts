@@ -9,8 +9,8 @@ import { parsePreprocess, preprocessMemory } from '../trainers/preprocess/prepro
 /** Node.js, fc7 and onnxruntime themselves, before any row is read. */
 const programBytes = 120e6
 
-/** What a fit is foreseen to take, in bytes; how near that comes is in docs/classifier.md. */
-export interface ForeseenMemory {
+/** What a fit is estimated to take, in bytes; how near that comes is in docs/classifier.md. */
+export interface EstimatedMemory {
   readonly programBytes: number
   /** The rows as read and those picked to train on. */
   readonly rowsBytes: number
@@ -37,7 +37,7 @@ export interface MemoryRequest {
   readonly otherNumbers?: number
 }
 
-/** Rows, columns and classes of a training set as trainers foresee by them; classes without rows are not fitted. */
+/** Rows, columns and classes of a training set as trainers estimate by them; classes without rows are not fitted. */
 export function sizeOf({ x, y, classes }: Pick<TrainingSet, 'x' | 'y' | 'classes'>, threads: number): FitSize {
   const counts = new Array<number>(classes.length).fill(0)
   for (const label of y) counts[label]!++
@@ -51,13 +51,13 @@ export function sizeOf({ x, y, classes }: Pick<TrainingSet, 'x' | 'y' | 'classes
 }
 
 /** Foresees a fit's memory from its size and settings alone; nothing is fitted. */
-export function foreseeMemory(request: MemoryRequest): ForeseenMemory {
+export function estimateMemory(request: MemoryRequest): EstimatedMemory {
   const { trainer, set, params, threads, calibrate, tune = false, otherNumbers = 0 } = request
   const size = sizeOf(set, threads)
   const steps = parsePreprocess(request.preprocess ?? trainer.defaultPreprocess)
   const prepared = preprocessMemory(steps, size)
   const trainerBytes = Math.ceil(
-    trainer.foreseenBytes({ ...size, cols: prepared.cols, entries: prepared.entries }, params),
+    trainer.estimatedBytes({ ...size, cols: prepared.cols, entries: prepared.entries }, params),
   )
   const rowsBytes = 4 * (set.x.data.length + otherNumbers)
   // A fold's rows are picked from the set's, and those it leaves out after them.
@@ -79,7 +79,7 @@ export function foreseeMemory(request: MemoryRequest): ForeseenMemory {
  * @param limitBytes what it may take; default nine tenths of this machine's memory
  * @throws Fc7Error TRAINER_MEMORY
  */
-export function checkMemory({ totalBytes }: ForeseenMemory, trainer: Trainer, limitBytes?: number): void {
+export function checkMemory({ totalBytes }: EstimatedMemory, trainer: Trainer, limitBytes?: number): void {
   const limit = limitBytes ?? 0.9 * machineFacts().memoryBytes
   if (totalBytes <= limit) return
   throw new Fc7Error(
@@ -92,7 +92,7 @@ export function checkMemory({ totalBytes }: ForeseenMemory, trainer: Trainer, li
 }
 
 /** In words, largest part first. */
-export function memoryWords(memory: ForeseenMemory): string {
+export function memoryWords(memory: EstimatedMemory): string {
   const parts = [
     ['rows', memory.rowsBytes],
     ['preprocessing', memory.preprocessBytes],
@@ -103,5 +103,5 @@ export function memoryWords(memory: ForeseenMemory): string {
     .filter(([, bytes]) => bytes > 0)
     .sort((a, b) => b[1] - a[1])
     .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`)
-  return `About ${formatBytes(memory.totalBytes)} of memory foreseen: ${words.join(', ')}.`
+  return `About ${formatBytes(memory.totalBytes)} of memory estimated: ${words.join(', ')}.`
 }

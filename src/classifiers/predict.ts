@@ -15,7 +15,7 @@ export interface Prediction {
 }
 
 /**
- * Predicts every picture of a table; augmented training views are passed over. Scores are probabilities or decision values, as the classifier's `scoreKind` says.
+ * Predicts every image of a table; augmented training views are passed over. Scores are probabilities or decision values, as the classifier's `scoreKind` says.
  *
  * @param top how many classes a row lists
  * @throws Fc7Error CLASSIFIER_MISMATCH, EMBEDDING_NOT_FINITE
@@ -32,14 +32,14 @@ export async function predictTable(
   )
   const { classes } = classifier
   const seen = new Set(classifier.info.trainedOn)
-  const hashes = new Set(classifier.info.trainedPictures)
-  // By the picture itself where both sides know its hash: paths of different folders may be the same.
+  const hashes = new Set(classifier.info.trainedImages)
+  // By the image itself where both sides know its hash: paths of different folders may be the same.
   const trainedOn = (row: number): boolean => {
     const hash = table.hashes?.[row]
     return hash && hashes.size > 0 ? hashes.has(hash) : seen.has(table.ids[row]!)
   }
-  const pictures = [...table.ids.keys()].filter((row) => table.views[row] === 0)
-  return pictures.map((row) => {
+  const images = [...table.ids.keys()].filter((row) => table.views[row] === 0)
+  return images.map((row) => {
     const id = table.ids[row]!
     const ranked = classes
       .map((label, c) => ({ label, score: scores[row * classes.length + c]! }))

@@ -21,7 +21,7 @@ export interface Provenance {
   readonly layer: string
   /** The recipe in one line; two recipes differ if their texts differ. */
   readonly recipe: string
-  /** How pictures become these embeddings, where fc7 made them: what `fc7 bundle` builds its graph from. */
+  /** How images become these embeddings, where fc7 made them: what `fc7 bundle` builds its graph from. */
   readonly extraction?: ExtractionFacts
   /** Hash of the store's plan, for the record: another store of the same backbone, layer and recipe is accepted. */
   readonly store?: string
@@ -58,8 +58,8 @@ export interface ClassifierInfo {
   readonly provenance: Provenance
   /** Ids of the training rows. */
   readonly trainedOn: readonly string[]
-  /** sha256 of the training rows' pictures, as far as the store knew them. */
-  readonly trainedPictures: readonly string[]
+  /** sha256 of the training rows' images, as far as the store knew them. */
+  readonly trainedImages: readonly string[]
 }
 
 /**

@@ -4,7 +4,7 @@ import { Fc7Error, messageOf } from '../base/errors.js'
 import { sha256 } from '../base/files.js'
 import { parseCsv } from '../embeddings/import.js'
 import type { EmbeddingTable } from '../embeddings/store/table.js'
-import { pictureId } from '../embeddings/store/views.js'
+import { imageId } from '../embeddings/store/views.js'
 
 const maxBytes = 256 << 20
 
@@ -15,7 +15,7 @@ const weightSchema = z
 
 const bad = (path: string, what: string): Fc7Error =>
   new Fc7Error('WEIGHTS_BAD', `${path}: ${what}.`, {
-    hint: 'The first line is id,weight (or path,weight); each other line gives one picture a weight above 0.',
+    hint: 'The first line is id,weight (or path,weight); each other line gives one image a weight above 0.',
   })
 
 async function readCsv(path: string): Promise<Buffer> {
@@ -28,11 +28,11 @@ async function readCsv(path: string): Promise<Buffer> {
 
 /**
  * Reads the weights of a table's rows from a CSV file with a column `weight` and a column `id` or `path`. An augmented view weighs
- * what its picture does; pictures that are not among the rows may be named too.
+ * what its image does; images that are not among the rows may be named too.
  *
  * @param rows those of the table that need a weight
  * @returns `[rows]`, and the sha256 of the file
- * @throws Fc7Error WEIGHTS_BAD naming the row or the picture
+ * @throws Fc7Error WEIGHTS_BAD naming the row or the image
  */
 export async function readWeights(
   path: string,
@@ -53,9 +53,9 @@ export async function readWeights(
     weights.set(record[name]!, parsed.data)
   }
   const values = Float64Array.from(rows, (row) => {
-    const picture = key === 'id' ? pictureId(table.ids[row]!, table.views[row]!) : table.paths[row]!
-    const found = weights.get(picture)
-    if (found === undefined) throw bad(path, `the training picture ${picture} has no weight`)
+    const image = key === 'id' ? imageId(table.ids[row]!, table.views[row]!) : table.paths[row]!
+    const found = weights.get(image)
+    if (found === undefined) throw bad(path, `the training image ${image} has no weight`)
     return found
   })
   return { values, sha256: sha256(bytes) }

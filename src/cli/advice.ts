@@ -85,7 +85,7 @@ export async function advisedDepths(source: string, choices: Choices, context: C
       'LAYER_NEEDED',
       `The store ${source} holds only the classifier's scores (${names.join(', ')}).`,
       {
-        hint: 'Extract with the default layer, or give the pictures themselves.',
+        hint: 'Extract with the default layer, or give the images themselves.',
       },
     )
   const scored = store.plan.layers.find(isScores)
@@ -111,9 +111,9 @@ export async function advisedDepths(source: string, choices: Choices, context: C
     words: {
       severalLayers: names.length > 1,
       ...(given
-        ? { pictures: null, model: [id], store: source }
+        ? { images: null, model: [id], store: source }
         : {
-            pictures: source,
+            images: source,
             model: choices.recipe === undefined ? [choices.model] : [choices.model, choices.recipe],
             store: resolve(store.path),
           }),
@@ -143,7 +143,7 @@ const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
 function dataWords({ data }: Advice): string {
   const { least, most, median } = data.perClass
   return [
-    `${data.pictures} labelled pictures`,
+    `${data.images} labelled images`,
     `${data.classes} classes`,
     least === most
       ? `${least} a class`
@@ -179,10 +179,10 @@ export function adviceText(advice: Advice): string {
     ...(verdict.doubts.length > 0 ? ['', 'Not surer, because:', ...verdict.doubts.map((line) => `  ${line}`)] : []),
     '',
     `${data.name}: ${dataWords(advice)}.`,
-    `Linear probe: ${percent(probe.accuracy)} ± ${percent(probe.standardError)} on held-out pictures, ${percent(probe.trainAccuracy)} on its own.`,
+    `Linear probe: ${percent(probe.accuracy)} ± ${percent(probe.standardError)} on held-out images, ${percent(probe.trainAccuracy)} on its own.`,
     ...(curve.doubling === null
       ? []
-      : [`Twice the pictures would add about ${(100 * curve.doubling).toFixed(1)} points.`]),
+      : [`Twice the images would add about ${(100 * curve.doubling).toFixed(1)} points.`]),
     '',
     layers,
     '',
@@ -191,7 +191,7 @@ export function adviceText(advice: Advice): string {
     ...(verdict.wouldChange.length > 0
       ? ['', 'What would change this:', ...verdict.wouldChange.map((line) => `  ${line}`)]
       : []),
-    ...(cost.length > 0 ? ['', 'Foreseen on this machine:', ...cost] : []),
+    ...(cost.length > 0 ? ['', 'Estimated on this machine:', ...cost] : []),
     ...(advice.notes.length > 0 ? ['', ...advice.notes] : []),
     '',
     `Next: ${verdict.command}`,

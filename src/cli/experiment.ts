@@ -8,7 +8,7 @@ import {
   type Experiment,
   type ExperimentSource,
   experimentText,
-  mostExperimentBytes,
+  maxExperimentBytes,
   parseExperiment,
 } from '../evaluation/plan/experiment.js'
 import type { ComparisonTable } from '../evaluation/plan/plan.js'
@@ -108,7 +108,7 @@ export async function chosenExperiment(
   const found = await stat(file).catch(() => undefined)
   if (!found?.isFile())
     throw new Fc7Error('FILE_UNREADABLE', `There is no experiment file at ${file}.`, { hint: 'Check the path.' })
-  if (found.size > mostExperimentBytes)
+  if (found.size > maxExperimentBytes)
     throw new Fc7Error('EXPERIMENT_BROKEN', `${file} is no experiment: it is larger than 1 MiB.`, {
       hint: 'docs/evaluation.md shows a whole experiment file.',
     })
@@ -144,14 +144,14 @@ export async function experimentStores(
     )
     if (one.store !== undefined && one.store !== store.planHash)
       throw new Fc7Error('EXPERIMENT_STORE', `${path} is not the store that the experiment was made with.`, {
-        hint: 'Its pictures, backbone or recipe differ. Take the `store:` line out of the file to compare on it all the same.',
+        hint: 'Its images, backbone or recipe differ. Take the `store:` line out of the file to compare on it all the same.',
       })
     inputs.push({ store, ...((await isStore(path)) && layers ? { layers } : {}) })
   }
   return inputs
 }
 
-/** Tables of every store, with the pictures marked that its backbone was fine-tuned on. */
+/** Tables of every store, with the images marked that its backbone was fine-tuned on. */
 export async function experimentTables(
   inputs: readonly ExperimentInput[],
   trainedOn: readonly string[],

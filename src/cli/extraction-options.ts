@@ -4,7 +4,7 @@ import { type TestViews, testViewNames } from '../images/augment/augment-plan.js
 import { poolings, providerNames } from './choices.js'
 import type { CommandContext } from './context.js'
 
-/** Options of every command that reads pictures. */
+/** Options of every command that reads images. */
 export const sourceOptions = <T>(yargs: Argv<T>) =>
   yargs
     .option('pool', {
@@ -20,8 +20,8 @@ export const sourceOptions = <T>(yargs: Argv<T>) =>
       describe: 'Copies of the network that share the threads; default as many as memory holds',
     })
     .option('decode-threads', { type: 'number', describe: 'Of them for decoding; default measured' })
-    .option('batch', { type: 'number', describe: 'Pictures a run; default measured' })
-    .option('limit', { type: 'number', describe: 'Take the first n pictures' })
+    .option('batch', { type: 'number', describe: 'Images a run; default measured' })
+    .option('limit', { type: 'number', describe: 'Take the first n images' })
     .option('layout', { choices: ['labels', 'splits'] as const, describe: 'What first-level folders mean' })
     .option('group-from', {
       type: 'string',
@@ -40,9 +40,9 @@ export const sourceOptions = <T>(yargs: Argv<T>) =>
     })
     .option('test-views', {
       choices: testViewNames,
-      describe: 'Average these views of every picture outside the train split',
+      describe: 'Average these views of every image outside the train split',
     })
-    .option('orient', { type: 'boolean', default: false, describe: 'Turn pictures as their EXIF orientation says' })
+    .option('orient', { type: 'boolean', default: false, describe: 'Turn images as their EXIF orientation says' })
 
 export interface SourceChoices {
   readonly model: string

@@ -9,31 +9,31 @@ import type { CommandContext } from './context.js'
 import { extractionRequest, type SourceChoices } from './extraction-options.js'
 import { versions } from './versions.js'
 
-/** How pictures are embedded; `model` may be a question that is asked only if there are any. */
+/** How images are embedded; `model` may be a question that is asked only if there are any. */
 export interface StoreChoices extends Omit<SourceChoices, 'model'> {
   readonly model: string | (() => Promise<string>)
   readonly threads?: number | undefined
 }
 
 /**
- * A store, whether `path` is one or holds pictures: then a store is made in the cache with the given choices, and the user is
- * told. The store's folder is named after its plan, so that the same pictures and choices find it again.
+ * A store, whether `path` is one or holds images: then a store is made in the cache with the given choices, and the user is
+ * told. The store's folder is named after its plan, so that the same images and choices find it again.
  */
 export async function storeFor(path: string, choices: StoreChoices, context: CommandContext): Promise<Store> {
   if (await isStore(path)) {
     if (choices.testViews !== undefined) {
       throw new Fc7Error(
         'USAGE_TEST_VIEWS',
-        `${path} is a store: its pictures are already embedded, by views or without.`,
+        `${path} is a store: its images are already embedded, by views or without.`,
         {
-          hint: 'Give --test-views to the `fc7 extract` that makes the store, or name the pictures here.',
+          hint: 'Give --test-views to the `fc7 extract` that makes the store, or name the images here.',
         },
       )
     }
     return openStore(path)
   }
   if (!(await stat(path).catch(() => undefined))) {
-    throw new Fc7Error('SOURCE_MISSING', `There is no store and no picture folder at ${path}.`, {
+    throw new Fc7Error('SOURCE_MISSING', `There is no store and no image folder at ${path}.`, {
       hint: 'Check the path.',
     })
   }
@@ -48,7 +48,7 @@ export async function storeFor(path: string, choices: StoreChoices, context: Com
     'stores',
     `${name}-${prepared.plan.backbone.id}-${prepared.planHash.slice(0, 12)}`,
   )
-  context.progress.say(`${path} holds pictures: embedding them with ${prepared.backbone.card.title} into ${out}.`)
+  context.progress.say(`${path} holds images: embedding them with ${prepared.backbone.card.title} into ${out}.`)
   await runExtraction(prepared, request, {
     out,
     versions: versions(),

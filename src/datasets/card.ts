@@ -11,7 +11,7 @@ const innerPath = z
   .regex(/^[\w.-]+(\/[\w.-]+)*$/)
   .refine((path) => !path.split('/').includes('..'))
 const splitSchema = z.strictObject({
-  /** Picture files that hold one image a row. */
+  /** Image files that hold one image a row. */
   sheets: z.array(innerPath).min(1),
   /** JSON array with one class index an image, over all sheets in order. */
   labels: innerPath,
@@ -30,7 +30,7 @@ export const datasetCardSchema = z.strictObject({
   sources: z.array(sourceSchema).min(1),
   /** Names of the classes; a label file's number i means the i-th. */
   classes: z.array(z.string().regex(/^[\w][\w .-]*$/)).min(2),
-  /** Sheets: every row of a picture is one image of width × height pixels, red, green and blue together, row by row. */
+  /** Sheets: every row of an image is one image of width × height pixels, red, green and blue together, row by row. */
   sheets: z.strictObject({
     width: z.number().int().min(1).max(4096),
     height: z.number().int().min(1).max(4096),
@@ -64,7 +64,7 @@ export async function loadDatasetCard(id: string, folder: string = cardsFolder):
   const ids = await listDatasetIds(folder)
   if (!ids.includes(id)) {
     throw new Fc7Error('DATASET_CARD_UNKNOWN', `There is no data set card "${id}".`, {
-      hint: `Known: ${ids.join(', ')}. For your own pictures give the path of their folder.`,
+      hint: `Known: ${ids.join(', ')}. For your own images give the path of their folder.`,
     })
   }
   const path = join(folder, `${id}.json`)

@@ -1,4 +1,4 @@
-/** A part of a picture in pixels of the undecoded picture; the embedding is of this part alone. */
+/** A part of an image in pixels of the undecoded image; the embedding is of this part alone. */
 export interface Box {
   readonly x: number
   readonly y: number
@@ -7,7 +7,7 @@ export interface Box {
 }
 
 /**
- * How to get at a picture's bytes. `file` and `range` are plain data and may be sent to a worker; `bytes` belongs to the thread
+ * How to get at an image's bytes. `file` and `range` are plain data and may be sent to a worker; `bytes` belongs to the thread
  * that opened the data set; `broken` says why there are none (it ends up in failures.jsonl). Where a file's name is not valid
  * UTF-8, `path` is its bytes.
  */
@@ -17,7 +17,7 @@ export type ItemLoad =
   | { readonly kind: 'bytes'; read(): Promise<Uint8Array> }
   | { readonly kind: 'broken'; readonly code: string; readonly message: string }
 
-/** One picture of a data set. */
+/** One image of a data set. */
 export interface DatasetItem {
   /** Unique within the data set: the path, with the box or the row appended where one path comes several times. */
   readonly id: string
@@ -52,11 +52,11 @@ export interface OpenedSource {
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
   /** What the last whole walk left out, as sentences. */
   notes(): readonly string[]
-  /** Labels that the last whole walk met without any picture (an empty folder), where the form has such a thing. */
+  /** Labels that the last whole walk met without any image (an empty folder), where the form has such a thing. */
   emptyLabels?(): readonly string[]
 }
 
-/** One form in which labelled pictures come. Each plugin is one file, listed in the registry. */
+/** One form in which labelled images come. Each plugin is one file, listed in the registry. */
 export interface DatasetSource {
   readonly id: string
   /** The form in a few words, for the message that lists them. */

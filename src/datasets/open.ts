@@ -16,12 +16,12 @@ export interface Dataset {
    * All items in the data set's fixed order: the byte order of relative paths for folders, the order of the rows for lists and
    * archives. Streaming; can be walked again.
    *
-   * @throws Fc7Error DATASET_EMPTY after a walk that met no picture, LIST_BROKEN, INTERRUPTED
+   * @throws Fc7Error DATASET_EMPTY after a walk that met no image, LIST_BROKEN, INTERRUPTED
    */
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
   /** What the last whole walk left out, as sentences. */
   notes(): readonly string[]
-  /** Labels that the last whole walk met without any picture, such as an empty folder. */
+  /** Labels that the last whole walk met without any image, such as an empty folder. */
   emptyLabels(): readonly string[]
 }
 
@@ -63,7 +63,7 @@ async function* finished(
     row++
   }
   if (row === 0) {
-    throw new Fc7Error('DATASET_EMPTY', `${path} holds no pictures.`, {
+    throw new Fc7Error('DATASET_EMPTY', `${path} holds no images.`, {
       hint: 'fc7 looks for files ending in .jpg, .jpeg, .png, .webp, .gif or .tiff; hidden files do not count.',
     })
   }
@@ -84,7 +84,7 @@ export function datasetOptions(
 }
 
 /**
- * Opens labelled pictures of any form that the registry knows.
+ * Opens labelled images of any form that the registry knows.
  *
  * @throws Fc7Error DATASET_MISSING, DATASET_UNREADABLE, DATASET_UNKNOWN, USAGE_GROUP_FROM, LIST_BROKEN
  */
@@ -96,7 +96,7 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
       missing ? 'DATASET_MISSING' : 'DATASET_UNREADABLE',
       missing ? `${path} does not exist.` : `${path} cannot be read: ${messageOf(error)}.`,
       {
-        hint: 'Check the path. It may be a folder of pictures, a list (.csv, .jsonl), .tar or .parquet files.',
+        hint: 'Check the path. It may be a folder of images, a list (.csv, .jsonl), .tar or .parquet files.',
         cause: error,
       },
     )
@@ -109,7 +109,7 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
     }
   }
   if (!plugin) {
-    throw new Fc7Error('DATASET_UNKNOWN', `${path} is in no form that fc7 reads pictures from.`, {
+    throw new Fc7Error('DATASET_UNKNOWN', `${path} is in no form that fc7 reads images from.`, {
       hint: `It reads ${datasetSources.map((source) => source.form).join('; ')}.`,
     })
   }

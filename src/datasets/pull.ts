@@ -186,7 +186,7 @@ export async function pullDataset(
     if (await isWhole(plan.folder, card)) return { ...plan, reused: true }
     const temporary = temporaryName(plan.folder)
     const total = card.classes.length * (plan.trainPerClass + plan.testPerClass)
-    const task = (options.progress ?? silentProgress).task({ label: `Writing ${card.id}`, total, unit: 'pictures' })
+    const task = (options.progress ?? silentProgress).task({ label: `Writing ${card.id}`, total, unit: 'images' })
     let count = 0
     const done = (files: number): void => {
       count += files

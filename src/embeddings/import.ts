@@ -7,7 +7,7 @@ import { finishStore, prepareOut } from './store/finish.js'
 import type { ExtractionItem } from './store/job.js'
 import type { Manifest } from './store/layout.js'
 import { encodePlan, planExtraction, shardRange } from './store/plan.js'
-import { pictureId } from './store/views.js'
+import { imageId } from './store/views.js'
 
 /** A matrix made elsewhere: rows are asked for in order, a run at a time. */
 interface Foreign {
@@ -78,7 +78,7 @@ function indexOfRecords(header: readonly string[], records: readonly string[][])
 function viewOf(path: string, row: IndexRow | undefined, number: number): number {
   const view = Number(row?.view ?? 0)
   if (Number.isInteger(view) && view >= 0 && view <= 65_535) return view
-  throw bad(path, `row ${number} has the view ${row?.view}`, 'A view is 0 for the picture itself, else its number.')
+  throw bad(path, `row ${number} has the view ${row?.view}`, 'A view is 0 for the image itself, else its number.')
 }
 
 const npyTypes: Readonly<Record<string, { readonly bytes: number; read(buffer: Buffer): ArrayLike<number> }>> = {
@@ -268,7 +268,7 @@ export async function importEmbeddings(path: string, options: ImportOptions): Pr
     const items = Array.from({ length: end - start }, (_, j) => {
       const row = index?.[start + j]
       const item: ExtractionItem = {
-        id: pictureId(row?.id ?? String(start + j), viewOf(path, row, start + j)),
+        id: imageId(row?.id ?? String(start + j), viewOf(path, row, start + j)),
         path: row?.path ?? row?.id ?? String(start + j),
         label: row?.label ?? null,
         split: row?.split ?? null,

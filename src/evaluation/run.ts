@@ -91,7 +91,7 @@ function join(plan: ComparisonPlan, tables: readonly ComparisonTable[]): Map<str
   )
 }
 
-/** What a fit reads, from the plan's item numbers. @throws Fc7Error LEAK when it would train on a row of a test picture */
+/** What a fit reads, from the plan's item numbers. @throws Fc7Error LEAK when it would train on a row of a test image */
 export function fitJob(
   plan: ComparisonPlan,
   fit: PlannedFit,

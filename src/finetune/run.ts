@@ -17,8 +17,8 @@ import { recordName } from './result/record.js'
 import { nameIsFree } from './result/register.js'
 import { readState, type State, type Weights } from './train/checkpoint.js'
 import { FrozenActivations } from './train/frozen.js'
+import { Images } from './train/images.js'
 import { runPhase } from './train/phase.js'
-import { Pictures } from './train/pictures.js'
 import { TrainingThread } from './train/training-thread.js'
 
 const exists = (path: string): Promise<boolean> =>
@@ -79,8 +79,8 @@ export async function runFinetune(
   // Training takes all threads; decoding runs in the gaps it leaves.
   const threads = { inference: total, decode: Math.max(1, run.decodeThreads ?? Math.ceil(total / 2)) }
   const index = new Map(classes.map((label, i) => [label, i]))
-  const label = (picture: number): number => index.get(items[picture]!.label!)!
-  const counts = classes.map((_, c) => roles.train.filter((picture) => label(picture) === c).length)
+  const label = (image: number): number => index.get(items[image]!.label!)!
+  const counts = classes.map((_, c) => roles.train.filter((image) => label(image) === c).length)
   // Every phase's graph is built before anything runs: an op without a gradient is found now.
   let current = network
   for (const phase of plan.phases) buildPhaseGraphs(current, plan, phase, counts)
@@ -98,7 +98,7 @@ export async function runFinetune(
     machine: machineFacts(),
     versions: run.versions,
   })
-  const pictures = new Pictures(items, {
+  const images = new Images(items, {
     recipe: backbone.recipe.recipe,
     width: network.width,
     height: network.height,
@@ -127,9 +127,9 @@ export async function runFinetune(
           folder: join(work, `frozen${number}`),
           key: sha256(JSON.stringify([planHash, phase.boundaryTensor, number])),
           sets: [
-            { pictures: roles.select, view: undefined },
+            { images: roles.select, view: undefined },
             ...Array.from({ length: phase.views }, (_, view) => ({
-              pictures: roles.train,
+              images: roles.train,
               view: augment ? view : undefined,
             })),
           ],
@@ -139,7 +139,7 @@ export async function runFinetune(
             await writeModel(lower, file)
             return file
           },
-          pictures,
+          images,
           size: network,
           threads: threads.inference,
           progress,
@@ -147,7 +147,7 @@ export async function runFinetune(
         })
       }
       const { model: _, ...facts } = graphs.training
-      // Where the optimiser has no state yet, the thread makes its zeros itself.
+      // Where the optimizer has no state yet, the thread makes its zeros itself.
       const stateless = facts.carried.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
       const initial = new Map(stateless.map(({ name }) => [name, facts.initial.get(name)!]))
       const thread = await TrainingThread.open({
@@ -173,10 +173,10 @@ export async function runFinetune(
           train: roles.train,
           select: roles.select,
           label,
-          rowBytes: frozen ? values * 4 : pictures.bytes,
+          rowBytes: frozen ? values * 4 : images.bytes,
           rows: (set, wanted, epoch) => {
             if (frozen) return frozen.rows(set === 'select' ? 0 : 1 + (epoch % phase.views), wanted)
-            return pictures.rows(wanted, set === 'train' && augment ? epoch : undefined)
+            return images.rows(wanted, set === 'train' && augment ? epoch : undefined)
           },
           state,
           history,
@@ -200,7 +200,7 @@ export async function runFinetune(
       }
     }
     return await finish(prepared, run, {
-      pictures,
+      images,
       best: weightsOf(current),
       label,
       threads: threads.inference,
@@ -210,7 +210,7 @@ export async function runFinetune(
       orient: request.orient ?? false,
     })
   } finally {
-    await pictures.close()
+    await images.close()
   }
 }
 

@@ -3,7 +3,7 @@ import { throwIfAborted } from '../base/errors.js'
 import { writeFileAtomic } from '../base/files.js'
 import type { Progress } from '../base/progress.js'
 import { mapEmbedding } from './charts/map.js'
-import { gatherPictures, type Pictures } from './charts/sprite.js'
+import { gatherImages, type Images } from './charts/sprite.js'
 import { analyseReport } from './data/analyse.js'
 import type { ReportInput } from './data/input.js'
 import type { ReportRecord } from './data/record.js'
@@ -31,7 +31,7 @@ export interface RenderedReport {
 }
 
 /**
- * Draws a report: one HTML file that stands alone (below 5 MB for 5,000 pictures), the same in Markdown, and the record behind
+ * Draws a report: one HTML file that stands alone (below 5 MB for 5,000 images), the same in Markdown, and the record behind
  * both. Equal input and seed give equal text. Throws REPORT_INPUT where the input contradicts itself.
  */
 export async function renderReport(input: ReportInput, options: ReportOptions = {}): Promise<RenderedReport> {
@@ -50,7 +50,7 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
     const of = sets > 1 ? `${charted} best of each data set, of ${candidates}` : `${charted} best of ${candidates}`
     limits.push(`Charts are drawn for the ${of} candidates.`)
   }
-  // What the page weighs beside its pictures is known only when it is drawn: first without them, then with what fits.
+  // What the page weighs beside its images is known only when it is drawn: first without them, then with what fits.
   const none = {
     sprite: undefined,
     places: input.datasets.map(({ ids }) => new Int32Array(ids.length)),
@@ -59,29 +59,27 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
     larger: { asked: 0, shown: 0 },
   }
   const parts = await drawParts(analysis.record, maps, charted)
-  const draw = (record: ReportRecord, pictures: Pictures): string =>
-    page(input, record, analysis.shown, pictures, maps, parts)
+  const draw = (record: ReportRecord, images: Images): string =>
+    page(input, record, analysis.shown, images, maps, parts)
   const bare = Buffer.byteLength(draw({ ...analysis.record, limits }, none))
   const room = Math.floor(((maxHtmlBytes - bare) * 3) / 4) - 20_000
-  const pictures = await gatherPictures(input, analysis, room, options.signal)
-  if (pictures.leftOut > 0) limits.push(`${pictures.leftOut} pictures have no thumbnail in this file.`)
-  limits.push(...largerWords(pictures))
+  const images = await gatherImages(input, analysis, room, options.signal)
+  if (images.leftOut > 0) limits.push(`${images.leftOut} images have no thumbnail in this file.`)
+  limits.push(...largerWords(images))
   throwIfAborted(options.signal, 'The report')
   const record = { ...analysis.record, limits }
-  return { html: draw(record, pictures), markdown: renderMarkdown(record), record }
+  return { html: draw(record, images), markdown: renderMarkdown(record), record }
 }
 
-/** How many pictures are larger than a thumbnail, where any could be. */
-function largerWords({ sprite, larger: { asked, shown } }: Pictures): string[] {
+/** How many images are larger than a thumbnail, where any could be. */
+function largerWords({ sprite, larger: { asked, shown } }: Images): string[] {
   if (sprite === undefined) return []
   if (asked === 0)
-    return [
-      'Pictures are thumbnails only: the store does not say where its pictures came from, or not with which bytes.',
-    ]
+    return ['Images are thumbnails only: the store does not say where its images came from, or not with which bytes.']
   if (shown === 0)
-    return ['Pictures are thumbnails only: the pictures themselves are no longer where the store was made from.']
+    return ['Images are thumbnails only: the images themselves are no longer where the store was made from.']
   return [
-    `${shown} of ${sprite.count} pictures are larger than a thumbnail: worst mistakes, doubtful labels and duplicates first.`,
+    `${shown} of ${sprite.count} images are larger than a thumbnail: worst mistakes, doubtful labels and duplicates first.`,
   ]
 }
 

@@ -17,12 +17,12 @@ export interface TrainingSet {
   readonly classes: readonly string[]
   /** `[rows]`, positive; default 1 everywhere. */
   readonly weights?: Float64Array
-  /** `[rows]`: rows of one group (views of one picture, one patient) stay together when a trainer splits for itself. */
+  /** `[rows]`: rows of one group (views of one image, one patient) stay together when a trainer splits for itself. */
   readonly groups?: readonly (string | null)[]
   /** `[rows]`, for messages and the classifier's record. */
   readonly ids?: readonly string[]
-  /** `[rows]`, sha256 of each row's picture, for the classifier's record. */
-  readonly pictures?: readonly (string | null)[]
+  /** `[rows]`, sha256 of each row's image, for the classifier's record. */
+  readonly images?: readonly (string | null)[]
 }
 
 export type ParamValue = number | string | boolean
@@ -134,7 +134,7 @@ export interface Trainer {
   /** Refuses sizes it would not finish, with the estimate. */
   checkSize?(rows: number, cols: number, classes: number): void
   /** Most bytes that a fit holds at once, the model included, beside the rows that it is given; memory.ts adds those up. */
-  foreseenBytes(size: FitSize, params: Params): number
+  estimatedBytes(size: FitSize, params: Params): number
   fit(set: TrainingSet, context: FitContext): Promise<Model>
   /** The inverse of {@link Model.save}; validates what it reads. */
   load(state: ModelState): Model

@@ -25,7 +25,7 @@ export function checkMatrix(x: Matrix, ids?: readonly string[]): void {
       throw new Fc7Error(
         'EMBEDDING_NOT_FINITE',
         `The embedding of ${rowName(row, ids)} holds ${data[i]} at position ${i % cols}.`,
-        { hint: 'Leave that picture out or extract it again; a trainer cannot learn from NaN or infinity.' },
+        { hint: 'Leave that image out or extract it again; a trainer cannot learn from NaN or infinity.' },
       )
     }
   }
@@ -40,7 +40,7 @@ export function checkMatrix(x: Matrix, ids?: readonly string[]): void {
 export function checkTrainingSet(set: TrainingSet): Int32Array {
   if (set.x.rows === 0) {
     throw new Fc7Error('TRAINING_EMPTY', 'There are no rows to train on.', {
-      hint: 'Check --split and that the pictures have labels.',
+      hint: 'Check --split and that the images have labels.',
     })
   }
   checkMatrix(set.x, set.ids)

@@ -1,6 +1,6 @@
 import { Fc7Error } from '../base/errors.js'
 import type { EmbeddingTable } from '../embeddings/store/table.js'
-import { pictureId } from '../embeddings/store/views.js'
+import { imageId } from '../embeddings/store/views.js'
 import type { TrainingSet } from './contract.js'
 
 export type SplitName = 'train' | 'val' | 'test'
@@ -33,7 +33,7 @@ export function trainingSetOf(
   const rows = inSplit.filter((row) => table.labels[row] !== null)
   if (rows.length === 0) {
     throw new Fc7Error('LABELS_MISSING', 'None of the rows to train on has a label.', {
-      hint: 'Put the pictures into one folder per class, or use a list with labels, and extract again.',
+      hint: 'Put the images into one folder per class, or use a list with labels, and extract again.',
     })
   }
   const place = new Map(table.classes.map((name, i) => [name, i]))
@@ -49,12 +49,12 @@ export function trainingSetOf(
       x: { data, rows: rows.length, cols: table.dim },
       y: Int32Array.from(rows, (row) => place.get(table.labels[row]!)!),
       classes: table.classes,
-      // Views of one picture are a group: a trainer that holds rows back holds back all of them.
+      // Views of one image are a group: a trainer that holds rows back holds back all of them.
       groups: rows.map(
-        (row) => table.groups[row] ?? (hasViews ? `picture ${pictureId(table.ids[row]!, table.views[row]!)}` : null),
+        (row) => table.groups[row] ?? (hasViews ? `image ${imageId(table.ids[row]!, table.views[row]!)}` : null),
       ),
       ids: rows.map((row) => table.ids[row]!),
-      ...(table.hashes ? { pictures: rows.map((row) => table.hashes![row] ?? null) } : {}),
+      ...(table.hashes ? { images: rows.map((row) => table.hashes![row] ?? null) } : {}),
     },
   }
 }

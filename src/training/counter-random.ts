@@ -1,12 +1,12 @@
 /**
- * Random numbers without a state: each is a pure function of (seed, epoch, step, picture, lane) and its place, so that a run
+ * Random numbers without a state: each is a pure function of (seed, epoch, step, image, lane) and its place, so that a run
  * resumed in the middle, or spread over processes, draws the same ones. The mixing is MurmurHash3's finaliser.
  */
 export interface Counter {
   readonly seed: number
   readonly epoch: number
   readonly step: number
-  readonly picture: number
+  readonly image: number
   /** Which use of randomness: one for each dropout layer, one for each kind of augmentation. */
   readonly lane: number
 }
@@ -25,9 +25,9 @@ function fold(key: number, word: number): number {
 }
 
 /** The 32-bit key of a stream. */
-export function counterKey({ seed, epoch, step, picture, lane }: Counter): number {
+export function counterKey({ seed, epoch, step, image, lane }: Counter): number {
   const high = Math.floor(seed / 2 ** 32) | 0
-  return [seed | 0, high, epoch, step, picture, lane].reduce((key, word) => fold(key, word | 0), 0x243f6a88)
+  return [seed | 0, high, epoch, step, image, lane].reduce((key, word) => fold(key, word | 0), 0x243f6a88)
 }
 
 /** Uniform in [0, 1), 32 bits: number `place` of the stream. */

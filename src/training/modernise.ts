@@ -37,7 +37,7 @@ const unable = (node: NodeProto, why: string): Fc7Error =>
 
 /**
  * The model in operator set {@link trainingOpset}: what older sets say by attributes is said by inputs. Newer models stay as they
- * are. Only the ops that differ between 7 and 17 and that networks for pictures have are touched.
+ * are. Only the ops that differ between 7 and 17 and that networks for images have are touched.
  *
  * @throws Fc7Error TRAIN_OPSET for a node whose old meaning has no new form
  */

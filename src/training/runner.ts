@@ -29,7 +29,7 @@ export interface TrainingSteps {
   readonly seed: number
   readonly epoch: number
   /** Identity of each row for the same, `[K × batch]`; default the row numbers. */
-  readonly pictures?: ArrayLike<number>
+  readonly images?: ArrayLike<number>
 }
 
 export interface StepResults {
@@ -46,7 +46,7 @@ export type TrainingGraphFacts = Omit<TrainingGraph, 'model'>
 
 /**
  * Runs a training graph in the calling thread, which it blocks while a run lasts: give it a worker where that matters. Parameters
- * and optimiser state stay in tensors between runs.
+ * and optimizer state stay in tensors between runs.
  */
 export class TrainingRunner {
   private carried: Record<string, OrtTensor> = {}
@@ -73,12 +73,12 @@ export class TrainingRunner {
     return runner
   }
 
-  /** Optimiser steps made so far. */
+  /** Optimizer steps made so far. */
   get steps(): number {
     return this.stepsDone
   }
 
-  /** Puts parameters, statistics and optimiser state in place; what is not named begins anew, with zeros where the graph has no value. */
+  /** Puts parameters, statistics and optimizer state in place; what is not named begins anew, with zeros where the graph has no value. */
   restore(values: ReadonlyMap<string, Float32Array>, steps: number): void {
     for (const { name, input, dims } of this.graph.carried) {
       const value = values.get(name) ?? this.graph.initial.get(name)
@@ -88,7 +88,7 @@ export class TrainingRunner {
     this.stepsDone = steps
   }
 
-  /** Every carried tensor by name: parameters, statistics, optimiser state. The arrays are not written to later. */
+  /** Every carried tensor by name: parameters, statistics, optimizer state. The arrays are not written to later. */
   snapshot(): Map<string, Float32Array> {
     return new Map(this.graph.carried.map(({ name, input }) => [name, this.carried[input]!.data as Float32Array]))
   }
@@ -111,7 +111,7 @@ export class TrainingRunner {
 
   private masks(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
     const { batch, masks } = this.graph
-    const pictures = steps.pictures ?? steps.index
+    const images = steps.images ?? steps.index
     const feeds: Record<string, OrtTensor> = {}
     masks.forEach(({ name, shape, rate }, lane) => {
       const perStep = shape.reduce((product, n) => product * n, 1)
@@ -124,7 +124,7 @@ export class TrainingRunner {
             seed: steps.seed,
             epoch: steps.epoch,
             step,
-            picture: pictures[k * batch + row]!,
+            image: images[k * batch + row]!,
             lane,
           })
           fillMask(bits, k * perStep + row * perRow, perRow, rate, key)
@@ -135,7 +135,7 @@ export class TrainingRunner {
     return feeds
   }
 
-  /** Partner and share of each row: functions of (seed, epoch, step, picture). A row without weight mixes with none. */
+  /** Partner and share of each row: functions of (seed, epoch, step, image). A row without weight mixes with none. */
   private mixing(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
     const { batch, mixup } = this.graph
     if (mixup === 0) return {}
@@ -144,8 +144,8 @@ export class TrainingRunner {
     for (let i = 0; i < count * batch; i++) {
       const k = Math.floor(i / batch)
       const { seed, epoch } = steps
-      const picture = (steps.pictures ?? steps.index)[i]!
-      const key = counterKey({ seed, epoch, step: this.stepsDone + k, picture, lane: mixupLane })
+      const image = (steps.images ?? steps.index)[i]!
+      const key = counterKey({ seed, epoch, step: this.stepsDone + k, image, lane: mixupLane })
       const other = steps.index[k * batch + Math.floor(counterUniform(key, 0) * batch)]!
       partner[i] = BigInt(other)
       share[i] = this.weights[other]! > 0 ? counterBeta(key, mixup, 1).value : 1

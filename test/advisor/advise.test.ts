@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { advise } from '../../src/advisor/advise.js'
-import { foreseeCost, shareAbove } from '../../src/advisor/evidence/cost.js'
+import { estimateCost, shareAbove } from '../../src/advisor/evidence/cost.js'
 import { planSweep } from '../../src/advisor/evidence/depth.js'
 import type { AdviceInput } from '../../src/advisor/evidence/input.js'
 import { planAdvice } from '../../src/advisor/evidence/plan.js'
@@ -51,9 +51,9 @@ const input = (tables: readonly EmbeddingTable[]): AdviceInput => ({
   name: 'made',
   backbone: { id: 'net', recipe: 'torchvision' },
   depths: tables.map((table, i) => ({ table, depth: (i + 1) / tables.length })),
-  pace: { start: 1, perPicture: 0.02 },
+  pace: { start: 1, perImage: 0.02 },
   boundary: { name: 'conv4', shareAbove: 0.25 },
-  words: { severalLayers: tables.length > 1, pictures: "it's here", model: ['net'], store: 'made.fc7' },
+  words: { severalLayers: tables.length > 1, images: "it's here", model: ['net'], store: 'made.fc7' },
 })
 const options = { seed: 1, threads: 1 }
 
@@ -71,7 +71,7 @@ describe('advice', () => {
     expect(await advise(input(tables), options)).toEqual(advice)
   })
 
-  it('few pictures, unlike the source’s: trained from the layer that does best on; very few: its embeddings', async () => {
+  it('few images, unlike the source’s: trained from the layer that does best on; very few: its embeddings', async () => {
     for (const [rows, command] of [
       [160, "fc7 finetune 'it'\\''s here' --model net --strategy last --freeze-until conv3 --out tuned"],
       [60, 'fc7 compare made.fc7 --layer conv3 --out comparison'],
@@ -85,7 +85,7 @@ describe('advice', () => {
     }
   })
 
-  it('a last layer that does better beyond chance is the sign of pictures like the source’s', async () => {
+  it('a last layer that does better beyond chance is the sign of images like the source’s', async () => {
     const shape = { rows: 200, classes: 4 }
     const tables = [made({ layer: 'conv3', apart: 0.3, ...shape }), made({ layer: 'fc7', apart: 1, ...shape })]
     const { verdict, bestLayer, layers } = await advise(input(tables), options)
@@ -95,13 +95,13 @@ describe('advice', () => {
     expect(verdict.command).toBe('fc7 compare made.fc7 --layer fc7 --out comparison')
   })
 
-  it('few pictures that are told apart well speak for embeddings; the test split is not looked at', async () => {
+  it('few images that are told apart well speak for embeddings; the test split is not looked at', async () => {
     const table = made({ layer: 'fc7', rows: 60, classes: 3, apart: 2, split: (row) => (row < 30 ? 'train' : 'test') })
     const advice = await advise(input([table]), options)
     expect(advice.verdict.strategy).toBe('embeddings')
     expect(advice.verdict.command).toBe('fc7 compare made.fc7 --out comparison')
-    expect(advice.data.pictures).toBe(30)
-    expect(advice.notes.join(' ')).toContain('30 pictures of the split test were not looked at')
+    expect(advice.data.images).toBe(30)
+    expect(advice.notes.join(' ')).toContain('30 images of the split test were not looked at')
     expect(advice.source.note).toContain('not known')
   })
 
@@ -144,17 +144,17 @@ describe('the sweep', () => {
     expect(shareAbove(trunk, 'relu2')).toBeCloseTo((1024 * 24 + 72) / (256 * 8 * 27 + 64 * 16 * 72 + 1024 * 24 + 72), 6)
   })
 
-  it('foresees more for more that is trained', () => {
-    const pace = { start: 2, perPicture: 0.1 }
-    const rows = foreseeCost({ pictures: 100, pace, trainedShare: 0.2, epochs: 10 })
+  it('estimates more for more that is trained', () => {
+    const pace = { start: 2, perImage: 0.1 }
+    const rows = estimateCost({ images: 100, pace, trainedShare: 0.2, epochs: 10 })
     const of = (name: string) => rows.find(({ strategy }) => strategy === name)!.seconds
     expect(of('embeddings')).toBeCloseTo(12)
-    // 85 pictures in 4 views, 15 as they are.
+    // 85 images in 4 views, 15 as they are.
     expect(of('head')).toBeCloseTo(2 + 0.1 * (85 * 4 + 15))
     expect(of('last')).toBeGreaterThan(of('head'))
     expect(of('all')).toBeGreaterThan(3 * of('last'))
     const [cheap, dear] = [2, 14].map((backward) =>
-      foreseeCost({ pictures: 100, pace, trainedShare: 0.2, epochs: 10, backward }),
+      estimateCost({ images: 100, pace, trainedShare: 0.2, epochs: 10, backward }),
     )
     expect(cheap!.at(-1)!.seconds).toBeCloseTo(2 + 10 * 0.1 * (85 * 3 + 15))
     expect(dear!.at(-1)!.seconds).toBeCloseTo(2 + 10 * 0.1 * (85 * 15 + 15))

@@ -3,7 +3,7 @@ import { type Facts, strategies } from '../../src/advisor/rules/facts.js'
 import { rules } from '../../src/advisor/rules/rules.js'
 import { judge } from '../../src/advisor/rules/verdict.js'
 
-/** Two hundred pictures a class, a good probe, nothing remarkable. */
+/** Two hundred images a class, a good probe, nothing remarkable. */
 const plain: Facts = {
   rows: 2000,
   perClassMedian: 200,
@@ -28,7 +28,7 @@ const plain: Facts = {
 const earlier = { earlierLead: 0.06, earlierHolds: 1, upperRemoves: 0, like: 0, unlike: 1 }
 /** None leads, but the upper half of the network removes hardly an error. */
 const flat = { earlierLead: 0.02, earlierHolds: 0, upperRemoves: 0.05, like: 0, unlike: 1 }
-/** Errors left that few pictures leave. */
+/** Errors left that few images leave. */
 const room = { probe: 0.78, errorLeft: 0.25, probeTrain: 1, gap: 0.22, standardError: 0.025, roomInErrors: 8.8 }
 const few = { ...room, rows: 300, perClassMedian: 30 }
 
@@ -44,7 +44,7 @@ describe('the verdict', () => {
     expect(judge({ ...plain, ...change }).strategy).toBe(strategy)
   })
 
-  it('the sweep outranks the distance, few pictures and a gap, whatever the distance says', () => {
+  it('the sweep outranks the distance, few images and a gap, whatever the distance says', () => {
     for (const [entropy, frechet] of [
       [0.05, 0.05],
       [0.9, 5],
@@ -54,7 +54,7 @@ describe('the verdict', () => {
     }
   })
 
-  it('very few pictures unlike the source’s: the embeddings of the better layer, which were measured', () => {
+  it('very few images unlike the source’s: the embeddings of the better layer, which were measured', () => {
     expect(judge({ ...plain, ...few, ...earlier, rows: 80, perClassMedian: 8 }).strategy).toBe('embeddings')
   })
 
@@ -105,7 +105,7 @@ describe('the verdict', () => {
   it.each<[string, Partial<Facts>, string]>([
     ['similar and small', { rows: 100, perClassMedian: 10 }, 'embeddings'],
     ['nearly solved', { probe: 0.985, errorLeft: 0.02, perClassMedian: 500 }, 'embeddings'],
-    ['room left and pictures enough', { probe: 0.75, errorLeft: 0.28, perClassMedian: 200 }, 'last'],
+    ['room left and images enough', { probe: 0.75, errorLeft: 0.28, perClassMedian: 200 }, 'last'],
     ['an earlier layer is best', { ...earlier, earlierLead: 0.04, perClassMedian: 60, errorLeft: 0.3 }, 'last'],
     [
       'large, features lack what is asked',
@@ -151,9 +151,7 @@ describe('the verdict', () => {
   it('tells the evidence with its values, and what would change it', () => {
     const { evidence, wouldChange, confidence } = judge({ ...plain, probe: 0.75, errorLeft: 0.28 })
     expect(evidence.find(({ rule }) => rule === 'room-and-rows')?.text).toContain('28.0 % of the error')
-    expect(wouldChange).toContain(
-      'With a quarter of the pictures it would be frozen embeddings and a classical trainer.',
-    )
+    expect(wouldChange).toContain('With a quarter of the images it would be frozen embeddings and a classical trainer.')
     expect(['high', 'medium']).toContain(confidence)
     for (const { text, source } of evidence) {
       expect(text).not.toMatch(/[{}]|unknown/)

@@ -27,7 +27,7 @@ describe.each(ids)('the card %s', (id) => {
     expect((await classNames(card))?.length).toBe(1000)
   })
 
-  it('has recipes that give pictures of its input size', async () => {
+  it('has recipes that give images of its input size', async () => {
     const card = await loadCard(id)
     for (const entry of card.recipes) {
       const name = typeof entry === 'string' ? entry : entry.name

@@ -9,7 +9,7 @@ const shared = resolve(process.env.FC7_SHARED ?? '../shared')
 const recorded = JSON.parse(
   await readFile(new URL('../fixtures/backbones/predictions.json', import.meta.url), 'utf8'),
 ) as {
-  pictures: string[]
+  images: string[]
   networks: { file: string; recipe: string; output: string; rows: { top5: number[]; p: number[] }[] }[]
 }
 
@@ -17,8 +17,8 @@ let folder: string
 let list: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'fc7-predictions-'))
-  list = join(folder, 'pictures.csv')
-  const rows = recorded.pictures.map((path) => `${join(shared, 'datasets', path)},x`)
+  list = join(folder, 'images.csv')
+  const rows = recorded.images.map((path) => `${join(shared, 'datasets', path)},x`)
   await writeFile(list, `path,label\n${rows.join('\n')}\n`)
 })
 afterAll(async () => {

@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** The picture of make_resnet50_logits.mjs: RGB, 224×224. */
+/** The image of make_resnet50_logits.mjs: RGB, 224×224. */
 function generated(): Uint8Array {
   const side = 224
   const pixels = new Uint8Array(side * side * 3)

@@ -165,8 +165,8 @@ const cases: [string, Chain][] = [
   ['LeakyReLU', on(conv(), L.leakyReLU({ alpha: 0.2 }))],
   ['ELU', on(conv(), L.elu())],
   ['Softmax of a vector', on(L.flatten(), L.softmax({ axis: 1 }))],
-  ['Softmax of a picture, axis counted from the end', on(conv(), L.softmax({ axis: -1 }))],
-  ['Softmax of a picture, axis counted from the start', on(conv(), L.softmax({ axis: 3 }))],
+  ['Softmax of an image, axis counted from the end', on(conv(), L.softmax({ axis: -1 }))],
+  ['Softmax of an image, axis counted from the start', on(conv(), L.softmax({ axis: 3 }))],
   ['PReLU, a slope for each channel', on(conv(), L.prelu({ sharedAxes: [1, 2] }))],
   ...[
     'relu',
@@ -222,7 +222,7 @@ const cases: [string, Chain][] = [
     ),
   ],
   ['Flatten keeps the order of channels last', on(conv(), L.flatten(), L.dense({ units: 4 }))],
-  ['Dense on a picture', on(L.dense({ units: 3 }))],
+  ['Dense on an image', on(L.dense({ units: 3 }))],
   [
     "MobileNet's Reshape, 1×1 Conv2D, Reshape",
     on(
@@ -235,7 +235,7 @@ const cases: [string, Chain][] = [
       L.activation({ activation: 'softmax' }),
     ),
   ],
-  ['Reshape of a picture to a picture', on(L.reshape({ targetShape: [side + 1, side, 4] }), conv())],
+  ['Reshape of an image to an image', on(L.reshape({ targetShape: [side + 1, side, 4] }), conv())],
   ['Reshape with -1', on(L.reshape({ targetShape: [-1, side, 2] }), conv())],
   [
     'Add',

@@ -84,7 +84,7 @@ describe.each(run)('$file cut at $layer', ({ card: id, file, layer, dim, read })
       const bytes = width * height * 3
       const pixels = new Uint8Array(32 * bytes)
       for (let i = 0; i < rows * bytes; i++) pixels[i] = random.int(256)
-      // The batch of 32 repeats the seven pictures, so that seven single runs answer for all of its rows.
+      // The batch of 32 repeats the seven images, so that seven single runs answer for all of its rows.
       for (let row = rows; row < 32; row++)
         pixels.copyWithin(row * bytes, (row % rows) * bytes, ((row % rows) + 1) * bytes)
       const extract = async (from: number, count: number): Promise<Float32Array> => {
@@ -100,7 +100,7 @@ describe.each(run)('$file cut at $layer', ({ card: id, file, layer, dim, read })
       const largest = Math.max(...singles.map((values) => values.reduce((max, v) => Math.max(max, Math.abs(v)), 0)))
       expect(largest).toBeGreaterThan(0)
       expect(Number.isFinite(largest)).toBe(true)
-      // The pictures must not all come out the same, or the comparison of rows would say nothing.
+      // The images must not all come out the same, or the comparison of rows would say nothing.
       expect(Buffer.from(singles[0]!.buffer)).not.toEqual(Buffer.from(singles[1]!.buffer))
       for (const count of batches.slice(1)) {
         const all = await extract(0, count)

@@ -54,7 +54,7 @@ class Net {
     return this.graph.input(name, 'float32', [this.batch, 3, 224, 224])
   }
 
-  /** `x.flatten(1)` as older PyTorch exporters write it: the shape is computed from the picture's own. */
+  /** `x.flatten(1)` as older PyTorch exporters write it: the shape is computed from the image's own. */
   dynamicFlatten(x: string): string {
     const batch = this.graph.add('Gather', [this.graph.add('Shape', [x]), this.graph.ints(0)], { axis: 0 })
     const parts = [this.graph.add('Unsqueeze', [batch], { axes: [0] }), this.graph.ints([-1])]

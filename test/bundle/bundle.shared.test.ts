@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { buildExtractionGraph } from '../../src/backbones/extraction.js'
-import { pictureInput } from '../../src/backbones/trunk.js'
+import { imageInput } from '../../src/backbones/trunk.js'
 import { buildBundle, writeBundle } from '../../src/bundle/bundle.js'
 import { fitClassifier } from '../../src/classifiers/classifier.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
@@ -31,7 +31,7 @@ describe('published networks become bundles that agree with their parts', () => 
     '%s, %s, %s',
     async (name, recipeName, trainer, calibrate) => {
       const backbone = await readModel(join(models, `${name}.onnx`))
-      const { width = 224, height = 224 } = pictureInput(backbone)
+      const { width = 224, height = 224 } = imageInput(backbone)
       const recipe = { name: recipeName, steps: namedRecipe(recipeName, { width, height }) }
       const layer = buildExtractionGraph(backbone, { recipe: recipe.steps }).layers[0]!
       const extraction = { tensor: layer.tensor, pool: 'avg', resize: 'exact', orient: false, recipe } as const

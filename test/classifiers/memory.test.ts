@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { checkMemory, foreseeMemory, memoryWords, sizeOf } from '../../src/classifiers/memory.js'
+import { checkMemory, estimateMemory, memoryWords, sizeOf } from '../../src/classifiers/memory.js'
 import type { FitSize, Trainer } from '../../src/trainers/contract.js'
 import { type RawParams, resolveParams } from '../../src/trainers/params.js'
 import { parsePreprocess, preprocessMemory } from '../../src/trainers/preprocess/preprocess.js'
@@ -7,7 +7,7 @@ import { getTrainer, trainers } from '../../src/trainers/registry.js'
 import { clusters } from '../trainers/data.js'
 
 const bytes = (trainer: Trainer, size: FitSize, raw: RawParams = new Map()): number =>
-  trainer.foreseenBytes(size, resolveParams(trainer.params, raw))
+  trainer.estimatedBytes(size, resolveParams(trainer.params, raw))
 
 const size = (rows: number, cols: number, classes: number, share = 1): FitSize => ({
   rows,
@@ -18,7 +18,7 @@ const size = (rows: number, cols: number, classes: number, share = 1): FitSize =
 })
 
 describe.each(trainers.map((trainer) => [trainer.id, trainer] as const))('the memory of %s', (_id, trainer) => {
-  it('is foreseen for any size, more for more columns and rows', () => {
+  it('is estimated for any size, more for more columns and rows', () => {
     let before = 0
     for (const [rows, cols] of [
       [60, 30],
@@ -35,7 +35,7 @@ describe.each(trainers.map((trainer) => [trainer.id, trainer] as const))('the me
   })
 })
 
-describe('the memory foreseen', () => {
+describe('the memory estimated', () => {
   it('holds the Gram matrix, the cache, the bins and the copies that there are', () => {
     const [linear, kernel, knn, extra] = ['linear-svm', 'kernel-svm', 'knn', 'extra-trees'].map(getTrainer) as [
       Trainer,
@@ -82,7 +82,7 @@ describe('the memory foreseen', () => {
     const trainer = getTrainer('knn')
     const request = { trainer, set, params: resolveParams(trainer.params), threads: 1 }
     const rowsBytes = 4 * 300 * 40
-    const plain = foreseeMemory(request)
+    const plain = estimateMemory(request)
     expect(plain).toEqual({
       programBytes: plain.programBytes,
       rowsBytes,
@@ -91,11 +91,11 @@ describe('the memory foreseen', () => {
       foldBytes: 0,
       totalBytes: plain.programBytes + 3 * rowsBytes + 20 * 300,
     })
-    expect(foreseeMemory({ ...request, preprocess: 'none' }).totalBytes).toBe(plain.totalBytes - rowsBytes)
-    expect(foreseeMemory({ ...request, calibrate: 'sigmoid' }).totalBytes).toBe(plain.totalBytes + rowsBytes)
-    expect(foreseeMemory({ ...request, otherNumbers: 1000 }).totalBytes).toBe(plain.totalBytes + 4000)
+    expect(estimateMemory({ ...request, preprocess: 'none' }).totalBytes).toBe(plain.totalBytes - rowsBytes)
+    expect(estimateMemory({ ...request, calibrate: 'sigmoid' }).totalBytes).toBe(plain.totalBytes + rowsBytes)
+    expect(estimateMemory({ ...request, otherNumbers: 1000 }).totalBytes).toBe(plain.totalBytes + 4000)
     expect(memoryWords(plain)).toMatch(
-      /^About \d+ MB of memory foreseen: the trainer 54 kB, rows 48 kB, preprocessing 48 kB\.$/,
+      /^About \d+ MB of memory estimated: the trainer 54 kB, rows 48 kB, preprocessing 48 kB\.$/,
     )
     expect(() => checkMemory(plain, trainer, plain.totalBytes)).not.toThrow()
     expect(() => checkMemory(plain, trainer, plain.totalBytes - 1)).toThrow(

@@ -25,7 +25,7 @@ for (let seed = 1; ; seed++) {
     dim,
     provenance: { backbone: 'generated', layer: 'fc7', recipe: 'none' },
     trainedOn: [],
-    trainedPictures: [],
+    trainedImages: [],
   }
   await new Classifier(info, new Preprocess([], dim), model).save(folder)
   if (seed === 1) console.log('saving')

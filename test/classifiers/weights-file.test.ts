@@ -33,7 +33,7 @@ async function read(text: string, rows = [0, 1, 2, 3]) {
 }
 
 describe('a file of weights', () => {
-  it('is read by id or by path, in any order; a view weighs what its picture does', async () => {
+  it('is read by id or by path, in any order; a view weighs what its image does', async () => {
     const { values, sha256 } = await read('\uFEFFweight,id\r\n0.5,c\r\n2e1,b\r\n1,a\r\n')
     expect([...values]).toEqual([1, 20, 20, 0.5])
     expect(sha256).toMatch(/^[0-9a-f]{64}$/)
@@ -48,7 +48,7 @@ describe('a file of weights', () => {
     ['an empty cell', 'id,weight\na,\n', 'row 1 (a) has the weight ""'],
     ['a short line', 'id,weight\na\n', 'row 1 (a) has the weight ""'],
     ['a row twice', 'id,weight\na,1\na,2\n', 'row 2 (a) is named a second time'],
-    ['a picture left out', 'id,weight\na,1\nb,1\n', 'the training picture c has no weight'],
+    ['an image left out', 'id,weight\na,1\nb,1\n', 'the training image c has no weight'],
     ['other columns', 'name,value\na,1\n', 'it has the columns name, value'],
     ['nothing', '', 'it has the columns of an empty file'],
   ])('is refused with %s', async (_name, text, says) => {

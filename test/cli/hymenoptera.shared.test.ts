@@ -13,7 +13,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-describe('real weights on real pictures', () => {
+describe('real weights on real images', () => {
   it('hymenoptera, train → val, GoogLeNet and a linear SVM: at least 0.94', async () => {
     const env = { FC7_CACHE: join(root, 'cache') }
     const extracted = await fc7(

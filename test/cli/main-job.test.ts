@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 import { errorLines, fc7, fc7Warm } from './run.js'
 
 let root: string
@@ -13,7 +13,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-job-'))
   env = { FC7_CACHE: join(root, 'cache') }
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 20, test: 10 })
+  await writeTinyImages(join(root, 'photos'), { train: 20, test: 10 })
   const extracted = await fc7(['extract', join(root, 'photos'), ...model(), '--out', join(root, 'store'), '--json'], {
     env,
   })
@@ -34,7 +34,7 @@ describe('the main job, through the built command', () => {
     const again = await fc7Warm(['extract', join(root, 'photos'), ...model(), '--out', join(root, 'store'), '--json'], {
       env,
     })
-    expect(JSON.parse(again.stdout)).toMatchObject({ rows: 90, pictures: 0, computedShards: 0, reusedShards: 1 })
+    expect(JSON.parse(again.stdout)).toMatchObject({ rows: 90, images: 0, computedShards: 0, reusedShards: 1 })
     expect(JSON.parse((await fc7Warm(['verify', join(root, 'store'), '--json'])).stdout)).toMatchObject({
       ok: true,
       rows: 90,
@@ -67,7 +67,7 @@ describe('the main job, through the built command', () => {
     expect(await readdir(root)).not.toContain('dry')
   })
 
-  it('trains, predicts on pictures and on the store, and refuses other embeddings', async () => {
+  it('trains, predicts on images and on the store, and refuses other embeddings', async () => {
     const classifier = join(root, 'svm')
     const trained = await fc7(
       ['train', join(root, 'store'), '--trainer', 'linear-svm', '--out', classifier, '--json'],
@@ -78,7 +78,7 @@ describe('the main job, through the built command', () => {
     expect(onStore).toMatchObject({ rows: 90, trainedOn: 60 })
     expect(onStore.accuracy).toBeGreaterThan(0.8)
     const csv = join(root, 'p.csv')
-    const onPictures = await fc7(
+    const onImages = await fc7(
       [
         'predict',
         classifier,
@@ -93,7 +93,7 @@ describe('the main job, through the built command', () => {
       ],
       { env },
     )
-    expect([onPictures.code, JSON.parse(onPictures.stdout)]).toEqual([
+    expect([onImages.code, JSON.parse(onImages.stdout)]).toEqual([
       0,
       expect.objectContaining({ rows: 30, accuracy: onStore.accuracy }),
     ])
@@ -108,9 +108,9 @@ describe('the main job, through the built command', () => {
     expect(refused.stderr).toContain('The classifier was trained on layer')
   }, 60_000)
 
-  it('unreadable pictures are listed and counted, and stop nothing', async () => {
+  it('unreadable images are listed and counted, and stop nothing', async () => {
     const folder = join(root, 'messy')
-    await writeTinyPictures(folder, { train: 2, test: 0 })
+    await writeTinyImages(folder, { train: 2, test: 0 })
     await writeFile(join(folder, 'red', 'empty.png'), '')
     await writeFile(join(folder, 'red', 'page.jpg'), '<html></html>')
     const png = await readFile(join(folder, 'red', '0.png'))
@@ -132,10 +132,10 @@ describe('the main job, through the built command', () => {
 
   it('Ctrl-C leaves whole shards only, and the same command finishes the rest', async () => {
     const folder = join(root, 'many')
-    await writeTinyPictures(folder, { train: 150, test: 0 })
+    await writeTinyImages(folder, { train: 150, test: 0 })
     const args = ['extract', folder, ...model(), '--batch', '1', '--shard-size', '15', '--out', join(root, 'many.fc7')]
     const stopped = await fc7([...args, '--decode-threads', '1'], { env, interruptWhen: /is read as/ })
-    // The signal may come before the first picture or after the last; what is there must be whole either way.
+    // The signal may come before the first image or after the last; what is there must be whole either way.
     expect([0, 130]).toContain(stopped.code)
     const names = await readdir(join(root, 'many.fc7')).catch(() => [] as string[])
     expect(names.filter((name) => name.endsWith('.tmp'))).toEqual([])
@@ -157,7 +157,7 @@ describe('bad input', () => {
     [
       'an empty folder',
       () => ['extract', join(root, 'empty'), ...model(), '--out', join(root, 'bad')],
-      'holds no pictures',
+      'holds no images',
       /jpg/,
     ],
     [
@@ -257,7 +257,7 @@ describe('bad input', () => {
     await mkdir(join(root, 'empty'))
     await writeFile(join(root, 'broken.onnx'), 'not a model at all')
     await mkdir(join(root, 'one'))
-    await writeTinyPictures(join(root, 'three'), { train: 3, test: 0 })
+    await writeTinyImages(join(root, 'three'), { train: 3, test: 0 })
     await symlink(join(root, 'three', 'red'), join(root, 'one', 'red'))
     await fc7Warm(['extract', join(root, 'one'), ...model(), '--allow-outside', '--out', join(root, 'one.fc7')], {
       env,

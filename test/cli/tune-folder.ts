@@ -1,14 +1,14 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 
-/** A temporary folder with the tiny network, pictures of three colours and a cache of its own, and how `fc7 finetune` begins there. */
+/** A temporary folder with the tiny network, images of three colours and a cache of its own, and how `fc7 finetune` begins there. */
 export async function openTuneFolder() {
   const root = await mkdtemp(join(tmpdir(), 'fc7-tune-'))
   const file = (...path: string[]): string => join(root, ...path)
   await writeFile(file('tiny.onnx'), tinyModel())
-  await writeTinyPictures(file('photos'), { train: 12, test: 5 })
+  await writeTinyImages(file('photos'), { train: 12, test: 5 })
   return {
     root,
     file,

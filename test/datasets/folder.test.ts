@@ -30,7 +30,7 @@ async function items(options: DatasetOptions = {}, path = root): Promise<Dataset
 const broken = (item: DatasetItem | undefined): string | undefined =>
   item?.load.kind === 'broken' ? item.load.code : undefined
 
-describe('a folder of pictures', () => {
+describe('a folder of images', () => {
   it('takes first-level folders as labels, in byte order of the whole path', async () => {
     await put(
       'b/1.jpg',
@@ -67,10 +67,10 @@ describe('a folder of pictures', () => {
       load: { kind: 'file', path: join(root, 'b/1.jpg') },
     })
     await scanDataset(dataset)
-    expect(dataset.notes()).toEqual(['2 files that are no pictures by their names were passed over.'])
+    expect(dataset.notes()).toEqual(['2 files that are no images by their names were passed over.'])
   })
 
-  it('names the labels whose folders hold no picture', async () => {
+  it('names the labels whose folders hold no image', async () => {
     await put(
       'train/cat/1.jpg',
       'train/dog/readme.md',
@@ -137,7 +137,7 @@ describe('a folder of pictures', () => {
     await expect(openDataset(root, { groupFrom: 'patient' })).rejects.toMatchObject({ code: 'USAGE_GROUP_FROM' })
   })
 
-  it('lists what cannot be a picture with a reason, and hangs on nothing', async () => {
+  it('lists what cannot be an image with a reason, and hangs on nothing', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'fc7-outside-'))
     try {
       await put('cat/ok.jpg', 'dog/ok.jpg')

@@ -55,7 +55,7 @@ describe('a CSV list', () => {
     ])
   })
 
-  it('takes several boxes of one picture, and tells repeated rows apart', async () => {
+  it('takes several boxes of one image, and tells repeated rows apart', async () => {
     const path = await list(
       'l.csv',
       'file_name;class;x;y;w;h\npics/a.jpg;c;0;0;5;5\npics/a.jpg;c;1;1;5;5\npics/a.jpg;c;1;1;5;5\n',

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { parquetHeader } from 'hyparquet/src/column.js'
 import { ParquetFile } from '../../src/datasets/formats/parquet.js'
 import { openDataset } from '../../src/datasets/open.js'
-import { allItems, brokenCode, fixture, pictureNumber } from './helpers.js'
+import { allItems, brokenCode, fixture, imageNumber } from './helpers.js'
 
 let root: string
 beforeEach(async () => {
@@ -17,7 +17,7 @@ afterEach(async () => {
 
 const names = ['cat', 'dog', 'owl']
 
-describe('Parquet files with pictures', () => {
+describe('Parquet files with images', () => {
   it.each(['train-snappy', 'plain', 'gzip-v2'])('reads %s.parquet as pyarrow wrote it', async (name) => {
     const items = await allItems(fixture(`${name}.parquet`))
     expect(items.map((item) => item.path)).toEqual(Array.from({ length: 12 }, (_, i) => `${name}.parquet/pic${i}.png`))
@@ -27,11 +27,11 @@ describe('Parquet files with pictures', () => {
     expect(items[0]!.split).toBe(name.startsWith('train') ? 'train' : undefined)
     // In another order than they came: pages and dictionaries must be found again.
     const backwards = [...items].reverse()
-    expect(await Promise.all(backwards.map(pictureNumber))).toEqual(Array.from({ length: 12 }, (_, i) => 11 - i))
-    for (const i of [7, 0, 11, 3, 7]) expect(await pictureNumber(items[i]!)).toBe(i)
+    expect(await Promise.all(backwards.map(imageNumber))).toEqual(Array.from({ length: 12 }, (_, i) => 11 - i))
+    for (const i of [7, 0, 11, 3, 7]) expect(await imageNumber(items[i]!)).toBe(i)
   })
 
-  it.each(['nulls-snappy', 'brotli'])('takes missing pictures and labels in %s.parquet', async (name) => {
+  it.each(['nulls-snappy', 'brotli'])('takes missing images and labels in %s.parquet', async (name) => {
     const items = await allItems(fixture(`${name}.parquet`))
     expect(items).toHaveLength(12)
     expect(items.map(brokenCode)).toEqual(
@@ -41,13 +41,13 @@ describe('Parquet files with pictures', () => {
       Array.from({ length: 12 }, (_, i) => (i === 7 || i === 8 ? undefined : names[i % 3])),
     )
     expect(items[4]!.path).toBe(`${name}.parquet#row=4`)
-    for (const i of [3, 7, 11]) expect(await pictureNumber(items[i]!)).toBe(i)
+    for (const i of [3, 7, 11]) expect(await imageNumber(items[i]!)).toBe(i)
   })
 
   it('reads while items of earlier row groups are still being fetched', async () => {
     const waiting: Promise<number | undefined>[] = []
     for await (const item of (await openDataset(fixture('train-snappy.parquet'))).items())
-      waiting.push(pictureNumber(item))
+      waiting.push(imageNumber(item))
     expect(await Promise.all(waiting)).toEqual(Array.from({ length: 12 }, (_, i) => i))
   })
 
@@ -58,7 +58,7 @@ describe('Parquet files with pictures', () => {
       ['y', 'val'],
       ['x', 'other'],
     ])
-    expect(await pictureNumber(flat[2]!)).toBe(2)
+    expect(await imageNumber(flat[2]!)).toBe(2)
     await mkdir(join(root, 'sub'))
     await cp(fixture('paths.parquet'), join(root, 'paths.parquet'))
     await writeFile(join(root, 'sub/a.png'), 'abc')
@@ -72,7 +72,7 @@ describe('Parquet files with pictures', () => {
     await cp(fixture('train-snappy.parquet'), join(root, 'train-00000-of-00001.parquet'))
     await cp(fixture('plain.parquet'), join(root, 'test-00000-of-00001.parquet'))
     const dataset = await openDataset(root)
-    expect(dataset.decision).toContain('2 Parquet files: pictures from "image.bytes", labels from its column "label"')
+    expect(dataset.decision).toContain('2 Parquet files: images from "image.bytes", labels from its column "label"')
     const items = await allItems(root)
     expect(items.map((item) => item.split)).toEqual([...new Array(12).fill('test'), ...new Array(12).fill('train')])
     expect(new Set(items.map((item) => item.id)).size).toBe(24)

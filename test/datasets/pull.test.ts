@@ -99,7 +99,7 @@ describe('pulling a data set', () => {
     expect(await readdir(cacheFolder).catch(() => [])).not.toContain('datasets')
   })
 
-  it('writes a balanced subset in the folder layout, every picture under its own label', async () => {
+  it('writes a balanced subset in the folder layout, every image under its own label', async () => {
     const pulled = await pullDataset(card, { cacheFolder })
     expect(pulled).toMatchObject({ reused: false, seed: 7, folder: join(cacheFolder, 'datasets', 'owls-5x2-seed7') })
     const dataset = await openDataset(pulled.folder)

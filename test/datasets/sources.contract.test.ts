@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { openDataset, scanDataset } from '../../src/datasets/open.js'
-import { readPicture } from '../../src/datasets/read.js'
+import { readImage } from '../../src/datasets/read.js'
 import { datasetSources } from '../../src/datasets/registry.js'
 import { makeTar } from '../base/fetch/servers.js'
 import { allItems, fixture } from './helpers.js'
@@ -16,7 +16,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-/** Makes a small labelled data set of each form and gives its path; two of its labels, and one more picture on request. */
+/** Makes a small labelled data set of each form and gives its path; two of its labels, and one more image on request. */
 const examples: Record<string, (place: string, extra: boolean) => Promise<string>> = {
   async folder(place, extra) {
     for (const name of ['cat/1.jpg', 'cat/2.jpg', 'dog/1.jpg', ...(extra ? ['dog/9.jpg'] : [])]) {
@@ -25,7 +25,7 @@ const examples: Record<string, (place: string, extra: boolean) => Promise<string
     }
     return place
   },
-  async picture(place, extra) {
+  async image(place, extra) {
     await writeFile(join(place, 'one.png'), extra ? 'longer bytes' : 'bytes')
     return join(place, 'one.png')
   },
@@ -46,7 +46,7 @@ const examples: Record<string, (place: string, extra: boolean) => Promise<string
   async webdataset(place, extra) {
     const keys = ['1', '2', ...(extra ? ['3'] : [])]
     const entries = keys.flatMap((key) => [
-      { name: `${key}.jpg`, body: Buffer.from(`picture ${key}`) },
+      { name: `${key}.jpg`, body: Buffer.from(`image ${key}`) },
       { name: `${key}.cls`, body: Buffer.from(key) },
     ])
     await writeFile(join(place, 'shard.tar'), makeTar(entries))
@@ -89,7 +89,7 @@ describe.each(datasetSources.map((source) => source.id))('dataset source %s', (i
 
   it('gives bytes as long as it says, also after the walk, and loads that a worker can be sent', async () => {
     for (const item of await allItems(await make())) {
-      expect((await readPicture(item.load)).length).toBe(item.size)
+      expect((await readImage(item.load)).length).toBe(item.size)
       expect(item.size).toBeGreaterThan(0)
       if (item.load.kind !== 'bytes') expect(structuredClone(item.load)).toEqual(item.load)
     }
@@ -97,7 +97,7 @@ describe.each(datasetSources.map((source) => source.id))('dataset source %s', (i
 
   it('labels its items, unless it has no labels', async () => {
     const { labels, unlabelled } = await scanDataset(await openDataset(await make()))
-    if (id === 'picture') expect([labels.size, unlabelled]).toEqual([0, 1])
+    if (id === 'image') expect([labels.size, unlabelled]).toEqual([0, 1])
     else {
       expect(labels.size).toBeGreaterThanOrEqual(2)
       expect(unlabelled).toBe(0)
@@ -116,7 +116,7 @@ describe.each(datasetSources.map((source) => source.id))('dataset source %s', (i
   it('can be left early and interrupted', async () => {
     const dataset = await openDataset(await make())
     for await (const _item of dataset.items()) break
-    if (id === 'picture') return expect((await scanDataset(dataset)).count).toBe(1)
+    if (id === 'image') return expect((await scanDataset(dataset)).count).toBe(1)
     await expect(
       (async () => {
         for await (const _item of dataset.items(AbortSignal.abort()));

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { openDataset, scanDataset } from '../../src/datasets/open.js'
 import { makeTar } from '../base/fetch/servers.js'
-import { allItems, brokenCode, fixture, pictureNumber } from './helpers.js'
+import { allItems, brokenCode, fixture, imageNumber } from './helpers.js'
 
 let root: string
 beforeEach(async () => {
@@ -30,7 +30,7 @@ describe('WebDataset shards', () => {
       [`${shard}/é.png`, undefined, undefined, 'train'],
     ])
     expect(items[1]).toMatchObject({ id: `${shard}/a/001.png#xywh=1,1,2,2`, box: { x: 1, y: 1, w: 2, h: 2 } })
-    expect(await Promise.all(items.map(pictureNumber))).toEqual([0, 1, 2, 4, 5])
+    expect(await Promise.all(items.map(imageNumber))).toEqual([0, 1, 2, 4, 5])
     expect(items.every((item) => item.load.kind === 'range' && item.load.length === item.size)).toBe(true)
     await scanDataset(dataset)
     expect(dataset.notes()).toEqual([expect.stringContaining('1 entries')])
@@ -46,7 +46,7 @@ describe('WebDataset shards', () => {
     expect(items[9]).toMatchObject({ split: 'val' })
   })
 
-  it('lets .cls win over .json, and .json over .txt; several pictures share a key', async () => {
+  it('lets .cls win over .json, and .json over .txt; several images share a key', async () => {
     const path = join(root, 'x.tar')
     await writeFile(
       path,
@@ -89,7 +89,7 @@ describe('WebDataset shards', () => {
   })
 
   it('bounds what lies: sizes beyond the file, wrong checksums, huge extended headers, huge sidecars', async () => {
-    const good = { name: 'a.jpg', body: body('picture') }
+    const good = { name: 'a.jpg', body: body('image') }
     const whole = makeTar([good, { name: 'b.jpg', body: body('more') }])
     const damaged = Buffer.from(whole)
     damaged[1024 + 10] = 99
@@ -107,7 +107,7 @@ describe('WebDataset shards', () => {
       const last = items.at(-1)!
       expect([name, brokenCode(last)]).toEqual([name, 'TAR_BROKEN'])
       expect(last.load.kind === 'broken' && last.load.message).toContain(message)
-      if (name !== 'noise.tar') expect(items[0]).toMatchObject({ path: `${name}/a.jpg`, size: 7 })
+      if (name !== 'noise.tar') expect(items[0]).toMatchObject({ path: `${name}/a.jpg`, size: 5 })
     }
     const path = join(root, 'side.tar')
     await writeFile(path, makeTar([good, { name: 'a.txt', body: Buffer.alloc((1 << 20) + 1, 97) }]))

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { errorLines, fc7 } from '../cli/run.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 
 const kills = process.env.FC7_TORTURE === 'sample' ? 5 : 20
 const bin = fileURLToPath(new URL('../../bin/fc7.js', import.meta.url))
@@ -47,7 +47,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-kill-'))
   env = { FC7_CACHE: join(root, 'cache'), FC7_OFFLINE: '1' }
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 200, test: 0 })
+  await writeTinyImages(join(root, 'photos'), { train: 200, test: 0 })
   args = (out) => [
     'extract',
     join(root, 'photos'),

@@ -38,7 +38,7 @@ export function cosine(a: Float32Array, b: Float32Array): number {
   return ab / Math.sqrt(aa * bb)
 }
 
-/** A CSV list of pictures by absolute path. */
+/** A CSV list of images by absolute path. */
 export const listOf = (paths: readonly string[]): string =>
   ['path', ...paths.map((path) => `"${join(datasets, path).replaceAll('"', '""')}"`)].join('\n')
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { fc7 } from '../cli/run.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 
 const bin = fileURLToPath(new URL('../../bin/fc7.js', import.meta.url))
 const kills = process.env.FC7_TORTURE === 'sample' ? 5 : 25
@@ -16,7 +16,7 @@ const settings = ['--trainers', 'linear-svm,logistic,random-forest,knn', '--fold
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-killed-'))
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 30, test: 10 })
+  await writeTinyImages(join(root, 'photos'), { train: 30, test: 10 })
   const model = ['--model', join(root, 'tiny.onnx'), '--recipe', 'torchvision']
   const made = await fc7(['extract', join(root, 'photos'), ...model, '--out', join(root, 'store')])
   expect([made.code, made.stderr]).toEqual([0, expect.any(String)])

@@ -31,7 +31,7 @@ function spy(seen: Seen[], fail: () => boolean = () => false): Trainer {
     summary: 'nearest mean',
     params: [{ name: 'shift', help: 'adds to the first class', type: 'number', default: 0, grid: [0, 1000] }],
     defaultPreprocess: 'standardise',
-    foreseenBytes: () => 0,
+    estimatedBytes: () => 0,
     async fit(set, context): Promise<Model> {
       if (fail()) throw new Error('planned failure')
       seen.push({ rows: set.x.rows, ids: set.ids ?? [], x: set.x.data })
@@ -100,17 +100,17 @@ describe('planning', () => {
     expect(plan.datasets[0]!.folds).toMatchObject([{ id: 'holdout' }])
     expect(plan.datasets[0]!.folds[0]!.train.length).toBe(40)
   })
-  it('refuses one class, no labels, unknown metrics and test pictures that the backbone was tuned on', () => {
+  it('refuses one class, no labels, unknown metrics and test images that the backbone was tuned on', () => {
     const one = { ...table, labels: table.labels.map(() => 'a'), classes: ['a'] }
     const plan = (over: object) => planComparison({ tables, trainers: ['spy'], findTrainer: find, ...over })
-    expect(() => plan({ tables: [{ name: 'net', table: one }] })).toThrow('All 60 labelled pictures are "a"')
+    expect(() => plan({ tables: [{ name: 'net', table: one }] })).toThrow('All 60 labelled images are "a"')
     expect(() => plan({ tables: [{ name: 'n', table: { ...table, labels: table.labels.map(() => null) } }] })).toThrow(
-      'No picture has a label',
+      'No image has a label',
     )
     expect(() => plan({ metric: 'cleverness' })).toThrow('cleverness')
     expect(() => plan({ tables: [{ ...tables[0], trainedOn: new Set(['3.png']) }] })).toThrow('fine-tuned on 1')
   })
-  it('counts pictures without a label and leaves them out', () => {
+  it('counts images without a label and leaves them out', () => {
     const labels = table.labels.map((label, i) => (i < 6 ? null : label))
     const plan = planComparison({
       tables: [{ name: 'n', table: { ...table, labels } }],
@@ -140,20 +140,20 @@ describe('an operating point', () => {
     return { point: results[0]!.operating!, seen, plan }
   }
 
-  it('is chosen on training pictures: what is tested has no part in it', async () => {
+  it('is chosen on training images: what is tested has no part in it', async () => {
     const table = made()
     const honest = await run('operating', table)
-    // Other labels and other embeddings of the tested pictures move the figures, never the threshold.
+    // Other labels and other embeddings of the tested images move the figures, never the threshold.
     const labels = table.labels.map((label, i) => (table.splits[i] === 'test' && i % 4 === 0 ? 'no' : label))
     const x = table.x.map((value, i) => (table.splits[Math.floor(i / table.dim)] === 'test' ? -value : value))
     const planted = await run('operating-planted', made({ labels, x }))
     expect(planted.point.thresholds).toEqual(honest.point.thresholds)
     expect(planted.point.sensitivity).not.toEqual(honest.point.sensitivity)
-    // Five inner fits that see no tested picture, then the fit itself.
+    // Five inner fits that see no tested image, then the fit itself.
     expect(honest.seen.map(({ rows }) => rows)).toEqual([128, 128, 128, 128, 128, 160])
     const tested = new Set(table.ids.filter((_, i) => table.splits[i] === 'test'))
     for (const { ids } of honest.seen) expect(ids.some((id) => tested.has(id))).toBe(false)
-    expect(honest.point.rule).toContain('out-of-fold scores of its training pictures')
+    expect(honest.point.rule).toContain('out-of-fold scores of its training images')
   })
 
   it('has a threshold in every fold, and needs no inner fit where it is given', async () => {
@@ -166,7 +166,7 @@ describe('an operating point', () => {
     expect(given.seen.length).toBe(1)
   })
 
-  it('keeps the decision of the classifier, and says so, where training pictures are too few to choose', async () => {
+  it('keeps the decision of the classifier, and says so, where training images are too few to choose', async () => {
     const few = { protocol: 'few-shot', perClass: 1, draws: 3 }
     const { point } = await run('operating-few', made({ splits: made().splits.map(() => null) }), few)
     expect(point.thresholds).toEqual([0, 0, 0])
@@ -278,7 +278,7 @@ describe('planted faults', () => {
   it('duplicated rows across folds are caught by embedding and by hash', async () => {
     const table = cloudTable({ classes: ['a', 'b'], perClass: 20, dim: 32 })
     const x = table.x.slice()
-    // Item 1 is a copy of item 5's picture, of the same class; item 2 of item 0's up to noise, with a close hash.
+    // Item 1 is a copy of item 5's image, of the same class; item 2 of item 0's up to noise, with a close hash.
     x.set(table.x.subarray(5 * 32, 6 * 32), 32)
     const dHashes = new Map(table.ids.map((id, i) => [id, `${(i + 1).toString(16).padStart(8, '5')}${'a7'.repeat(4)}`]))
     const twin = { ...table, x }
@@ -294,7 +294,7 @@ describe('planted faults', () => {
     expect(evaluation.guards!.warnings.some((one) => one.code === 'DUPLICATES_ACROSS')).toBe(across)
     expect(across).toBe(true)
     const together = await groupDuplicates(tables, { rule: { hashBits: 0 } })
-    expect(together.pictures).toBe(2)
+    expect(together.images).toBe(2)
     const grouped = planComparison({ tables: together.tables, trainers: ['spy'], findTrainer: () => trainer })
     expect(grouped.datasets[0]!.protocol).toMatchObject({ kind: 'kfold', grouped: true })
     for (const fold of grouped.datasets[0]!.folds) expect(fold.test.includes(1)).toBe(fold.test.includes(5))
@@ -322,8 +322,8 @@ describe('planted faults', () => {
     }
   })
 
-  it('views train with their picture, are never tested, and never train against it', async () => {
-    // As stores with views do it, every picture is grouped with its views under its own id.
+  it('views train with their image, are never tested, and never train against it', async () => {
+    // As stores with views do it, every image is grouped with its views under its own id.
     const table = cloudTable({ classes: ['a', 'b'], perClass: 12, views: 2, group: (item) => `${item}.png` })
     const seen: Seen[] = []
     const trainer = spy(seen)
@@ -344,9 +344,7 @@ describe('planted faults', () => {
     const faulty = structuredClone(plan) as { -readonly [K in keyof ComparisonPlan]: ComparisonPlan[K] }
     const fold = faulty.datasets[0]!.folds[0]!
     ;(fold.train as number[]).push(fold.test[0]!)
-    expect(foldBreaches(faulty.datasets[0]!.folds, [])).toEqual([
-      `Fold ${fold.id} trains on 1 of its own test pictures.`,
-    ])
+    expect(foldBreaches(faulty.datasets[0]!.folds, [])).toEqual([`Fold ${fold.id} trains on 1 of its own test images.`])
     await expect(compare(faulty, tables, join(folder, 'faulty'), trainer)).rejects.toMatchObject({ code: 'LEAK' })
   })
 })

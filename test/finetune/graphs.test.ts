@@ -28,7 +28,7 @@ import { tinyModel, tinySide } from '../support/tiny.js'
 const recipe = namedRecipe('torchvision', { width: tinySide, height: tinySide })
 const build = (model: ModelProto) => buildHeaded(model, { recipe, outputs: 3, random: createRandom(0) })
 const network = build(decodeModel(tinyModel()))
-const random = createRandom('pictures')
+const random = createRandom('images')
 const rows = 8
 const pixels = Uint8Array.from({ length: rows * tinySide * tinySide * 3 }, () => random.int(256))
 const labels = [0, 1, 2, 0, 1, 2, 0, 1]
@@ -76,7 +76,7 @@ const graphOfBatch = (batch: number, accumulate: number) =>
     logits: 'logits',
     trainable: network.parameters.map(({ name }) => name),
     loss: { kind: 'softmax' },
-    optimiser: { kind: 'sgd' },
+    optimizer: { kind: 'sgd' },
     accumulate,
     parts: { names: ['body', 'head'], of: (name) => (name.startsWith('fc7/head') ? 'head' : 'body') },
   })
@@ -98,7 +98,7 @@ describe('a backbone with a new head', () => {
       logits: 'logits',
       trainable: trainedParameters(net, net.boundaries[0]!).map(({ name }) => name),
       loss: { kind: 'softmax' },
-      optimiser: { kind: 'sgd' },
+      optimizer: { kind: 'sgd' },
     })
     expect(graph.carried.filter(({ kind }) => kind === 'parameter')).toHaveLength(5)
     expect(() => chooseBoundary(net, 'side')).toThrow(/lies in a branch/)
@@ -114,7 +114,7 @@ describe('a backbone with a new head', () => {
         logits: 'logits',
         trainable: trainedParameters(net, chooseBoundary(net, boundary)).map(({ name }) => name),
         loss: { kind: 'softmax' },
-        optimiser: { kind: 'sgd' },
+        optimizer: { kind: 'sgd' },
       })
     expect(() => train('a')).toThrow(/no gradient for the op Erf \(layer side\)/)
     expect(train('joined').carried.length).toBeGreaterThan(0)
@@ -130,7 +130,7 @@ describe('the training graph', () => {
         logits: 'logits',
         trainable: trainedParameters(network, boundary).map(({ name }) => name),
         loss: { kind: 'softmax' },
-        optimiser: { kind: 'adamw' },
+        optimizer: { kind: 'adamw' },
         weightDecay: 0.01,
         frozenOutside,
       })
@@ -193,7 +193,7 @@ describe('the training graph', () => {
         logits: 'logits',
         trainable: [headWeight, headBias],
         loss: { kind: 'softmax' },
-        optimiser: { kind: 'sgd' },
+        optimizer: { kind: 'sgd' },
         frozenOutside,
         drops: ({ output }) => output[0] === droppedName,
       })
@@ -225,7 +225,7 @@ describe('the training graph', () => {
         logits: 'logits',
         trainable: network.parameters.map(({ name }) => name),
         loss: { kind: 'softmax' },
-        optimiser: { kind },
+        optimizer: { kind },
         weightDecay: 0.01,
         clipNorm: 0.5,
         rateFactor: (name) => (name === 'fc7.w' ? 0.5 : 1),
@@ -250,14 +250,14 @@ describe('the training graph', () => {
     }
   })
 
-  it('mixes pictures and labels in pairs; a picture without weight is nobody’s partner', async () => {
+  it('mixes images and labels in pairs; an image without weight is nobody’s partner', async () => {
     const graph = (mixup: number) =>
       buildTrainingGraph({
         network: prepareNetwork(network.model, rows),
         logits: 'logits',
         trainable: [headWeight, headBias],
         loss: { kind: 'softmax' },
-        optimiser: { kind: 'sgd' },
+        optimizer: { kind: 'sgd' },
         mixup,
       })
     const loss = async (mixup: number, weights: Float32Array, data = pixels) => {
@@ -269,7 +269,7 @@ describe('the training graph', () => {
     }
     const all = new Float32Array(rows).fill(1)
     expect(await loss(1, all)).not.toBeCloseTo(await loss(0, all), 3)
-    // One picture counts, so it can only be mixed with itself; the others' pixels are of no account.
+    // One image counts, so it can only be mixed with itself; the others' pixels are of no account.
     const one = Float32Array.from({ length: rows }, (_, i) => (i === 3 ? 1 : 0))
     const other = pixels.map((v, i) => (Math.floor((i * rows) / pixels.length) === 3 ? v : 255 - v))
     expect(await loss(1, one)).toBeCloseTo(await loss(0, one), 5)
@@ -279,8 +279,8 @@ describe('the training graph', () => {
 
 it('shares of mixup follow Beta(α, α)', () => {
   for (const alpha of [0.02, 0.4, 1, 3]) {
-    const values = Array.from({ length: 4000 }, (_, picture) => {
-      const key = counterKey({ seed: 0, epoch: 0, step: 0, picture, lane: 0 })
+    const values = Array.from({ length: 4000 }, (_, image) => {
+      const key = counterKey({ seed: 0, epoch: 0, step: 0, image, lane: 0 })
       return counterBeta(key, alpha).value
     })
     const mean = values.reduce((a, b) => a + b, 0) / values.length

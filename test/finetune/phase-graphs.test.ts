@@ -53,7 +53,7 @@ function graphs(options: Record<string, unknown>, training?: { momentum: number 
   const plan = planFinetune({
     network,
     card: training
-      ? { training: { optimiser: 'SGD', learningRate: 0.1, schedule: 'step', source: 'made', ...training } }
+      ? { training: { optimizer: 'SGD', learningRate: 0.1, schedule: 'step', source: 'made', ...training } }
       : {},
     backbone: { id: 'made', sha256: '0', recipe: 'torchvision' },
     dataset: { name: 'made', fingerprint: '0' },
@@ -92,11 +92,11 @@ describe('the graph of a phase', () => {
   it.each([
     ['sgd', 1.9],
     ['adamw', 1],
-  ] as const)('%s: weight decay takes hold of weights, and spares biases and norms', async (optimiser, times) => {
+  ] as const)('%s: weight decay takes hold of weights, and spares biases and norms', async (optimizer, times) => {
     const decay = 0.5
     const [without, decayed] = await Promise.all([
-      step({ optimiser, weightDecay: 0, headFactor: 3 }),
-      step({ optimiser, weightDecay: decay, headFactor: 3 }),
+      step({ optimizer, weightDecay: 0, headFactor: 3 }),
+      step({ optimizer, weightDecay: decay, headFactor: 3 }),
     ])
     for (const name of everything) {
       const extra = decayed.moved.get(name)!.map((v, i) => v - without.moved.get(name)![i]!)
@@ -106,7 +106,7 @@ describe('the graph of a phase', () => {
   })
 
   it('moves each layer at its own rate: smaller towards the pixels, the new layer by its factor', async () => {
-    const options = { optimiser: 'sgd', weightDecay: 0 }
+    const options = { optimizer: 'sgd', weightDecay: 0 }
     const [alike, scaled] = await Promise.all([
       step({ ...options, headFactor: 1 }),
       step({ ...options, headFactor: 5, depthFactor: 0.25 }),
@@ -123,7 +123,7 @@ describe('the graph of a phase', () => {
   })
 
   it('holds the norm of the whole gradient, and tells it as it was', async () => {
-    const options = { optimiser: 'sgd', weightDecay: 0, headFactor: 1 }
+    const options = { optimizer: 'sgd', weightDecay: 0, headFactor: 1 }
     const [free, held, far] = await Promise.all([
       step(options),
       step({ ...options, clip: 0.05 }),
@@ -139,7 +139,7 @@ describe('the graph of a phase', () => {
   })
 
   it('accumulates: of two batches the first moves nothing', async () => {
-    const built = graphs({ accumulate: 2, optimiser: 'adamw' })
+    const built = graphs({ accumulate: 2, optimizer: 'adamw' })
     const runner = await TrainingRunner.open(built.training)
     runner.setRows({ data: pixels, labels })
     const once = () => runner.run({ index: labels.map((_, i) => i), rates: [rate], seed: 0, epoch: 0 })
@@ -154,7 +154,7 @@ describe('the graph of a phase', () => {
     expect(norm(runner.snapshot().get('sum:conv.w')!)).toBe(0)
     await runner.close()
     // Two times the same batch is that batch.
-    const { moved } = await step({ optimiser: 'adamw' })
+    const { moved } = await step({ optimizer: 'adamw' })
     expectScaled(
       Float32Array.from(start, (v, i) => v - weights()[i]!),
       moved.get('conv.w')!,
@@ -204,10 +204,10 @@ describe('the graph of a phase', () => {
   })
 
   it.each([
-    [{ optimiser: 'adamw' }, everything, ['mean', 'square']],
-    [{ optimiser: 'sgd' }, everything, ['momentum']],
-    [{ strategy: 'last', optimiser: 'adam', accumulate: 1 }, ['fc.w', 'fc.b', ...frozenToo], ['mean', 'square']],
-    [{ strategy: 'head', optimiser: 'sgd', dropout: 0.5, mixup: 0.4 }, frozenToo, ['momentum']],
+    [{ optimizer: 'adamw' }, everything, ['mean', 'square']],
+    [{ optimizer: 'sgd' }, everything, ['momentum']],
+    [{ strategy: 'last', optimizer: 'adam', accumulate: 1 }, ['fc.w', 'fc.b', ...frozenToo], ['mean', 'square']],
+    [{ strategy: 'head', optimizer: 'sgd', dropout: 0.5, mixup: 0.4 }, frozenToo, ['momentum']],
   ])('%j: what moves goes in and out of one Loop, the rest is inside; no op draws', (options, trained, slots) => {
     const { training, evaluation } = graphs(options)
     const graph = graphOf(training.model)

@@ -48,7 +48,7 @@ describe('who trains, who chooses, who is reported', () => {
     [{ train: 20, val: 4, test: 6 }, [60, 12, 18], ['the val split', 'the test split']],
     [{ train: 20, val: 4 }, [51, 9, 12], ['a seeded 15 % of train', 'the val split']],
     [{ train: 20, test: 6 }, [51, 9, 18], ['a seeded 15 % of train', 'the test split']],
-    [{ none: 20 }, [42, 6, 12], ['a seeded 15 % of train', 'a seeded fifth of the pictures']],
+    [{ none: 20 }, [42, 6, 12], ['a seeded 15 % of train', 'a seeded fifth of the images']],
   ])('%j', (splits, sizes, sources) => {
     const all = items(splits)
     const roles = assignRoles(all, 3)
@@ -66,14 +66,14 @@ describe('who trains, who chooses, who is reported', () => {
     expect(sides.reduce((sum, side) => sum + side.size, 0)).toBe(new Set(all.map(({ group }) => group)).size)
   })
 
-  it('refuses a picture without label, a label without pictures to train on, one label, a wrong --positive', () => {
+  it('refuses an image without label, a label without images to train on, one label, a wrong --positive', () => {
     const all = items({ train: 4, test: 2 })
     const roles = assignRoles(all, 0)
     expect(() => assignRoles([...all, { id: 'x', split: 'train' }], 0)).toThrow(
       expect.objectContaining({ code: 'FINETUNE_LABEL' }),
     )
     const unseen = [...all, { id: 'y', label: 'd', split: 'test' }]
-    expect(() => classesOf(unseen, assignRoles(unseen, 0), undefined)).toThrow(/label d has no picture/)
+    expect(() => classesOf(unseen, assignRoles(unseen, 0), undefined)).toThrow(/label d has no image/)
     expect(() => classesOf(all, roles, 'a')).toThrow(expect.objectContaining({ code: 'FINETUNE_CLASSES' }))
     const two = items({ train: 4, test: 2 }, ['a', 'b'])
     expect(classesOf(two, assignRoles(two, 0), 'a')).toEqual(['b', 'a'])
@@ -133,7 +133,7 @@ describe('the plan', () => {
 
   it('scratch takes the published hyper-parameters of the card', () => {
     const training = {
-      optimiser: 'SGD',
+      optimizer: 'SGD',
       momentum: 0.8,
       learningRate: 0.1,
       weightDecay: 5e-4,
@@ -142,18 +142,18 @@ describe('the plan', () => {
       source: 'paper',
     }
     const plan = planFinetune({ ...input({ strategy: 'scratch' }), card: { training } })
-    expect(plan.optimiser).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4, clip: null })
+    expect(plan.optimizer).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4, clip: null })
     expect(plan.phases[0]).toMatchObject({ rate: 0.1, epochs: 90 })
     const asked = planFinetune({ ...input({ strategy: 'scratch', epochs: 7, rate: 0.2 }), card: { training } })
     expect(asked.phases[0]).toMatchObject({ rate: 0.2, epochs: 7 })
   })
 
   it.each([
-    [{ batch: 52 }, 'FINETUNE_BATCH', /larger than the 51 pictures/],
+    [{ batch: 52 }, 'FINETUNE_BATCH', /larger than the 51 images/],
     [{ strategy: 'last', freezeUntil: 'nowhere' }, 'FINETUNE_LAYER', /no layer "nowhere"/],
     [{ strategy: 'all', freezeUntil: 'relu1' }, 'USAGE_FINETUNE', /belongs to --strategy last/],
     [{ strategy: 'all', memoryBytes: 1e8 }, 'FINETUNE_MEMORY', /--memory-limit allows/],
-    [{ batch: 10, accumulate: 7 }, 'FINETUNE_BATCH', /7 batches of 10; the 51 pictures to train on make 6/],
+    [{ batch: 10, accumulate: 7 }, 'FINETUNE_BATCH', /7 batches of 10; the 51 images to train on make 6/],
     [{ rate: -1 }, 'USAGE_FINETUNE', /--rate/],
     [{ headFactor: 0 }, 'USAGE_FINETUNE', /--head-factor/],
   ])('refuses %j before anything runs', (options, code, message) => {
@@ -220,7 +220,7 @@ it('a frozen part that is not cached takes no more rows at once than its memory 
 })
 
 it('the gradient’s norm is limited where pretrained weights train', () => {
-  const clip = (options: Record<string, unknown>) => planFinetune(input(options)).optimiser.clip
+  const clip = (options: Record<string, unknown>) => planFinetune(input(options)).optimizer.clip
   expect([clip({ strategy: 'last' }), clip({ strategy: 'scratch' }), clip({ clip: 0 }), clip({ clip: 5 })]).toEqual([
     1,
     null,
@@ -229,10 +229,10 @@ it('the gradient’s norm is limited where pretrained weights train', () => {
   ])
 })
 
-it('foresees more memory for larger batches, for optimisers with more state, and for layers that train', () => {
+it('estimates more memory for larger batches, for optimizers with more state, and for layers that train', () => {
   const bytes = (options: Record<string, unknown>) => planFinetune(input(options)).phases[0]!.memoryBytes
   const all = bytes({ strategy: 'all', batch: 8 })
   expect(bytes({ strategy: 'all', batch: 32 })).toBeGreaterThan(all)
-  expect(bytes({ strategy: 'all', batch: 8, optimiser: 'sgd' })).toBeLessThan(all)
+  expect(bytes({ strategy: 'all', batch: 8, optimizer: 'sgd' })).toBeLessThan(all)
   expect(bytes({ strategy: 'head', batch: 8, augment: false })).toBeLessThan(all)
 })

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { augmentationOf, parseOptions } from '../../src/finetune/plan/options.js'
 import { prepareFinetune } from '../../src/finetune/plan/prepare.js'
-import { Pictures } from '../../src/finetune/train/pictures.js'
+import { Images } from '../../src/finetune/train/images.js'
 import { fc7 } from '../cli/run.js'
 import { openWorkshop } from './tune.js'
 
@@ -28,10 +28,10 @@ async function run(args: readonly string[], out: string) {
   return JSON.parse(outcome.stdout)
 }
 
-/** The training pictures as the recipe leaves them, in the file that the script reads. */
+/** The training images as the recipe leaves them, in the file that the script reads. */
 async function writePixels(): Promise<number> {
   const { roles, items, classes, network, backbone } = await prepareFinetune(shop.request({}))
-  const pictures = new Pictures(items, {
+  const images = new Images(items, {
     recipe: backbone.recipe.recipe,
     width: network.width,
     height: network.height,
@@ -40,8 +40,8 @@ async function writePixels(): Promise<number> {
     seed: 0,
     augmentation: augmentationOf(parseOptions({})),
   })
-  const { data } = await pictures.rows(roles.train, undefined)
-  await pictures.close()
+  const { data } = await images.rows(roles.train, undefined)
+  await images.close()
   await writeFile(join(shop.root, 'pixels.bin'), new Uint8Array(data))
   const labels = roles.train.map((i) => classes.indexOf(items[i]!.label!))
   const shape = [labels.length, network.height, network.width, 3]
@@ -68,11 +68,11 @@ describe('docs/run-training-graph.py', () => {
     ['last', 'sgd', '--rate 0.002 --head-factor 5', 2e-6],
     // AdamW divides a gradient by its own size: of small ones the order in which rows are added shows.
     ['head', 'adamw', '--rate 0.01 --smoothing 0.1 --class-weight balanced', 1e-4],
-  ])('%s by %s: the losses of fc7’s own run', async (strategy, optimiser, more, tolerance) => {
+  ])('%s by %s: the losses of fc7’s own run', async (strategy, optimizer, more, tolerance) => {
     const rows = await writePixels()
-    // Every picture in every step, and one rate: Python's order of the rows is of no account, and an epoch is a step.
+    // Every image in every step, and one rate: Python's order of the rows is of no account, and an epoch is a step.
     const args = [
-      ...`--strategy ${strategy} --optimiser ${optimiser} --batch ${rows} --no-augment --warmup 0`.split(' '),
+      ...`--strategy ${strategy} --optimizer ${optimizer} --batch ${rows} --no-augment --warmup 0`.split(' '),
       ...`--schedule constant --epochs ${steps} --patience ${steps} ${more}`.split(' '),
     ]
     await run([...args, '--export-only'], `graphs-${strategy}`)

@@ -13,7 +13,7 @@ import { previewAugmentation } from '../../src/finetune/train/preview.js'
 import { decodeModel } from '../../src/onnx/read.js'
 import { loadOrt } from '../../src/runtime/ort.js'
 import { closeSession, openSession } from '../../src/runtime/session.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 import { floatWeights, openWorkshop } from './tune.js'
 
 let root: string
@@ -21,7 +21,7 @@ let shop: Awaited<ReturnType<typeof openWorkshop>>
 beforeAll(async () => {
   shop = await openWorkshop()
   root = shop.root
-  await writeFile(join(root, 'photos', 'train', 'red', 'broken.png'), 'no picture')
+  await writeFile(join(root, 'photos', 'train', 'red', 'broken.png'), 'no image')
 })
 afterAll(async () => {
   await rm(root, { recursive: true, force: true })
@@ -37,7 +37,7 @@ describe('fine-tuning a tiny network', () => {
     const list = await readTrainedOn(join(root, 'last'))
     expect(list!.backbone).toBe(await shop.hash('last', 'model.onnx'))
     expect(list!.ids).toHaveLength(37)
-    expect(list!.pictures).toHaveLength(36)
+    expect(list!.images).toHaveLength(36)
     const log = (await readFile(join(root, 'last', 'log.jsonl'), 'utf8')).trim().split('\n')
     expect(log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)).toHaveLength(6)
     const classifier = await loadClassifier(join(root, 'last', 'classifier'))
@@ -77,8 +77,8 @@ describe('fine-tuning a tiny network', () => {
       strategy,
       epochs: 3,
       patience: 50,
-      // Dropout and mixup draw by picture and step: a resumed run draws the same.
-      ...(strategy === 'last' ? { optimiser: 'adamw', accumulate: 2 } : { dropout: 0.3, mixup: 0.4 }),
+      // Dropout and mixup draw by image and step: a resumed run draws the same.
+      ...(strategy === 'last' ? { optimizer: 'adamw', accumulate: 2 } : { dropout: 0.3, mixup: 0.4 }),
     }
     await shop.tune(`whole-${strategy}`, options)
     expect(await shop.cut(`cut-${strategy}`, options, 7)).toBe('INTERRUPTED')
@@ -123,7 +123,7 @@ describe('fine-tuning a tiny network', () => {
 
   it('two classes with --positive: one output with a sigmoid, measured and handed on as two classes', async () => {
     const source = join(root, 'two')
-    await writeTinyPictures(source, { train: 12, test: 5 })
+    await writeTinyImages(source, { train: 12, test: 5 })
     for (const split of ['train', 'test']) await rm(join(source, split, 'green'), { recursive: true })
     const asked = {
       ...shop.request({ strategy: 'head', epochs: 12, positive: 'blue', classWeight: 'balanced' }),
@@ -151,7 +151,7 @@ describe('fine-tuning a tiny network', () => {
     })
   })
 
-  it('exports graphs that say the same of a picture, each by its own input', async () => {
+  it('exports graphs that say the same of an image, each by its own input', async () => {
     const prepared = await prepareFinetune(shop.request({ strategy: 'scratch' }))
     const out = join(root, 'scratch-export')
     await exportTraining(prepared, out)
@@ -193,7 +193,7 @@ describe('fine-tuning a tiny network', () => {
     for (const { file, sha256 } of manifest.files) expect(await shop.hash('scratch-export', file)).toBe(sha256)
   })
 
-  it('exports graphs with a manifest, and a sheet of augmented pictures', async () => {
+  it('exports graphs with a manifest, and a sheet of augmented images', async () => {
     const prepared = await prepareFinetune(shop.request({ strategy: 'all' }))
     const regular = await prepareFinetune(shop.request({ strategy: 'head', mixup: 0.2, dropout: 0.5 }))
     const files = await exportTraining(regular, join(root, 'export'))
@@ -218,6 +218,6 @@ describe('fine-tuning a tiny network', () => {
     expect(page.match(/data:image\/webp/g)!.length).toBeGreaterThan(70)
     const mixed = await prepareFinetune(shop.request({ strategy: 'all', mixup: 0.4 }))
     await previewAugmentation(mixed, join(root, 'mixed.html'))
-    expect(await readFile(join(root, 'mixed.html'), 'utf8')).toMatch(/α 0.4[\s\S]*% of this picture/)
+    expect(await readFile(join(root, 'mixed.html'), 'utf8')).toMatch(/α 0.4[\s\S]*% of this image/)
   })
 })

@@ -102,7 +102,7 @@ describe('the frozen part', () => {
   })
 })
 
-describe('pictures', () => {
+describe('images', () => {
   it('that are reported move nothing', async () => {
     const options = { strategy: 'all', epochs: 2, cache: false }
     await cp(join(shop.root, 'photos'), join(shop.root, 'other'), { recursive: true })
@@ -121,10 +121,10 @@ describe('pictures', () => {
   it('that choose the epoch must not all be broken', async () => {
     await cp(join(shop.root, 'photos'), join(shop.root, 'blind'), { recursive: true })
     const { roles, items } = await prepareFinetune(shop.request({ strategy: 'head' }, 'blind'))
-    for (const i of roles.select) await writeFile(join(shop.root, 'blind', items[i]!.path), 'no picture')
+    for (const i of roles.select) await writeFile(join(shop.root, 'blind', items[i]!.path), 'no image')
     await expect(shop.tune('blind-out', { strategy: 'head' }, { source: 'blind' })).rejects.toMatchObject({
       code: 'FINETUNE_SPLIT',
-      message: 'None of the pictures that choose the epoch could be read.',
+      message: 'None of the images that choose the epoch could be read.',
     })
   })
 })
@@ -193,7 +193,7 @@ it('tells loss, accuracy and speed while it runs; its log has rate and gradients
   const notes: string[] = []
   await cp(join(shop.root, 'photos'), join(shop.root, 'one-broken'), { recursive: true })
   const { plan, roles, items } = await prepareFinetune(shop.request(options))
-  await writeFile(join(shop.root, 'one-broken', items[roles.train[0]!]!.path), 'no picture')
+  await writeFile(join(shop.root, 'one-broken', items[roles.train[0]!]!.path), 'no image')
   await shop.tune('told', options, {
     source: 'one-broken',
     progress: watched((_done, note) => void notes.push(note)),
@@ -204,7 +204,7 @@ it('tells loss, accuracy and speed while it runs; its log has rate and gradients
   const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
   for (const [i, { rate, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {
     expect(rate).toBe(rateAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))
-    // 30 pictures to train on, one of them broken; the last of four batches of 8 is filled up with rows that do not count.
+    // 30 images to train on, one of them broken; the last of four batches of 8 is filled up with rows that do not count.
     expect(29 * trainAccuracy).toBeCloseTo(Math.round(29 * trainAccuracy), 9)
     expect(Object.keys(norms)).toEqual(['part 1 of 3', 'part 2 of 3', 'part 3 of 3', 'head'])
     for (const value of [...Object.values(norms), imagesPerSecond]) expect(value).toBeGreaterThan(0)

@@ -37,7 +37,7 @@ describe.each(files)('%s', (file) => {
         trainable: trainedParameters(network, boundary).map(({ name }) => name),
         loss: { kind: 'softmax' },
         // Adam's steps do not depend on the scale of values, which random weights leave open.
-        optimiser: { kind: 'adam' },
+        optimizer: { kind: 'adam' },
         clipNorm: 1,
         // The two rows go through the frozen part once a run.
         frozenOutside: true,

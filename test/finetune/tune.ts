@@ -9,7 +9,7 @@ import { type ModelProto, TensorProto_DataType } from '../../src/onnx/generated/
 import { readModel } from '../../src/onnx/read.js'
 import { floatsOf } from '../../src/onnx/values.js'
 import { graphOf } from '../../src/onnx/walk.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 
 /** Float weights of a model by name. */
 export const floatWeights = (model: ModelProto): Map<string, Float32Array> =>
@@ -30,11 +30,11 @@ export const watched = (each: (done: number, note: string) => void): Progress =>
   }),
 })
 
-/** A folder with the tiny network and pictures of three colours, and what fine-tunes in it. */
+/** A folder with the tiny network and images of three colours, and what fine-tunes in it. */
 export async function openWorkshop() {
   const root = await mkdtemp(join(tmpdir(), 'fc7-finetune-'))
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 12, test: 5 })
+  await writeTinyImages(join(root, 'photos'), { train: 12, test: 5 })
   const request = (options: Record<string, unknown>, source = 'photos') => ({
     source: join(root, source),
     model: join(root, 'tiny.onnx'),

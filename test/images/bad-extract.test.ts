@@ -4,25 +4,25 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { makeTar } from '../base/fetch/servers.js'
 import { tinyModel } from '../support/tiny.js'
-import { extractWatched, inOrder, writeBadPictures } from './bad.js'
+import { extractWatched, inOrder, writeBadImages } from './bad.js'
 
 const root = mkdtempSync(join(tmpdir(), 'fc7-bad-extract-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-let made: Awaited<ReturnType<typeof writeBadPictures>>
+let made: Awaited<ReturnType<typeof writeBadImages>>
 beforeAll(async () => {
   writeFileSync(join(root, 'tiny.onnx'), tinyModel())
-  made = await writeBadPictures(join(root, 'bad'))
+  made = await writeBadImages(join(root, 'bad'))
 }, 30_000)
 
-describe('bad pictures through the built command: each embedded or listed, none stops the run', () => {
+describe('bad images through the built command: each embedded or listed, none stops the run', () => {
   it('in a folder', async () => {
     const { found } = await extractWatched(root, join(root, 'bad'))
     expect(found.length).toBeGreaterThan(24)
     expect(found).toEqual(inOrder(made.expected))
   }, 60_000)
 
-  it('in a tar: entries that are too large, empty, no picture, or longer than the archive', async () => {
+  it('in a tar: entries that are too large, empty, no image, or longer than the archive', async () => {
     const path = join(root, 'shard.tar')
     const huge = makeTar([
       { name: 'a.jpg', body: made.jpeg },

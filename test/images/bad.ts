@@ -37,16 +37,14 @@ export function zeroPng(width: number, height: number, lines: number): Buffer {
   ])
 }
 
-/** Fills a new folder with bad pictures, and says what becomes of each: null where it is embedded, else the code of its failure. */
-export async function writeBadPictures(
-  folder: string,
-): Promise<{ expected: Map<string, string | null>; jpeg: Buffer }> {
+/** Fills a new folder with bad images, and says what becomes of each: null where it is embedded, else the code of its failure. */
+export async function writeBadImages(folder: string): Promise<{ expected: Map<string, string | null>; jpeg: Buffer }> {
   mkdirSync(folder)
   const expected = new Map<string, string | null>()
   const noise = Buffer.from(Array.from({ length: 90 * 70 * 3 }, (_, i) => Math.imul(i, 2654435761) >>> 24))
-  const picture = sharp(noise, { raw: { width: 90, height: 70, channels: 3 } })
-  const jpeg = await picture.clone().jpeg().toBuffer()
-  const png = await picture.clone().png().toBuffer()
+  const image = sharp(noise, { raw: { width: 90, height: 70, channels: 3 } })
+  const jpeg = await image.clone().jpeg().toBuffer()
+  const png = await image.clone().png().toBuffer()
   const at = (name: string) => join(folder, name)
   const write = (name: string, bytes: string | Uint8Array, code: string | null): void => {
     writeFileSync(at(name), bytes)
@@ -61,11 +59,11 @@ export async function writeBadPictures(
   write('png-named.jpg', png, null)
   write('page.jpg', '<!doctype html><title>404</title>', 'IMAGE_NOT_AN_IMAGE')
   write('drawing.jpg', '<svg xmlns="http://www.w3.org/2000/svg" width="9000" height="9000"/>', 'IMAGE_NOT_AN_IMAGE')
-  write('one-pixel.png', await picture.clone().resize(1, 1).png().toBuffer(), null)
-  write('strip.png', await picture.clone().resize(30_000, 1, { fit: 'fill' }).png().toBuffer(), null)
+  write('one-pixel.png', await image.clone().resize(1, 1).png().toBuffer(), null)
+  write('strip.png', await image.clone().resize(30_000, 1, { fit: 'fill' }).png().toBuffer(), null)
   write('bomb.png', zeroPng(60_000, 60_000, 60_000 >> 6), 'IMAGE_TOO_MANY_PIXELS')
-  write('cmyk.jpg', await picture.clone().toColourspace('cmyk').jpeg().toBuffer(), null)
-  write('deep.png', await picture.clone().toColourspace('rgb16').png().toBuffer(), null)
+  write('cmyk.jpg', await image.clone().toColourspace('cmyk').jpeg().toBuffer(), null)
+  write('deep.png', await image.clone().toColourspace('rgb16').png().toBuffer(), null)
   write(
     'animated.gif',
     await sharp(noise, { raw: { width: 90, height: 70, channels: 3, pageHeight: 35 } })

@@ -13,7 +13,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-/** The JavaScript of a page, run as a reader would, with the picture and the folder that it names. */
+/** The JavaScript of a page, run as a reader would, with the image and the folder that it names. */
 function run(page: string): string[] {
   const text = readFileSync(join(house, 'docs', page), 'utf8')
   return [...text.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => {
@@ -26,8 +26,8 @@ function run(page: string): string[] {
 }
 
 describe('snippets of the pages', () => {
-  it('docs/pictures.md', () => {
-    expect(run('pictures.md')).toEqual([expect.stringMatching(/^true \d+ \d+\n$/), 'true resized\n'])
+  it('docs/images.md', () => {
+    expect(run('images.md')).toEqual([expect.stringMatching(/^true \d+ \d+\n$/), 'true resized\n'])
   }, 30_000)
 
   it('docs/datasets.md', () => {

@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core'
 import { writeReport } from '../../src/report/report.js'
 import { fc7 } from '../cli/run.js'
 import { madeInput } from '../fixtures/report/made.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 import { bodyContrast, openReport, shot, startBrowser } from './browser.js'
 
 let browser: Browser
@@ -20,17 +20,17 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-/** Chooses a cell of the first trainer's matrix with the keyboard; says how many pictures it promised and showed. */
+/** Chooses a cell of the first trainer's matrix with the keyboard; says how many images it promised and showed. */
 async function openCell(page: Page, selector: string): Promise<{ promised: number; shown: number; painted: number }> {
   const cell = page.locator(`#trainer-1 ${selector}`).first()
   const promised = Number(await cell.textContent())
   await cell.focus()
   await page.keyboard.press('Enter')
-  const pictures = page.locator('#trainer-1 .behind .pic')
+  const images = page.locator('#trainer-1 .behind .pic')
   const painted = await page
     .locator('#trainer-1 .behind .pic.sheet, #trainer-1 .behind .pic[style*="data:image"]')
     .count()
-  return { promised, shown: await pictures.count(), painted }
+  return { promised, shown: await images.count(), painted }
 }
 
 async function narrowWidth(page: Page): Promise<number> {
@@ -75,7 +75,7 @@ describe('the report in a browser', () => {
     const store = join(root, 'store')
     const evaluation = join(root, 'evaluation')
     await writeFile(join(root, 'tiny.onnx'), tinyModel())
-    await writeTinyPictures(join(root, 'photos'), { train: 12, test: 12 })
+    await writeTinyImages(join(root, 'photos'), { train: 12, test: 12 })
     const model = ['--model', join(root, 'tiny.onnx'), '--recipe', 'torchvision']
     const run = async (...args: string[]) => {
       const done = await fc7(args, { env })
@@ -91,7 +91,7 @@ describe('the report in a browser', () => {
     expect(await page.locator('.chart path').count()).toBeGreaterThan(20)
     const { promised, shown, painted } = await openCell(page, 'button.cell')
     expect([shown, painted]).toEqual([Math.min(18, promised), Math.min(18, promised)])
-    // The pictures themselves are still where the store was made from.
+    // The images themselves are still where the store was made from.
     expect(await page.locator('#trainer-1 .behind .pic[style*="data:image/webp"]').count()).toBe(shown)
     expect(await narrowWidth(page)).toBeLessThanOrEqual(390)
     // Everything folded away is printed.

@@ -22,21 +22,21 @@ describe('the report', () => {
     expect(detail.right).toBe(detail.confusion.reduce((sum, row, c) => sum + row[c]!, 0))
   })
 
-  it('asks for at most 300 larger pictures, the most needed first, and stays below 5 MB with them', async () => {
+  it('asks for at most 300 larger images, the most needed first, and stays below 5 MB with them', async () => {
     const input = await madeInput({ rows: 320, distinctThumbnails: 9, classes: plainClasses })
     const { embedding: _, ...dataset } = input.datasets[0]!
     const asked: string[] = []
     // Larger than any real preview, so that the budget has to end it.
     const bytes = new Uint8Array(30_000)
     bytes.set(Buffer.from('RIFF....WEBP'))
-    const readPictures = async (ids: readonly string[]) => {
+    const readImages = async (ids: readonly string[]) => {
       asked.push(...ids)
       return new Map(ids.slice(0, -1).map((id) => [id, bytes]))
     }
     const { html, record } = await renderReport({
       ...input,
       candidates: input.candidates.slice(0, 1),
-      datasets: [{ ...dataset, readPictures }],
+      datasets: [{ ...dataset, readImages }],
     })
     expect(asked.length).toBe(300)
     const [best] = record.details
@@ -44,7 +44,7 @@ describe('the report', () => {
     for (const { id } of record.suspects) expect(asked).toContain(id)
     for (const { idA, idB } of record.duplicates) expect(asked).toEqual(expect.arrayContaining([idA, idB]))
     expect(Buffer.byteLength(html)).toBeLessThan(5_000_000)
-    const shown = Number(/(\d+) of 320 pictures are larger/.exec(record.limits.join(' '))?.[1])
+    const shown = Number(/(\d+) of 320 images are larger/.exec(record.limits.join(' '))?.[1])
     expect(shown).toBeGreaterThan(20)
     expect(shown).toBeLessThan(299)
   })

@@ -21,8 +21,8 @@ const record: TrainingRecord = {
     backbone: { id: 'tiny' },
     dataset: { name: '</style><script>x</script>' },
     classes: ['<b>ants', 'bees'],
-    pictures: { train: 40, select: 8, sources: { select: 'the val split', report: 'the test split' } },
-    optimiser: { kind: 'sgd' },
+    images: { train: 40, select: 8, sources: { select: 'the val split', report: 'the test split' } },
+    optimizer: { kind: 'sgd' },
     phases: [
       { name: 'head', boundary: 'relu7', trainedValues: 75, frozenValues: 1200, epochs: 3, rate: 0.01 },
       { name: 'all', boundary: 'pixels', trainedValues: 1275, frozenValues: 0, epochs: 4, rate: 0.001 },
@@ -49,8 +49,8 @@ it('a training that goes on is told as far as it went, with four charts', async 
 
 it('a finished one says what was reported, by class; names from outside stay text, and nothing is loaded', async () => {
   const page = await renderTraining({ ...record, finished: { ...report, confusion, id: 'photos', failures: 2 } })
-  expect(page).toContain('91.7 % of 12 pictures right on the test split')
-  expect(page).toContain('2 pictures could not be read')
+  expect(page).toContain('91.7 % of 12 images right on the test split')
+  expect(page).toContain('2 images could not be read')
   expect(page).toContain('2 (best)')
   expect(page).toContain('&lt;b&gt;ants')
   expect(page).not.toMatch(/<script|<b>|https?:\/\/(?!www\.w3\.org)/)

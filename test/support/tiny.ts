@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { createRandom } from '../../src/base/random.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 
-/** Side of the tiny network's pictures, in pixels. */
+/** Side of the tiny network's images, in pixels. */
 export const tinySide = 32
 
 /**
@@ -35,8 +35,8 @@ export function tinyModel(first = 'Relu'): Uint8Array {
   return encodeModel(g.model(13))
 }
 
-export interface TinyPictures {
-  /** Pictures a class in each split. */
+export interface TinyImages {
+  /** Images a class in each split. */
   readonly train: number
   readonly test: number
 }
@@ -47,8 +47,8 @@ const colours: Readonly<Record<string, readonly [number, number, number]>> = {
   red: [200, 50, 40],
 }
 
-/** Noisy pictures of three colours as PNG files, in train/<class> and test/<class> (without test: in <class>). */
-export async function writeTinyPictures(folder: string, { train, test }: TinyPictures): Promise<void> {
+/** Noisy images of three colours as PNG files, in train/<class> and test/<class> (without test: in <class>). */
+export async function writeTinyImages(folder: string, { train, test }: TinyImages): Promise<void> {
   for (const [label, colour] of Object.entries(colours)) {
     for (const [split, count] of Object.entries({ train, test })) {
       if (count === 0) continue

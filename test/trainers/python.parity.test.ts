@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { fc7 } from '../cli/run.js'
 import { snippets } from '../support/docs.js'
-import { tinyModel, writeTinyPictures } from '../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../support/tiny.js'
 
 const python = process.env.FC7_PYTHON ?? 'python3'
 
@@ -22,13 +22,13 @@ const runPython = async (script: string): Promise<string> =>
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-python-'))
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 20, test: 5 })
+  await writeTinyImages(join(root, 'photos'), { train: 20, test: 5 })
   await run('extract', 'photos', '--model', 'tiny.onnx', '--recipe', 'torchvision', '--out', 'photos.fc7')
 }, 60_000)
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 describe('Python runs what the docs say', () => {
-  it('docs/bundle.md: the same labels and scores as fc7, from the picture files on', async () => {
+  it('docs/bundle.md: the same labels and scores as fc7, from the image files on', async () => {
     await run('train', 'photos.fc7', '--trainer', 'logistic', '--out', 'photos.clf')
     await run('bundle', 'photos.clf', '--model', 'tiny.onnx', '--out', 'photos.onnx')
     const { predictions } = await run('predict', 'photos.clf', 'photos.fc7', '--top', '3')

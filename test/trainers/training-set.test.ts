@@ -17,10 +17,10 @@ const table: EmbeddingTable = {
 }
 
 describe('trainingSetOf', () => {
-  it('takes the labelled rows of the train split, a picture and its views as one group', () => {
+  it('takes the labelled rows of the train split, an image and its views as one group', () => {
     const { set, split, rows } = trainingSetOf(table)
     expect([split, rows, [...set.x.data], [...set.y]]).toEqual(['train', [0, 1, 2], [0, 1, 2], [0, 0, 1]])
-    expect(set.groups).toEqual(['picture a', 'picture a', 'patient'])
+    expect(set.groups).toEqual(['image a', 'image a', 'patient'])
   })
 
   it('takes the split that is asked for, everything where there is no train split, and refuses an empty one', () => {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals'
 import { type Counter, counterKey, counterUniform, fillMask } from '../../src/training/counter-random.js'
 
-const here: Counter = { seed: 5, epoch: 2, step: 70, picture: 11, lane: 1 }
+const here: Counter = { seed: 5, epoch: 2, step: 70, image: 11, lane: 1 }
 const draws = (counter: Counter): number[] =>
   Array.from({ length: 4 }, (_, place) => counterUniform(counterKey(counter), place))
 
 describe('random numbers from a counter', () => {
-  it('are the same whatever was drawn before, and others for every other seed, epoch, step, picture and lane', () => {
+  it('are the same whatever was drawn before, and others for every other seed, epoch, step, image and lane', () => {
     const first = draws(here)
-    for (const field of ['seed', 'epoch', 'step', 'picture', 'lane'] as const) {
+    for (const field of ['seed', 'epoch', 'step', 'image', 'lane'] as const) {
       const other = draws({ ...here, [field]: here[field] + 1 })
       for (const [place, value] of other.entries()) expect(value).not.toBe(first[place])
     }
@@ -17,10 +17,10 @@ describe('random numbers from a counter', () => {
     expect(draws(here)).toEqual(first)
   })
 
-  it('are uniform over pictures, steps and places, and neighbours have nothing in common', () => {
+  it('are uniform over images, steps and places, and neighbours have nothing in common', () => {
     const of = (vary: (i: number) => number) => Array.from({ length: 4000 }, (_, i) => vary(i))
     const series = [
-      of((i) => counterUniform(counterKey({ ...here, picture: i }), 0)),
+      of((i) => counterUniform(counterKey({ ...here, image: i }), 0)),
       of((i) => counterUniform(counterKey({ ...here, step: i }), 0)),
       of((i) => counterUniform(counterKey(here), i)),
     ]

@@ -37,7 +37,7 @@ async function train(seen: boolean): Promise<Map<string, Float32Array>> {
       ...build(seen),
       trainable,
       loss: { kind: 'softmax' },
-      optimiser: { kind: 'sgd', momentum: 0 },
+      optimizer: { kind: 'sgd', momentum: 0 },
     }),
   )
   const random = createRandom('rows')

@@ -8,7 +8,7 @@ import { TrainingRunner } from '../../src/training/runner.js'
 interface Recorded {
   readonly net: 'mlp' | 'cnn-train' | 'cnn-frozen'
   readonly loss: 'softmax' | 'sigmoid'
-  readonly optimiser: 'sgd' | 'adam' | 'adamw'
+  readonly optimizer: 'sgd' | 'adam' | 'adamw'
   /** α of Beta(α, α), 0 for none: shares and partners are drawn by the record's own script. */
   readonly mixup: number
   readonly losses: readonly number[]
@@ -79,7 +79,7 @@ function buildNet({ net, loss }: Recorded) {
 }
 
 async function train(recorded: Recorded, stepsPerRun: number) {
-  const { net, loss, optimiser, mixup } = recorded
+  const { net, loss, optimizer, mixup } = recorded
   const graph = buildTrainingGraph({
     ...buildNet(recorded),
     loss:
@@ -89,7 +89,7 @@ async function train(recorded: Recorded, stepsPerRun: number) {
           ? { kind: 'softmax' }
           : { kind: 'softmax', ...(mixup ? {} : { classWeights: [1, 2, 0.5, 1, 1.5] }), smoothing: 0.1 },
     mixup,
-    optimiser: { kind: optimiser },
+    optimizer: { kind: optimizer },
     weightDecay: 0.02,
     ...(net === 'mlp' ? {} : { clipNorm: 0.5 }),
     batchStatistics: () => net === 'cnn-train',
@@ -103,7 +103,7 @@ async function train(recorded: Recorded, stepsPerRun: number) {
     const steps = Array.from({ length: stepsPerRun }, (_, k) => from + k)
     const rows = await runner.run({
       index: steps.flatMap((step) => Array.from({ length: 16 }, (_, i) => (step * 16 + i * 5) % 64)),
-      rates: steps.map((step) => (optimiser === 'sgd' ? 0.05 : 0.01) * (1 - step / 40)),
+      rates: steps.map((step) => (optimizer === 'sgd' ? 0.05 : 0.01) * (1 - step / 40)),
       seed: 1,
       epoch: 0,
     })
@@ -114,8 +114,8 @@ async function train(recorded: Recorded, stepsPerRun: number) {
   return { losses, snapshot }
 }
 
-const name = ({ net, loss, optimiser, mixup }: Recorded) =>
-  `${net}, ${loss}, ${optimiser}${mixup ? `, mixup ${mixup}` : ''}`
+const name = ({ net, loss, optimizer, mixup }: Recorded) =>
+  `${net}, ${loss}, ${optimizer}${mixup ? `, mixup ${mixup}` : ''}`
 
 describe('training follows PyTorch 2.13', () => {
   it.each(runs.map((run) => [name(run), run] as const))('%s: 20 losses within 1e-4', async (_name, recorded) => {
@@ -133,7 +133,7 @@ describe('training follows PyTorch 2.13', () => {
   })
 
   it('gives the same bits whether steps run one by one or many at a time', async () => {
-    const recorded = runs.find(({ net, optimiser }) => net === 'cnn-train' && optimiser === 'adamw')!
+    const recorded = runs.find(({ net, optimizer }) => net === 'cnn-train' && optimizer === 'adamw')!
     const [one, many] = [await train(recorded, 1), await train(recorded, 20)]
     expect(one.losses).toEqual(many.losses)
     for (const [tensor, values] of one.snapshot) expect(values).toEqual(many.snapshot.get(tensor))

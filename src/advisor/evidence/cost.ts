@@ -5,7 +5,7 @@ import { defaultViews } from '../../finetune/plan/options.js'
 import { selectionShare } from '../../finetune/plan/splits.js'
 import { inOrder } from '../../onnx/walk.js'
 
-/** Seconds a strategy is foreseen to take on this machine. */
+/** Seconds a strategy is estimated to take on this machine. */
 export interface CostRow {
   readonly strategy: 'embeddings' | 'head' | 'last' | 'all'
   readonly seconds: number
@@ -30,7 +30,7 @@ export function backwardOverForward({ graph, facts }: Trunk): number {
   return depthwise ? backwardPasses.depthwise : backwardPasses.ordinary
 }
 
-/** Multiply-adds of one picture from each tensor's node on, by node output, in the network's order. */
+/** Multiply-adds of one image from each tensor's node on, by node output, in the network's order. */
 export function multiplyAdds({ graph, facts }: Trunk): { readonly tensor: string; readonly count: number }[] {
   return inOrder(graph).map((node) => {
     const tensor = node.output[0] ?? ''
@@ -55,12 +55,12 @@ export function shareAbove(trunk: Trunk, tensor: string): number {
 }
 
 /**
- * Seconds for each strategy from what one picture's forward pass takes and what starting takes. Embeddings need the trunk once; `head` once
+ * Seconds for each strategy from what one image's forward pass takes and what starting takes. Embeddings need the trunk once; `head` once
  * a view; `last` the frozen part once a view and the rest forward and backward every epoch, `all` everything every epoch. The part that
  * chooses the epoch goes forward only.
  */
-export function foreseeCost(input: {
-  readonly pictures: number
+export function estimateCost(input: {
+  readonly images: number
   readonly pace: Pace
   /** Share of the network above the place where `last` freezes. */
   readonly trainedShare: number
@@ -69,15 +69,15 @@ export function foreseeCost(input: {
   /** Of {@link backwardOverForward}; default that of ordinary convolutions. */
   readonly backward?: number
 }): CostRow[] {
-  const { pictures, pace, trainedShare, backward = backwardPasses.ordinary } = input
+  const { images, pace, trainedShare, backward = backwardPasses.ordinary } = input
   const epochsOf = (strategy: 'head' | 'last' | 'all'): number => input.epochs ?? phaseDefaults[strategy][0]!.epochs
-  const passes = (count: number): number => pace.start + pictures * pace.perPicture * count
+  const passes = (count: number): number => pace.start + images * pace.perImage * count
   const chosen = selectionShare
   const epoch = (1 - chosen) * (1 + backward) + chosen
   const frozen = (epochs: number): number => (1 - chosen) * Math.min(defaultViews, epochs) + chosen
   const [head, last, all] = [epochsOf('head'), epochsOf('last'), epochsOf('all')]
   return [
-    { strategy: 'embeddings', seconds: passes(1), about: 'one forward pass a picture' },
+    { strategy: 'embeddings', seconds: passes(1), about: 'one forward pass an image' },
     {
       strategy: 'head',
       seconds: passes(frozen(head)),

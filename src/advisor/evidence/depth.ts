@@ -26,7 +26,7 @@ const areaOf = (layer: Layer): number =>
   layer.shape.length === 4 ? Number(layer.shape[2]) * Number(layer.shape[3]) : 1
 
 /**
- * Which layers a sweep over the depth reads: the end of every stage (the last activation before the picture gets smaller), dense
+ * Which layers a sweep over the depth reads: the end of every stage (the last activation before the image gets smaller), dense
  * activations, and the default layer. No network is named: stages are read off the shapes. A stage's end of which the default layer is
  * merely the mean is left out, for the sweep pools it to the same numbers.
  *
@@ -60,7 +60,7 @@ export function planSweep(trunk: Trunk, card: Parameters<typeof listLayers>[1], 
   }
 }
 
-/** Weighted operators on the longest path from the picture to each tensor. */
+/** Weighted operators on the longest path from the image to each tensor. */
 function weightedBefore({ graph }: Trunk): Map<string, number> {
   const depth = new Map<string, number>()
   for (const node of inOrder(graph)) {

@@ -11,7 +11,7 @@ import { itemSample } from './probe.js'
 import { logMe, regularisedHScore } from './transferability.js'
 
 /** Rows that LogME and the H-score are computed on: both need an eigenproblem of that size. */
-const mostScored = 400
+const maxScored = 400
 
 /** Size and shape of what may be looked at. */
 export async function describeData(
@@ -33,7 +33,7 @@ export async function describeData(
   const groups = new Set(open.map((item) => items.groups[item]!).filter((group) => group !== null))
   return {
     name: input.name,
-    pictures: open.length,
+    images: open.length,
     unlabelled: items.unlabelled,
     used: sample.length,
     classes: counts.length,
@@ -45,7 +45,7 @@ export async function describeData(
   }
 }
 
-/** How far the pictures lie from the source's. */
+/** How far the images lie from the source's. */
 export async function describeSource(
   input: AdviceInput,
   items: Items,
@@ -63,7 +63,7 @@ export async function describeSource(
       frechet: null,
       kernel: null,
       entropy,
-      note: `There are no statistics of ${input.backbone.id}'s own training pictures at this layer and recipe, so the distance to them is not known.`,
+      note: `There are no statistics of ${input.backbone.id}'s own training images at this layer and recipe, so the distance to them is not known.`,
     }
   }
   const { statistics, about } = input.source
@@ -84,7 +84,7 @@ export function weakScores(
   sample: readonly number[],
   seed: number,
 ): Advice['weak'] {
-  const chosen = itemSample(items, sample, mostScored, seed)
+  const chosen = itemSample(items, sample, maxScored, seed)
   const place = new Map<number, number>()
   const y = chosen.map((item) => {
     const k = items.y[item]!

@@ -2,7 +2,7 @@ import type { Matrix } from '../../trainers/contract.js'
 import { symmetricEigen } from '../../trainers/linalg/eigen.js'
 import { gemm } from '../../trainers/linalg/gemm.js'
 
-/** Where a backbone's own training pictures lie in its embedding space: what a data set's distance is measured from. */
+/** Where a backbone's own training images lie in its embedding space: what a data set's distance is measured from. */
 export interface SourceStatistics {
   /** `[cols]` */
   readonly mean: Float32Array
@@ -10,7 +10,7 @@ export interface SourceStatistics {
   readonly axes: Matrix
   /** `[components]`: variance along each. */
   readonly variances: Float64Array
-  /** `[rows, components]`: some of the pictures, in those axes. */
+  /** `[rows, components]`: some of the images, in those axes. */
   readonly sample: Matrix
 }
 
@@ -40,7 +40,7 @@ function moments({ data, rows, cols }: Matrix): { readonly mean: Float64Array; r
 
 /**
  * Fréchet distance (squared, as FID is) between the source, a Gaussian at 0 with the given variances, and the rows, both in the
- * source's principal axes (Heusel et al. 2017, on leading components so that a few hundred pictures are enough).
+ * source's principal axes (Heusel et al. 2017, on leading components so that a few hundred images are enough).
  *
  * @param rows `[n, components]` of {@link inSourceAxes}
  */

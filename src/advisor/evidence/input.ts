@@ -3,7 +3,7 @@ import type { EmbeddingTable } from '../../embeddings/store/table.js'
 import type { CommandWords } from '../rules/command.js'
 import type { SourceStatistics } from './distance.js'
 
-/** One depth of the network, as rows over the same pictures. */
+/** One depth of the network, as rows over the same images. */
 export interface DepthTable {
   readonly table: EmbeddingTable
   /** 1 is the default layer. */
@@ -17,7 +17,7 @@ export interface AdviceInput {
   readonly backbone: { readonly id: string; readonly recipe: string }
   /** From the first layer to the default one, which is the last. */
   readonly depths: readonly DepthTable[]
-  /** The source classifier's own scores on the same pictures. */
+  /** The source classifier's own scores on the same images. */
   readonly scores?: EmbeddingTable
   readonly dHashes?: ReadonlyMap<string, string>
   readonly source?: { readonly about: string; readonly statistics: SourceStatistics }
@@ -25,7 +25,7 @@ export interface AdviceInput {
   readonly boundary?: { readonly name: string; readonly shareAbove: number }
   /** Of the network, see backwardOverForward() in cost.ts. */
   readonly backward?: number
-  /** Of pictures through the network on this machine, as measured; undefined where it is unknown. */
+  /** Of images through the network on this machine, as measured; undefined where it is unknown. */
   readonly pace?: Pace
   readonly words: CommandWords
 }

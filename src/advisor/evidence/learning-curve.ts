@@ -1,4 +1,4 @@
-/** Accuracy at a number of training pictures. */
+/** Accuracy at a number of training images. */
 export interface CurvePoint {
   readonly rows: number
   readonly value: number

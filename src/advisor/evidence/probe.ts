@@ -15,7 +15,7 @@ export interface Probe {
   readonly accuracy: number
   /** The same on the rows that it was fitted on. */
   readonly trainAccuracy: number
-  /** `[folds of all repeats]`, accuracy on the held-out pictures. */
+  /** `[folds of all repeats]`, accuracy on the held-out images. */
   readonly folds: readonly number[]
   /** See {@link probeError}. */
   readonly standardError: number
@@ -49,12 +49,12 @@ export function itemSample(items: Items, from: readonly number[], most: number, 
 }
 
 /**
- * Standard error of a cross-validated accuracy: the larger of what the folds' spread says and of the binomial one of so many pictures, with
+ * Standard error of a cross-validated accuracy: the larger of what the folds' spread says and of the binomial one of so many images, with
  * two right and two wrong ones added (Agresti and Coull 1998), so that a handful all right is not known for sure. Repeats of the
- * cross-validation test the same pictures again and make neither smaller.
+ * cross-validation test the same images again and make neither smaller.
  *
  * @param held accuracies of the folds of all repeats
- * @param units pictures tested, a group counted once
+ * @param units images tested, a group counted once
  */
 export function probeError(held: readonly number[], folds: number, units: number): number {
   const accuracy = mean(held) ?? 0
@@ -137,7 +137,7 @@ export async function probe(
   }
 }
 
-/** Mean accuracy of the probe at shares of the training pictures, smaller ones inside larger ones. */
+/** Mean accuracy of the probe at shares of the training images, smaller ones inside larger ones. */
 export async function probeCurve(
   table: EmbeddingTable,
   items: Items,

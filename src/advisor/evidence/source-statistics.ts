@@ -14,7 +14,7 @@ export const sourceFileSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   layer: z.string(),
   recipe: z.string(),
-  /** Which pictures these are. */
+  /** Which images these are. */
   about: z.string(),
   dim: z.int().min(1).max(65_536),
   components: z.int().min(1).max(256),
@@ -79,7 +79,7 @@ export function decodeSource(file: unknown): {
 }
 
 /**
- * The statistics of a backbone's own training pictures at one layer, or undefined where none were made, or they are of other
+ * The statistics of a backbone's own training images at one layer, or undefined where none were made, or they are of other
  * weights, another layer or recipe: distances between different embeddings mean nothing.
  */
 export async function sourceStatistics(

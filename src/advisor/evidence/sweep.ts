@@ -6,7 +6,7 @@ import type { Probe } from './probe.js'
 
 export type SweepRow = Advice['layers'][number]
 
-/** What the sweep over the depth says about the pictures. */
+/** What the sweep over the depth says about the images. */
 export interface Sweep {
   /** From the first layer to the default one. */
   readonly rows: readonly SweepRow[]
@@ -19,7 +19,7 @@ export interface Sweep {
   /** The upper half does better than the lower one beyond chance: the network's own features fit. */
   readonly like: boolean
   /**
-   * Up to here the features serve these pictures, above it they do not: an earlier layer that leads beyond chance, or one of the lower half
+   * Up to here the features serve these images, above it they do not: an earlier layer that leads beyond chance, or one of the lower half
    * after which, beyond chance, less than a quarter of the errors is removed. Null where neither is so.
    */
   readonly general: SweepRow | null
@@ -28,7 +28,7 @@ export interface Sweep {
 /** At which something counts as more than chance. */
 const level = 0.05
 /**
- * Of the errors. On pictures like the source's the upper half of a network removes about half of them: Zeiler and Fergus 2014 (arXiv
+ * Of the errors. On images like the source's the upper half of a network removes about half of them: Zeiler and Fergus 2014 (arXiv
  * 1311.2901, table 7), linear SVMs on the third and on the last layer, Caltech-101 72.3 and 85.5 % right, Caltech-256 46.0 and 71.7 %.
  */
 const littleRemoved = 0.25

@@ -10,15 +10,15 @@ export const adviceSchema = z.strictObject({
   format: z.literal(1),
   data: z.strictObject({
     name: z.string(),
-    pictures: z.int(),
+    images: z.int(),
     unlabelled: z.int(),
-    /** Pictures that the measurements were made on; fewer than all where sampling kept them short. The test split is never among them. */
+    /** Images that the measurements were made on; fewer than all where sampling kept them short. The test split is never among them. */
     used: z.int(),
     classes: z.int(),
     usedClasses: z.int(),
     perClass: z.strictObject({ median: z.number(), least: z.int(), most: z.int() }),
     groups: z.int(),
-    /** Pairs of near-duplicates among the pictures used. */
+    /** Pairs of near-duplicates among the images used. */
     duplicates: z.int(),
     largestClass: share,
   }),
@@ -50,7 +50,7 @@ export const adviceSchema = z.strictObject({
   /** The layer that transfers best: the default one unless an earlier one is better beyond chance. */
   bestLayer: z.string(),
   source: z.strictObject({
-    /** Null where no statistics of the source's pictures exist for this backbone, layer and recipe; `note` says so. */
+    /** Null where no statistics of the source's images exist for this backbone, layer and recipe; `note` says so. */
     frechet: z.number().nullable(),
     kernel: z.number().nullable(),
     entropy: z.number().nullable(),

@@ -2,11 +2,11 @@ import type { Advice } from './advice-file.js'
 import type { Strategy } from './facts.js'
 import { beginning } from './rules.js'
 
-/** How commands name the pictures, the model (and the recipe, where one was chosen) and the store. */
+/** How commands name the images, the model (and the recipe, where one was chosen) and the store. */
 export interface CommandWords {
   /** Whether the store holds more than the default layer, so that one must be named. */
   readonly severalLayers: boolean
-  readonly pictures: string | null
+  readonly images: string | null
   readonly model: readonly string[] | null
   readonly store: string
 }
@@ -21,9 +21,9 @@ export function commandFor(
 ): string {
   if (strategy === 'embeddings')
     return `fc7 compare ${quoted(words.store)}${words.severalLayers ? ` --layer ${quoted(chosen.layer)}` : ''} --out comparison`
-  const pictures = words.pictures === null ? '<pictures>' : quoted(words.pictures)
+  const images = words.images === null ? '<images>' : quoted(words.images)
   const model = words.model === null ? '<model>' : words.model.map(quoted).join(' --recipe ')
   const freeze = chosen.freezeUntil === null ? '' : ` --freeze-until ${quoted(chosen.freezeUntil)}`
   const name = strategy === 'all' ? beginning.all.strategy : strategy
-  return `fc7 finetune ${pictures} --model ${model} --strategy ${name}${freeze}${chosen.augment || strategy === 'head' ? '' : ' --no-augment'} --out tuned`
+  return `fc7 finetune ${images} --model ${model} --strategy ${name}${freeze}${chosen.augment || strategy === 'head' ? '' : ' --no-augment'} --out tuned`
 }

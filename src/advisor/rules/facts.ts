@@ -9,7 +9,7 @@ export type Strategy = (typeof strategies)[number]
 export interface Facts {
   readonly rows: number
   readonly perClassMedian: number
-  /** Accuracy of the linear probe on held-out pictures, at the best layer. */
+  /** Accuracy of the linear probe on held-out images, at the best layer. */
   readonly probe: number
   /** Of that accuracy. */
   readonly standardError: number
@@ -29,15 +29,15 @@ export interface Facts {
   readonly earlierHolds: number
   /** Share of the errors of the best layer in the network's lower half that its upper half removes; null without such a layer. */
   readonly upperRemoves: number | null
-  /** 1 where the upper half does better than the lower one beyond chance: the pictures are like the source's. */
+  /** 1 where the upper half does better than the lower one beyond chance: the images are like the source's. */
   readonly like: number
-  /** 1 where an earlier layer leads, or the upper half adds little, beyond chance: the pictures are unlike the source's. */
+  /** 1 where an earlier layer leads, or the upper half adds little, beyond chance: the images are unlike the source's. */
   readonly unlike: number
   /** Entropy of the source classifier's predictions, 0 sure, 1 knows nothing. */
   readonly entropy: number | null
   /** Fréchet distance in parts of the source's own variance. */
   readonly frechet: number | null
-  /** Foreseen hours of `all`. */
+  /** Estimated hours of `all`. */
   readonly allHours: number | null
 }
 

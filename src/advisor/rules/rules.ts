@@ -35,11 +35,11 @@ const perClass = (atLeast: number, below?: number): Condition => ({
 })
 
 /**
- * The advisor's judgement as data: the four fields of the lecture's table (are the pictures like the source's, are there many), what
+ * The advisor's judgement as data: the four fields of the lecture's table (are the images like the source's, are there many), what
  * the probe says about the room left, and costs. What tells like from unlike is the layer sweep (sweep.ts): unlike, where an earlier layer does
  * better, or the upper half of the network removes hardly an error; like, where the upper half does better than the lower; each beyond chance,
- * and else it is not known. The sweep outranks the distance to the source twice over: by 2 votes against ½, and because nothing that speaks of pictures like the
- * source's votes beside it. Few pictures speak for frozen features only where the features fit (Yosinski 2014 measures that they stop fitting
+ * and else it is not known. The sweep outranks the distance to the source twice over: by 2 votes against ½, and because nothing that speaks of images like the
+ * source's votes beside it. Few images speak for frozen features only where the features fit (Yosinski 2014 measures that they stop fitting
  * with the distance of the tasks, the top layers first). What a vote is worth was set by hand from the sources named; the results beside the verdicts in docs/advise.md say where
  * they err.
  */
@@ -62,78 +62,78 @@ export const rules: readonly Rule[] = [
     id: 'very-few',
     when: [notUnlike, { fact: 'perClassMedian', below: 20 }],
     votes: { embeddings: 3, last: -1, all: -2, scratch: -6 },
-    says: '{perClassMedian} pictures a class are too few to move a network’s weights safely.',
+    says: '{perClassMedian} images a class are too few to move a network’s weights safely.',
     source: yosinski,
   },
   {
     id: 'few',
     when: [notUnlike, perClass(20, 100)],
     votes: { embeddings: 1, last: 0.5, all: -1, scratch: -5 },
-    says: '{perClassMedian} pictures a class: enough for the last layers, not for all.',
+    says: '{perClassMedian} images a class: enough for the last layers, not for all.',
     source: vtab,
   },
   {
     id: 'middling',
     when: [perClass(100, 1000)],
     votes: { last: 1.5, all: 1, scratch: -4 },
-    says: '{perClassMedian} pictures a class can carry fine-tuning.',
+    says: '{perClassMedian} images a class can carry fine-tuning.',
     source: vtab,
   },
   {
     id: 'many',
     when: [perClass(1000)],
     votes: { last: 1, all: 2.5, scratch: -1 },
-    says: '{perClassMedian} pictures a class let every layer train.',
+    says: '{perClassMedian} images a class let every layer train.',
     source: kornblith,
   },
   {
     id: 'earlier-best',
     when: [{ fact: 'earlierHolds', atLeast: 1 }],
     votes: { last: 2, all: 1.5, head: -1 },
-    says: 'An earlier layer does {earlierLead} better than the last, beyond chance: the top of the network is about other pictures than these.',
+    says: 'An earlier layer does {earlierLead} better than the last, beyond chance: the top of the network is about other images than these.',
     source: yosinski,
   },
   {
     id: 'top-adds-little',
     when: [unlike, { fact: 'earlierHolds', below: 1 }],
     votes: { last: 1.5, all: 1, head: -1 },
-    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half; on pictures like the source’s it removes about half.',
+    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half; on images like the source’s it removes about half.',
     source: `${zeiler}; ${azizpour}`,
   },
   {
-    // The earlier layer's accuracy was measured, what training would make of so few pictures was not.
+    // The earlier layer's accuracy was measured, what training would make of so few images was not.
     id: 'very-few-unlike',
     when: [unlike, { fact: 'perClassMedian', below: 20 }],
     votes: { embeddings: 2, last: -0.5, all: -2, scratch: -6 },
-    says: '{perClassMedian} pictures a class are too few to train on, unlike the source’s as they are: take the embeddings from the layer that does best.',
+    says: '{perClassMedian} images a class are too few to train on, unlike the source’s as they are: take the embeddings from the layer that does best.',
     source: azizpour,
   },
   {
     id: 'few-unlike',
     when: [unlike, perClass(20, 100)],
     votes: { last: 1.5, embeddings: 0.5, all: -0.5, scratch: -5 },
-    says: '{perClassMedian} pictures a class, unlike the source’s: the layers up to the best one are kept, those above it are trained, under augmentation.',
+    says: '{perClassMedian} images a class, unlike the source’s: the layers up to the best one are kept, those above it are trained, under augmentation.',
     source: `${yosinski}; ${vtab}`,
   },
   {
     id: 'enough-unlike',
     when: [unlike, { fact: 'rows', atLeast: 1000 }],
     votes: { all: 1 },
-    says: '{rows} pictures unlike the source’s: sets of a thousand such pictures gained from training every layer.',
+    says: '{rows} images unlike the source’s: sets of a thousand such images gained from training every layer.',
     source: vtab,
   },
   {
     id: 'top-fits',
     when: [{ fact: 'like', atLeast: 1 }],
     votes: { embeddings: 1, head: 0.5 },
-    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half, beyond chance: its own features fit these pictures.',
+    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half, beyond chance: its own features fit these images.',
     source: `${zeiler}; ${yosinski}`,
   },
   {
     id: 'likeness-unknown',
     when: [notUnlike, { fact: 'like', below: 1 }, { fact: 'layers', atLeast: 2 }],
     votes: {},
-    says: 'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be told from chance: these pictures do not say whether they are like the source’s.',
+    says: 'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be told from chance: these images do not say whether they are like the source’s.',
     source: yosinski,
     caps: 'low',
   },
@@ -141,7 +141,7 @@ export const rules: readonly Rule[] = [
     id: 'one-layer',
     when: [{ fact: 'layers', below: 2 }],
     votes: {},
-    says: 'No earlier layer was measured, so these pictures do not say whether they are like the source’s.',
+    says: 'No earlier layer was measured, so these images do not say whether they are like the source’s.',
     source: yosinski,
     caps: 'medium',
   },
@@ -152,7 +152,7 @@ export const rules: readonly Rule[] = [
       { fact: 'errorLeft', atLeast: 0.1 },
     ],
     votes: { embeddings: -1, last: 2, all: 2 },
-    says: 'The probe cannot even fit its own training pictures ({probeTrain}): the frozen features lack what tells the classes apart.',
+    says: 'The probe cannot even fit its own training images ({probeTrain}): the frozen features lack what tells the classes apart.',
     source: kornblith,
   },
   {
@@ -160,21 +160,21 @@ export const rules: readonly Rule[] = [
     id: 'overfits',
     when: [notUnlike, { fact: 'gap', atLeast: 0.1 }, { fact: 'perClassMedian', below: 100 }],
     votes: { embeddings: 1, all: -1 },
-    says: 'The probe does {gap} better on its training pictures than on others: a larger model would learn them by heart.',
+    says: 'The probe does {gap} better on its training images than on others: a larger model would learn them by heart.',
     source: yosinski,
   },
   {
     id: 'room-and-rows',
     when: [{ fact: 'errorLeft', atLeast: 0.1 }, perClass(100)],
     votes: { last: 2, all: 1.5 },
-    says: '{errorLeft} of the error of guessing is left, and there are pictures enough to train on: tuned features usually close part of that.',
+    says: '{errorLeft} of the error of guessing is left, and there are images enough to train on: tuned features usually close part of that.',
     source: kornblith,
   },
   {
     id: 'no-signal',
     when: [{ fact: 'errorLeft', atLeast: 0.95 }],
     votes: {},
-    says: 'The probe does hardly better than guessing ({probe} right): look first whether the labels can be seen in the pictures at all.',
+    says: 'The probe does hardly better than guessing ({probe} right): look first whether the labels can be seen in the images at all.',
     source: 'a probe that learns nothing is no evidence for any strategy',
     caps: 'low',
   },
@@ -195,42 +195,42 @@ export const rules: readonly Rule[] = [
     id: 'familiar',
     when: [notUnlike, { fact: 'entropy', below: 0.3 }],
     votes: { embeddings: 0.5 },
-    says: 'The source classifier is sure about these pictures (entropy {entropy}): they look like its own.',
+    says: 'The source classifier is sure about these images (entropy {entropy}): they look like its own.',
     source: 'weak evidence; Hendrycks and Gimpel 2017, arXiv 1610.02136',
   },
   {
     id: 'unfamiliar',
     when: [{ fact: 'entropy', atLeast: 0.6 }],
     votes: { last: 0.5, all: 0.5 },
-    says: 'The source classifier is unsure about these pictures (entropy {entropy}): they look like nothing it knows.',
+    says: 'The source classifier is unsure about these images (entropy {entropy}): they look like nothing it knows.',
     source: 'weak evidence; Hendrycks and Gimpel 2017, arXiv 1610.02136',
   },
   {
     id: 'far',
     when: [{ fact: 'frechet', atLeast: 1 }],
     votes: { last: 0.5, all: 0.5 },
-    says: 'The embeddings lie far from those of the source’s pictures ({frechet} of its variance).',
+    says: 'The embeddings lie far from those of the source’s images ({frechet} of its variance).',
     source: 'weak evidence; Heusel et al. 2017, arXiv 1706.08500',
   },
   {
     id: 'near',
     when: [notUnlike, { fact: 'frechet', below: 0.3 }],
     votes: { embeddings: 0.5 },
-    says: 'The embeddings lie among those of the source’s pictures ({frechet} of its variance).',
+    says: 'The embeddings lie among those of the source’s images ({frechet} of its variance).',
     source: 'weak evidence; Heusel et al. 2017, arXiv 1706.08500',
   },
   {
     id: 'from-scratch',
     when: [unlike, { fact: 'rows', atLeast: 100_000 }, { fact: 'earlierLead', atLeast: 0.05 }],
     votes: { scratch: 3, all: 1 },
-    says: '{rows} pictures unlike the source: pretrained weights may no longer matter.',
+    says: '{rows} images unlike the source: pretrained weights may no longer matter.',
     source: vtab,
   },
   {
     id: 'never-from-scratch',
     when: [{ fact: 'rows', below: 100_000 }],
     votes: { scratch: -4 },
-    says: '{rows} pictures are too few to train a network from random weights.',
+    says: '{rows} images are too few to train a network from random weights.',
     source: vtab,
   },
   {
@@ -284,7 +284,7 @@ export const hypotheses: readonly Hypothesis[] = [
     within: true,
   },
   {
-    says: 'four times as many pictures',
+    says: 'four times as many images',
     change: (facts) => ({
       ...facts,
       rows: 4 * facts.rows,
@@ -293,7 +293,7 @@ export const hypotheses: readonly Hypothesis[] = [
     }),
   },
   {
-    says: 'a quarter of the pictures',
+    says: 'a quarter of the images',
     change: (facts) => ({
       ...facts,
       rows: facts.rows / 4,
@@ -306,7 +306,7 @@ export const hypotheses: readonly Hypothesis[] = [
     change: (facts) => ({ ...withProbe(facts, 0.98), probeTrain: 1, gap: 0.02, errorLeft: 0.02 }),
   },
   {
-    says: 'a probe that gets far less right even on its training pictures',
+    says: 'a probe that gets far less right even on its training images',
     change: (facts) => ({
       ...withProbe(facts, facts.probe / 2),
       probeTrain: 0.7,

@@ -11,7 +11,7 @@ export function adviceLines({ verdict, layers, bestLayer }: Advice): string[] {
     ...(strategy === 'embeddings' ? [`Take the embeddings from the layer ${verdict.layer}${measured}.`] : []),
     ...(freezeUntil === null ? [] : [`Freeze up to ${freezeUntil}; train what stands above it.`]),
     ...(strategy === 'all' ? [beginning.all.says] : []),
-    augment ? 'Augment the training pictures: there are few enough to learn by heart.' : 'No augmentation is needed.',
+    augment ? 'Augment the training images: there are few enough to learn by heart.' : 'No augmentation is needed.',
     ...(earlier && strategy !== 'embeddings'
       ? [`The cheapest part of the same evidence: embeddings from the layer ${bestLayer}${measured}.`]
       : []),

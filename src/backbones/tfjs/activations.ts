@@ -1,10 +1,10 @@
 import {
+  imageInput,
   type LayerContext,
   type LayerRule,
   numberField,
   onlyInput,
   outputName,
-  pictureInput,
   refuse,
   textField,
   type Value,
@@ -141,7 +141,7 @@ const softmax: LayerRule = (context) => {
 }
 
 const preluWeights: LayerRule = (context) => {
-  const { input, channels } = pictureInput(context)
+  const { input, channels } = imageInput(context)
   const alpha = context.weight('alpha')
   // Only a slope for each channel, the same everywhere, has one meaning in both layouts.
   if (alpha.values.length !== channels) throw refuse(context.layer, 'its slopes differ from pixel to pixel')

@@ -42,8 +42,8 @@ export function onlyInput(context: LayerContext): Value {
   return input
 }
 
-/** Height, width and channels of a picture-like input. */
-export function pictureInput(context: LayerContext): {
+/** Height, width and channels of an image-like input. */
+export function imageInput(context: LayerContext): {
   input: Value
   height: number | null
   width: number | null

@@ -1,12 +1,12 @@
 import { activated } from './activations.js'
 import {
   flagField,
+  imageInput,
   type LayerContext,
   type LayerRule,
   needChannelsLast,
   padding,
   pairField,
-  pictureInput,
   refuse,
   wholeField,
 } from './context.js'
@@ -40,7 +40,7 @@ function biasOf(context: LayerContext, count: number): string[] {
 const conv2d: LayerRule = (context) => {
   const { layer, graph } = context
   needChannelsLast(layer)
-  const { input, height, width, channels } = pictureInput(context)
+  const { input, height, width, channels } = imageInput(context)
   const kernel = pairField(layer, 'kernel_size')
   const strides = pairField(layer, 'strides', [1, 1])
   const dilations = pairField(layer, 'dilation_rate', [1, 1])
@@ -74,7 +74,7 @@ function depthwise(context: LayerContext): {
 } {
   const { layer, graph } = context
   needChannelsLast(layer)
-  const { input, height, width, channels } = pictureInput(context)
+  const { input, height, width, channels } = imageInput(context)
   const kernel = pairField(layer, 'kernel_size')
   const strides = pairField(layer, 'strides', [1, 1])
   const dilations = pairField(layer, 'dilation_rate', [1, 1])
@@ -146,7 +146,7 @@ const dense: LayerRule = (context) => {
     })
   }
   if (input.shape.length !== 3) throw refuse(layer, `its input has ${input.shape.length} dimensions`)
-  // On a picture, Dense works on the channels of every pixel: a 1×1 convolution.
+  // On an image, Dense works on the channels of every pixel: a 1×1 convolution.
   const turned = outInHeightWidth(weight.values, 1, inputs, units)
   const weights = graph.initializer(`${layer.name}/kernel`, 'float32', [units, inputs, 1, 1], turned)
   return activated(context, shape, (output) => {

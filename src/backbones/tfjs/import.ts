@@ -120,7 +120,7 @@ export function buildFromKeras(topology: KerasTopology, weights: ReadonlyMap<str
 /**
  * Imports a TensorFlow.js layers model (Keras topology and weight shards) as an ONNX model.
  *
- * Pictures become [N, C, H, W]; every tensor carries its Keras layer's name (`avg_pool`, `fc1000`), and a layer's value before
+ * Images become [N, C, H, W]; every tensor carries its Keras layer's name (`avg_pool`, `fc1000`), and a layer's value before
  * its own activation `<layer>/linear`. Four-dimensional outputs are [N, C, H, W] too. Equal files give equal models.
  *
  * @throws Fc7Error TFJS_BROKEN (no layers model), TFJS_WEIGHTS (shards missing, outside the folder, of another size),

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   fieldOf,
   flagField,
+  imageInput,
   type LayerContext,
   type LayerRule,
   needChannelsLast,
@@ -10,7 +11,6 @@ import {
   outputName,
   padding,
   pairField,
-  pictureInput,
   refuse,
   type Value,
   wholeField,
@@ -53,7 +53,7 @@ const pooling =
   (context) => {
     const { layer, graph } = context
     needChannelsLast(layer)
-    const { input, height, width, channels } = pictureInput(context)
+    const { input, height, width, channels } = imageInput(context)
     const kernel = pairField(layer, 'pool_size', [2, 2])
     const strides = pairField(layer, 'strides', kernel)
     const pad = padding(layer, { height, width }, kernel, strides)
@@ -73,7 +73,7 @@ const globalPooling =
   (context) => {
     const { layer, graph } = context
     needChannelsLast(layer)
-    const { input, channels } = pictureInput(context)
+    const { input, channels } = imageInput(context)
     graph.add(op, [input.name], {}, { outputs: [outputName(context)] })
     if (flagField(layer, 'keepdims', false)) return done(context, [1, 1, channels])
     const flat = graph.add('Flatten', [outputName(context)], { axis: 1 }, { outputs: [`${layer.name}/flat`] })
@@ -96,7 +96,7 @@ const sides = z.union([
 const zeroPadding: LayerRule = (context) => {
   const { layer, graph } = context
   needChannelsLast(layer)
-  const { input, height, width, channels } = pictureInput(context)
+  const { input, height, width, channels } = imageInput(context)
   const [[top, bottom], [left, right]] = fieldOf(layer, 'padding', sides, [
     [1, 1],
     [1, 1],
@@ -110,7 +110,7 @@ const zeroPadding: LayerRule = (context) => {
 const cropping: LayerRule = (context) => {
   const { layer, graph } = context
   needChannelsLast(layer)
-  const { input, height, width, channels } = pictureInput(context)
+  const { input, height, width, channels } = imageInput(context)
   const [[top, bottom], [left, right]] = fieldOf(layer, 'cropping', sides)
   if (height === null || width === null || height <= top + bottom || width <= left + right)
     throw refuse(layer, 'it leaves nothing, or its input has an open size')
@@ -120,7 +120,7 @@ const cropping: LayerRule = (context) => {
   return done(context, [height - top - bottom, width - left - right, channels])
 }
 
-/** The input in Keras' own order of values: pictures are turned back to channels last, unless they have one pixel only. */
+/** The input in Keras' own order of values: images are turned back to channels last, unless they have one pixel only. */
 function inKerasOrder(context: LayerContext, input: Value): string {
   const [height, width] = input.shape
   if (input.shape.length !== 3 || (height === 1 && width === 1)) return input.name

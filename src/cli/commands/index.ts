@@ -19,7 +19,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     usage: 'extract <source>',
-    describe: 'Turn pictures into a store of embeddings',
+    describe: 'Turn images into a store of embeddings',
     load: async () => (await import('./stores/extract.js')).extract,
   },
   {
@@ -59,17 +59,17 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     usage: 'predict <classifier> <source>',
-    describe: 'Classify pictures or the rows of a store',
+    describe: 'Classify images or the rows of a store',
     load: async () => (await import('./classifiers/predict.js')).predict,
   },
   {
     usage: 'finetune <source>',
-    describe: 'Train a backbone further on labelled pictures',
+    describe: 'Train a backbone further on labelled images',
     load: async () => (await import('./finetune/finetune.js')).finetune,
   },
   {
     usage: 'compare <sources..>',
-    describe: 'Compare trainers fairly on stores or pictures',
+    describe: 'Compare trainers fairly on stores or images',
     load: async () => (await import('./evaluation/compare.js')).compare,
   },
   {
@@ -79,7 +79,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     usage: 'advise <source>',
-    describe: 'Measure which kind of transfer learning the pictures need',
+    describe: 'Measure which kind of transfer learning the images need',
     load: async () => (await import('./evaluation/advise.js')).advise,
   },
   {

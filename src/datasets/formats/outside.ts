@@ -37,7 +37,7 @@ export async function findFile(
   try {
     const found = await stat(absolute)
     if (!allowOutside && !isInside(realRoot, await realpath(absolute))) return refuse()
-    if (found.isDirectory()) return broken('IS_FOLDER', 'it is a folder, not a picture')
+    if (found.isDirectory()) return broken('IS_FOLDER', 'it is a folder, not an image')
     if (!found.isFile()) return broken('NOT_A_FILE', 'it is no regular file')
     return { path, size: found.size, load: { kind: 'file', path: absolute } }
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Box } from '../contract.js'
 import { splitOf } from './names.js'
 
-/** What a row of a list or a sidecar file says about its picture, checked. */
+/** What a row of a list or a sidecar file says about its image, checked. */
 export interface Described {
   readonly label?: string
   readonly split?: string

@@ -1,13 +1,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isPictureName } from './names.js'
+import { isImageName } from './names.js'
 
-/** Whether a path is a file with the extension, or a folder of such files without pictures or folders beside them. */
+/** Whether a path is a file with the extension, or a folder of such files without images or folders beside them. */
 export async function isShardFolder(path: string, isFolder: boolean, extension: string): Promise<boolean> {
   if (!isFolder) return path.toLowerCase().endsWith(extension)
   const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
   const visible = entries.filter((entry) => !entry.name.startsWith('.'))
-  if (visible.some((entry) => entry.isDirectory() || isPictureName(entry.name))) return false
+  if (visible.some((entry) => entry.isDirectory() || isImageName(entry.name))) return false
   return visible.some((entry) => entry.name.toLowerCase().endsWith(extension))
 }
 

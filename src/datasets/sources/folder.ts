@@ -2,7 +2,7 @@ import { lstat, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join, sep } from 'node:path'
 import { Fc7Error, messageOf, systemCode, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetOptions, DatasetSource, Layout, OpenedSource } from '../contract.js'
-import { isPictureName, nameText, splitOf } from '../formats/names.js'
+import { isImageName, nameText, splitOf } from '../formats/names.js'
 import { isInside } from '../formats/outside.js'
 
 const maxDepth = 64
@@ -33,7 +33,7 @@ interface Walk {
   readonly realRoot: string
   readonly allowOutside: boolean
   ignored: number
-  /** Relative paths of folders without a picture in them. */
+  /** Relative paths of folders without an image in them. */
   readonly empty: string[]
 }
 
@@ -68,27 +68,27 @@ async function resolveLink(walk: Walk, name: string, bytes: Buffer, path: Buffer
 }
 
 /** A folder's visible entries in the byte order of their whole paths: a folder sorts as its name with `/`. */
-async function listFolder(walk: Walk, place: Place): Promise<readonly { entry: Entry; picture: boolean }[]> {
+async function listFolder(walk: Walk, place: Place): Promise<readonly { entry: Entry; image: boolean }[]> {
   const names = (await readdir(place.path, { encoding: 'buffer', withFileTypes: true })) as unknown as {
     name: Buffer
     isFile(): boolean
     isDirectory(): boolean
     isSymbolicLink(): boolean
   }[]
-  const kept: { entry: Entry; picture: boolean; key: Buffer }[] = []
+  const kept: { entry: Entry; image: boolean; key: Buffer }[] = []
   for (const dirent of names) {
     const bytes = Buffer.from(dirent.name)
     if (bytes[0] === 0x2e) continue
     const name = nameText(bytes)
-    const picture = isPictureName(name)
+    const image = isImageName(name)
     const path = joinBytes(place.path, bytes)
     let entry: Entry
     if (dirent.isSymbolicLink()) {
       entry = await resolveLink(walk, name, bytes, path)
-      if (entry.kind === 'file' && !picture) walk.ignored++
-      if (entry.kind === 'file' && !picture) continue
+      if (entry.kind === 'file' && !image) walk.ignored++
+      if (entry.kind === 'file' && !image) continue
     } else if (dirent.isDirectory()) entry = { name, bytes, kind: 'folder', isLink: false, size: 0 }
-    else if (!picture) {
+    else if (!image) {
       walk.ignored++
       continue
     } else if (dirent.isFile()) entry = { name, bytes, kind: 'file', isLink: false, size: -1 }
@@ -96,7 +96,7 @@ async function listFolder(walk: Walk, place: Place): Promise<readonly { entry: E
       const broken = { code: 'NOT_A_FILE', message: 'it is no regular file' }
       entry = { name, bytes, kind: 'broken', isLink: false, size: 0, broken }
     }
-    kept.push({ entry, picture, key: entry.kind === 'folder' ? Buffer.concat([bytes, slash]) : bytes })
+    kept.push({ entry, image, key: entry.kind === 'folder' ? Buffer.concat([bytes, slash]) : bytes })
   }
   return kept.sort((a, b) => Buffer.compare(a.key, b.key))
 }
@@ -128,7 +128,7 @@ async function* walkFolder(
     yield brokenItem(place.relative, 'FOLDER_UNREADABLE', messageOf(error))
     return
   }
-  for (const { entry, picture } of entries) {
+  for (const { entry, image } of entries) {
     throwIfAborted(signal, 'Reading the data set')
     const relative = place.relative === '' ? entry.name : `${place.relative}/${entry.name}`
     const path = joinBytes(place.path, entry.bytes)
@@ -174,8 +174,8 @@ async function* walkFolder(
         some = true
         yield item
       }
-      if (!picture && !some) walk.empty.push(relative)
-      if (picture && !some) yield brokenItem(relative, 'IS_FOLDER', 'it is a folder, not a picture')
+      if (!image && !some) walk.empty.push(relative)
+      if (image && !some) yield brokenItem(relative, 'IS_FOLDER', 'it is a folder, not an image')
     }
   }
 }
@@ -211,16 +211,16 @@ function shortList(names: readonly string[]): string {
 
 function decisionText(name: string, layout: Layout, folders: readonly string[], forced: boolean): string {
   const why = forced ? ' because of --layout' : ''
-  if (folders.length === 0) return `${name} holds no folders: its pictures have no labels.`
+  if (folders.length === 0) return `${name} holds no folders: its images have no labels.`
   return layout === 'splits'
     ? `${name} is read as splits${why}: ${shortList(folders)}; the folders inside them are the labels.`
     : `${name} is read as labels${why}: ${folders.length} folder${folders.length === 1 ? '' : 's'} (${shortList(folders)}).`
 }
 
-/** A folder of pictures: folders are labels, or splits that hold labels. */
+/** A folder of images: folders are labels, or splits that hold labels. */
 export const folder: DatasetSource = {
   id: 'folder',
-  form: 'a folder of pictures, one folder a label',
+  form: 'a folder of images, one folder a label',
   recognises: async (_path, isFolder) => isFolder,
   async open(path: string, options: DatasetOptions): Promise<OpenedSource> {
     const realRoot = await realpath(path)
@@ -255,7 +255,7 @@ export const folder: DatasetSource = {
           yield item
         }
         ignored = walk.ignored
-        // A folder is a label's own if a picture right in it would have that label.
+        // A folder is a label's own if an image right in it would have that label.
         const depth = layout === 'labels' ? 1 : 2
         const own = walk.empty.filter((relative) => relative.split('/').length === depth)
         const labels = own.flatMap((relative) => describe(`${relative}/x`).label ?? [])
@@ -263,22 +263,22 @@ export const folder: DatasetSource = {
       },
       notes: () =>
         ignored > 0
-          ? [`${ignored} file${ignored === 1 ? '' : 's'} that are no pictures by their names were passed over.`]
+          ? [`${ignored} file${ignored === 1 ? '' : 's'} that are no images by their names were passed over.`]
           : [],
       emptyLabels: () => without,
     }
   },
 }
 
-/** One picture file by itself, without a label. */
-export const picture: DatasetSource = {
-  id: 'picture',
-  form: 'one picture file',
-  recognises: async (path, isFolder) => !isFolder && isPictureName(path),
+/** One image file by itself, without a label. */
+export const image: DatasetSource = {
+  id: 'image',
+  form: 'one image file',
+  recognises: async (path, isFolder) => !isFolder && isImageName(path),
   async open(path) {
     const name = basename(path)
     return {
-      decision: `${name} is one picture without a label.`,
+      decision: `${name} is one image without a label.`,
       async *items() {
         const { size } = await stat(path)
         yield { id: name, path: name, size, load: { kind: 'file', path } }

@@ -51,7 +51,7 @@ function openList(path: string, rows: (path: string) => AsyncIterable<Row>, opti
     decision: `${basename(path)} is read as a list; its paths are relative to ${root.split(sep).join('/')}.`,
     async *items(signal) {
       const realRoot = await realpath(root)
-      // Rows about one picture (its boxes) usually follow each other: it is looked up once.
+      // Rows about one image (its boxes) usually follow each other: it is looked up once.
       let last: { written: string; found: Promise<FoundFile> } | undefined
       yield* mapOrdered(rows(path), lookAhead, async ({ line, fields }): Promise<DatasetItem> => {
         throwIfAborted(signal, 'Reading the data set')

@@ -53,14 +53,14 @@ function chooseColumns(file: ParquetFile): Columns {
   }
   let bytes: readonly string[] | undefined
   let path: readonly string[] | undefined
-  for (const name of [...ofType('Image'), 'image', 'img', 'picture', 'photo', 'jpg', 'png', 'bytes']) {
+  for (const name of [...ofType('Image'), 'image', 'img', 'image', 'photo', 'jpg', 'png', 'bytes']) {
     const plain = leaves.find((one) => one.path.length === 1 && one.path[0] === name && one.type === 'BYTE_ARRAY')
     bytes = leaf(name, 'bytes') ?? (plain && !plain.isText ? plain.path : undefined)
     path = leaf(name, 'path') ?? (plain?.isText ? plain.path : undefined)
     if (bytes ?? path) break
   }
   if (!bytes && !path) {
-    throw new Fc7Error('PARQUET_NO_IMAGES', `${file.path} has no column of pictures.`, {
+    throw new Fc7Error('PARQUET_NO_IMAGES', `${file.path} has no column of images.`, {
       hint: `It should have "image" with bytes and path, as Hugging Face data sets do. Its columns: ${leaves.map((one) => one.path.join('.')).join(', ')}.`,
     })
   }
@@ -170,7 +170,7 @@ async function* shardItems(
   }
 }
 
-/** Parquet files with pictures in them, as Hugging Face data sets are stored. */
+/** Parquet files with images in them, as Hugging Face data sets are stored. */
 export const parquet: DatasetSource = {
   id: 'parquet',
   form: '.parquet files with an image column, one or a folder of them',
@@ -181,7 +181,7 @@ export const parquet: DatasetSource = {
     const columns = chooseColumns(file)
     const from = columns.label ? `labels from its column "${columns.label.join('.')}"` : 'without labels'
     return {
-      decision: `${basename(path)} is read as ${shards.length} Parquet file${shards.length === 1 ? '' : 's'}: pictures from "${(columns.bytes ?? columns.path)!.join('.')}", ${from}.`,
+      decision: `${basename(path)} is read as ${shards.length} Parquet file${shards.length === 1 ? '' : 's'}: images from "${(columns.bytes ?? columns.path)!.join('.')}", ${from}.`,
       async *items(signal) {
         for (const shard of shards) yield* shardItems(shard, options, signal)
       },

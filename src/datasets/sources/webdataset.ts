@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { messageOf, throwIfAborted } from '../../base/errors.js'
 import type { DatasetItem, DatasetSource, ItemLoad } from '../contract.js'
-import { isPictureName, splitOfShard } from '../formats/names.js'
+import { isImageName, splitOfShard } from '../formats/names.js'
 import { type Described, describe, idOf, textOf } from '../formats/records.js'
 import { isShardFolder, shardsOf } from '../formats/shards.js'
 import { PartReader, type TarEntry, TarError, tarEntries } from '../formats/tar.js'
@@ -13,7 +13,7 @@ const sidecarNames = ['cls', 'json', 'txt'] as const
 /** Files of one key, gathered until the next key begins. */
 interface Sample {
   readonly key: string
-  readonly pictures: TarEntry[]
+  readonly images: TarEntry[]
   readonly sidecars: Map<string, Buffer>
   tooLarge: boolean
 }
@@ -53,7 +53,7 @@ function describeSample(sample: Sample): Described | string {
 
 function* itemsOf(sample: Sample, shard: string, archive: string): Generator<DatasetItem> {
   const described = describeSample(sample)
-  for (const { name, offset, size } of sample.pictures) {
+  for (const { name, offset, size } of sample.images) {
     const path = `${shard}/${name}`
     if (typeof described === 'string') {
       yield { id: path, path, size: 0, load: { kind: 'broken', code: 'SIDECAR_BROKEN', message: described } }
@@ -91,10 +91,10 @@ async function* shardItems(archive: string, passedOver: (entries: number) => voi
         const { key, extension } = splitKey(name)
         if (sample?.key !== key) {
           if (sample) yield* itemsOf(sample, shard, archive)
-          sample = { key, pictures: [], sidecars: new Map(), tooLarge: false }
+          sample = { key, images: [], sidecars: new Map(), tooLarge: false }
         }
         const sidecar = sidecarNames.find((known) => extension === known)
-        if (isPictureName(name)) sample.pictures.push({ ...entry, name })
+        if (isImageName(name)) sample.images.push({ ...entry, name })
         else if (!sidecar) passedOver(1)
         else if (entry.size > maxSidecarBytes) sample.tooLarge = true
         // A copy: the reader's own buffer is larger and would be kept.
@@ -136,7 +136,7 @@ export const webdataset: DatasetSource = {
       },
       notes: () =>
         passedOver > 0
-          ? [`${passedOver} entries of the archives that are neither pictures nor labels were passed over.`]
+          ? [`${passedOver} entries of the archives that are neither images nor labels were passed over.`]
           : [],
     }
   },

@@ -5,7 +5,7 @@ const gain = 1.03
 
 export interface MeasuredBatch {
   readonly batch: number
-  /** Pictures a second of one session while it had a core (where the system cannot tell: a second of wall time). */
+  /** Images a second of one session while it had a core (where the system cannot tell: a second of wall time). */
   readonly rate: number
 }
 
@@ -19,7 +19,7 @@ export interface BatchTunerOptions {
 }
 
 /**
- * Finds the batch size that runs most pictures a second, on the first batches of the work itself: from the start size upwards
+ * Finds the batch size that runs most images a second, on the first batches of the work itself: from the start size upwards
  * while that is faster, else downwards while that is no slower. Nothing is computed for the measurement alone, and the values of
  * a store do not depend on the batch.
  */

@@ -12,14 +12,14 @@ import { prepareOut } from '../store/finish.js'
 import { runPath } from '../store/layout.js'
 import { BatchTuner, type MeasuredBatch } from './batch-tuner.js'
 import { type ExtractionSummary, executeExtraction } from './extract.js'
+import { extractionItem, ImageDecoder } from './image-decoder.js'
 import { type MeasuredSplit, openInference } from './open-inference.js'
-import { extractionItem, PictureDecoder } from './picture-decoder.js'
 import { checkCount, type ExtractionRequest, graphFile, type PreparedExtraction, prepareExtraction } from './prepare.js'
-import type { StoreSource } from './source-pictures.js'
+import type { StoreSource } from './source-images.js'
 
 export interface ExtractionRun {
   readonly out: string
-  /** Pictures a run of the network. Default: measured on the first batches. */
+  /** Images a run of the network. Default: measured on the first batches. */
   readonly batch?: number
   /** Thread budget in all. Default: the cores. */
   readonly threads?: number
@@ -49,7 +49,7 @@ export interface RunChoice {
   readonly threadsPerSession: number
   readonly decodeThreads: number
   readonly rewrites: readonly string[]
-  /** What the choices were made from; empty where flags or the small number of pictures decided. */
+  /** What the choices were made from; empty where flags or the small number of images decided. */
   readonly measured: { readonly batches: readonly MeasuredBatch[]; readonly splits: readonly MeasuredSplit[] }
 }
 
@@ -59,8 +59,8 @@ const maxBatchBytes = 16 << 20
 /** A window of time in which the network waited more than this share gets another decoding thread. */
 const starved = { windowMs: 400, share: 0.05 }
 
-/** Adds decoding threads, up to `max`, whenever the network has waited for pictures. */
-function feedNetwork(decoder: PictureDecoder, max: number): (waitedMs: number) => void {
+/** Adds decoding threads, up to `max`, whenever the network has waited for images. */
+function feedNetwork(decoder: ImageDecoder, max: number): (waitedMs: number) => void {
   let since: { readonly time: number; readonly waitedMs: number } | undefined
   return (waitedMs) => {
     const time = performance.now()
@@ -103,7 +103,7 @@ export async function runExtraction(
   const graph = await graphFile(prepared)
   const { width, height } = extraction
   // The decoders start while the graph is loaded.
-  const decoder = new PictureDecoder({
+  const decoder = new ImageDecoder({
     recipe: plan.recipe!.steps,
     resizeMode: plan.resize,
     orient: plan.orient,
@@ -115,7 +115,7 @@ export async function runExtraction(
     modelBytes: weightBytes(extraction.model),
     provider,
     threads,
-    pictures: plan.dataset.items,
+    images: plan.dataset.items,
     width,
     height,
     ...(run.sessions === undefined ? {} : { sessions: run.sessions }),
@@ -154,7 +154,7 @@ export async function runExtraction(
       measured: { batches: tuner?.measured ?? [], splits: measured },
     }
     const { manifest: _, ...facts } = summary
-    // For reports that show larger pictures than thumbnails, as long as the source is there. Never part of the plan: a moved
+    // For reports that show larger images than thumbnails, as long as the source is there. Never part of the plan: a moved
     // folder is the same data set.
     const source: StoreSource = { path: resolve(request.source), ...datasetOptions(request) }
     await appendFile(
@@ -171,7 +171,7 @@ export async function runExtraction(
 }
 
 /**
- * From pictures to a store: the whole of `fc7 extract`.
+ * From images to a store: the whole of `fc7 extract`.
  *
  * @throws Fc7Error of the data set, the backbone, the layer, the provider, the output folder; INTERRUPTED
  * @example

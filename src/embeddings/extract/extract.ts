@@ -16,10 +16,10 @@ export interface ExtractionSummary {
   /** Shards computed by this call, and those that were done before. */
   readonly computedShards: number
   readonly reusedShards: number
-  readonly pictures: number
+  readonly images: number
   readonly seconds: number
-  /** What came after every session's first batch: the pace without starting up. No pictures where the work ended before. */
-  readonly steady: { readonly pictures: number; readonly seconds: number }
+  /** What came after every session's first batch: the pace without starting up. No images where the work ended before. */
+  readonly steady: { readonly images: number; readonly seconds: number }
   /** Seconds in which the others waited for the network, for decoding, for the disk; see {@link Stages}. */
   readonly waited: { readonly inference: number; readonly decode: number; readonly disk: number }
   /** Null while other parts are missing. */
@@ -49,10 +49,10 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   const total = [...todo].reduce((sum, i) => sum + shardRange(plan, i).end - shardRange(plan, i).start, 0)
   const task = total > 0 ? progress.task({ label: 'Extracting', total, unit: 'images' }) : undefined
 
-  const bytesPerPicture = job.width * job.height * 3
+  const bytesPerImage = job.width * job.height * 3
   const sessions = job.inference.sessions ?? 1
   const lookAhead = job.lookAhead ?? 2 * sessions + 2
-  const buffers = new Seats(Array.from({ length: lookAhead }, () => new SharedArrayBuffer(job.batch * bytesPerPicture)))
+  const buffers = new Seats(Array.from({ length: lookAhead }, () => new SharedArrayBuffer(job.batch * bytesPerImage)))
   const disk = new Seats([0])
   // Shards begun and not yet written: enough to fill the buffers and have one being written, so that a slow disk holds the rest up.
   const shardItems = shardRange(plan, 0).end
@@ -63,7 +63,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   let done = 0
   let failures = 0
   let batchesRun = 0
-  const warm = { pictures: 0, at: started }
+  const warm = { images: 0, at: started }
   let lastBatchAt = started
 
   const track = (work: Promise<void>): void => {
@@ -83,14 +83,14 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
             job.decoder.decode(
               item.source,
               buffer,
-              i * bytesPerPicture,
+              i * bytesPerImage,
               view > 0 || augmentation ? { thumbnail: first, ...(augmentation ? { augmentation } : {}) } : undefined,
             ),
           ),
         ),
       )
-      const bad = decoded.filter((picture) => !picture.ok).length
-      // A failed picture leaves old pixels in its place; its row is computed and dropped, which is rare and keeps rows in order.
+      const bad = decoded.filter((image) => !image.ok).length
+      // A failed image leaves old pixels in its place; its row is computed and dropped, which is rare and keeps rows in order.
       const result: RunResult =
         bad === units.length
           ? { outputs: [], milliseconds: 0 }
@@ -100,7 +100,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
       done += units.filter((unit) => unit.last).length
       failures += units.filter((unit, i) => unit.first && !decoded[i]!.ok).length
       lastBatchAt = performance.now()
-      if (++batchesRun <= sessions) Object.assign(warm, { pictures: done, at: lastBatchAt })
+      if (++batchesRun <= sessions) Object.assign(warm, { images: done, at: lastBatchAt })
       task?.update(done, failures > 0 ? `${failures} failed` : '')
       return { items: units.map((unit, i) => ({ ...unit, decoded: decoded[i]! })), result }
     } finally {
@@ -178,9 +178,9 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     failures: commits.reduce((sum, commit) => sum + (commit?.failures.length ?? 0), 0),
     computedShards: todo.size,
     reusedShards: mine.length - todo.size,
-    pictures: done,
+    images: done,
     seconds,
-    steady: { pictures: done - warm.pictures, seconds: (lastBatchAt - warm.at) / 1000 },
+    steady: { images: done - warm.images, seconds: (lastBatchAt - warm.at) / 1000 },
     waited,
     manifest,
   }

@@ -4,7 +4,7 @@ import type { ExecutionProvider } from '../../runtime/providers/contract.js'
 import type { Inference } from '../store/job.js'
 
 export interface MeasuredSplit extends ThreadSplit {
-  /** Pictures a second of all sessions together, without decoding beside them. */
+  /** Images a second of all sessions together, without decoding beside them. */
   readonly rate: number
 }
 
@@ -16,8 +16,8 @@ export interface InferenceRequest {
   readonly threads: number
   /** Sessions, where the user names their number. */
   readonly sessions?: number
-  /** Pictures there are to run: a measurement must pay for itself. */
-  readonly pictures: number
+  /** Images there are to run: a measurement must pay for itself. */
+  readonly images: number
   readonly width: number
   readonly height: number
 }
@@ -33,7 +33,7 @@ const worthMeasuring = 2000
 
 const trialBatch = 8
 
-/** Pictures a second of two batches a session, after one to warm up. */
+/** Images a second of two batches a session, after one to warm up. */
 async function trial(inference: Inference, { width, height }: InferenceRequest): Promise<number> {
   const sessions = inference.sessions ?? 1
   const pixels = new SharedArrayBuffer(trialBatch * width * height * 3)
@@ -46,8 +46,8 @@ async function trial(inference: Inference, { width, height }: InferenceRequest):
 }
 
 /**
- * Opens the graph with the split of threads that runs fastest. Few pictures get the split that is best as a rule; for many, the
- * first two are tried on empty pictures. A GPU gets one session: it is the device that is shared.
+ * Opens the graph with the split of threads that runs fastest. Few images get the split that is best as a rule; for many, the
+ * first two are tried on empty images. A GPU gets one session: it is the device that is shared.
  *
  * @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING
  */
@@ -68,9 +68,9 @@ export async function openInference(request: InferenceRequest): Promise<OpenedIn
         : threadSplits(threads, request.modelBytes, machineFacts().memoryBytes)
   const [first = whole, second] = splits
   const pool = await open(first)
-  if (!second || request.pictures < worthMeasuring) return { pool, split: first, measured: [] }
+  if (!second || request.images < worthMeasuring) return { pool, split: first, measured: [] }
   const rate = await trial(pool, request)
-  // Closed before the other is opened: two sets of weights at once are what the rule of memory does not foresee.
+  // Closed before the other is opened: two sets of weights at once are what the rule of memory does not estimate.
   await pool.close()
   const other = await open(second)
   const otherRate = await trial(other, request)

@@ -18,7 +18,7 @@ import type { TestViews } from '../store/views.js'
 
 /** Everything that decides the values of a store, as a user names it. */
 export interface ExtractionRequest extends DatasetOptions {
-  /** Folder, list, archive … of pictures. */
+  /** Folder, list, archive … of images. */
   readonly source: string
   /** Card id or ONNX file. */
   readonly model: string
@@ -34,9 +34,9 @@ export interface ExtractionRequest extends DatasetOptions {
   readonly rewrite?: boolean
   readonly thumbs?: boolean
   readonly limit?: number
-  /** Rows of each training picture: itself and `views` − 1 seeded crops and mirror images. Default 1. */
+  /** Rows of each training image: itself and `views` − 1 seeded crops and mirror images. Default 1. */
   readonly views?: number
-  /** Averages the embeddings of these views for every picture outside the train split. */
+  /** Averages the embeddings of these views for every image outside the train split. */
   readonly testViews?: TestViews
   readonly shardSize?: number
   readonly seed?: number | string

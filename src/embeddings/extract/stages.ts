@@ -6,8 +6,8 @@ export type WaitedMs = Record<Stage, number>
 /**
  * Wall time by what held the others up, from who is at work at each moment:
  *
- * - `decode`: a session had nothing to run while pictures were being decoded (half of the time, if one of two sessions was idle);
- * - `inference`: decoding stood still because every buffer was full or the last pictures were being run;
+ * - `decode`: a session had nothing to run while images were being decoded (half of the time, if one of two sessions was idle);
+ * - `inference`: decoding stood still because every buffer was full or the last images were being run;
  * - `disk`: both stood still while a shard was being written.
  */
 export class Stages {

@@ -122,7 +122,7 @@ export interface ShardRows {
   readonly splits: readonly (string | null)[]
   readonly groups: readonly (string | null)[]
   readonly views: Uint16Array
-  /** sha256 of each picture's bytes. */
+  /** sha256 of each image's bytes. */
   readonly hashes: readonly string[]
   /** `[rows, dim]` by layer name. */
   readonly layers: readonly { readonly name: string; readonly dim: number; readonly values: Float32Array }[]

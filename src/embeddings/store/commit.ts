@@ -10,7 +10,7 @@ import { type ExtractionPlan, shardRange } from './plan.js'
 import { readCommit } from './store.js'
 import { rowId, type Unit } from './views.js'
 
-/** A unit whose picture was decoded, or could not be. */
+/** A unit whose image was decoded, or could not be. */
 export interface FinishedUnit extends Unit {
   readonly decoded: Decoded
 }
@@ -22,7 +22,7 @@ interface Row {
   readonly units: number
 }
 
-/** The rows of all pictures that could be decoded; a picture that failed in one of its views has none. */
+/** The rows of all images that could be decoded; an image that failed in one of its views has none. */
 function rowsOfUnits(units: readonly FinishedUnit[], failed: ReadonlySet<ExtractionItem>): Row[] {
   const rows: (Row & { units: number })[] = []
   for (const unit of units) {
@@ -109,7 +109,7 @@ export async function commitShard(
       paths: rows.map(({ unit }) => unit.item.path),
       labels: rows.map(({ unit }) => unit.item.label),
       splits: rows.map(({ unit }) => unit.item.split),
-      // Readers that know nothing of views must not divide a picture from them.
+      // Readers that know nothing of views must not divide an image from them.
       groups: rows.map(({ unit }) => unit.item.group ?? (plan.views > 1 ? unit.item.id : null)),
       views: Uint16Array.from(rows, ({ unit }) => unit.view),
       hashes: rows.map(({ decoded }) => decoded.sha256),
@@ -144,8 +144,8 @@ export async function commitShard(
   await writeJsonAtomic(commitPath(out, i), commit)
 }
 
-/** Rows that are pictures themselves. */
-function pictures(table: Table): number {
+/** Rows that are images themselves. */
+function images(table: Table): number {
   const view = table.getChild('view')
   let count = 0
   for (let row = 0; row < table.numRows; row++) if (Number(view?.get(row) ?? 0) === 0) count++
@@ -154,7 +154,7 @@ function pictures(table: Table): number {
 
 /**
  * The commit of a shard that is done, or undefined. A whole Arrow file whose process died before the commit is adopted: it must
- * be of this plan and hold every picture (with fewer, the failures are not known, and it is computed again).
+ * be of this plan and hold every image (with fewer, the failures are not known, and it is computed again).
  */
 export async function shardState(
   out: string,
@@ -174,7 +174,7 @@ export async function shardState(
     const bytes = await readFile(path)
     const table = decodeArrow(bytes)
     const { start, end } = shardRange(plan, i)
-    if (table.schema.metadata.get('fc7.plan') !== planHash || pictures(table) !== end - start) return undefined
+    if (table.schema.metadata.get('fc7.plan') !== planHash || images(table) !== end - start) return undefined
     let thumbs: string | null = null
     if (plan.thumbs) {
       const thumbBytes = await readFile(thumbsPath(out, i))

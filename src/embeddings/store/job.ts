@@ -3,7 +3,7 @@ import type { AugmentationPlan } from '../../images/augment/augment-plan.js'
 import type { RunResult } from '../../runtime/protocol.js'
 import type { ExtractionPlan } from './plan.js'
 
-/** One picture of the data set, in plan order. `source` is whatever the decoder reads it by. */
+/** One image of the data set, in plan order. `source` is whatever the decoder reads it by. */
 export interface ExtractionItem<Source = unknown> {
   readonly id: string
   readonly path: string
@@ -17,19 +17,19 @@ export type Decoded =
   | { readonly ok: true; readonly sha256: string; readonly webp?: Uint8Array; readonly dHash?: string }
   | { readonly ok: false; readonly code: string; readonly message: string }
 
-/** How a picture is shown, where not simply by its recipe. */
+/** How an image is shown, where not simply by its recipe. */
 export interface Pose {
   readonly augmentation?: AugmentationPlan
   /** Whether a thumbnail is wanted as well. */
   readonly thumbnail: boolean
 }
 
-/** Turns a picture into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad picture. */
+/** Turns an image into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad image. */
 export interface Decoder<Source> {
   decode(source: Source, buffer: SharedArrayBuffer, offset: number, pose?: Pose): Promise<Decoded>
 }
 
-/** Runs the extraction graph on `rows` pictures that stand at the start of the buffer. */
+/** Runs the extraction graph on `rows` images that stand at the start of the buffer. */
 export interface Inference {
   /** Batches that it computes at once. Default 1. */
   readonly sessions?: number
@@ -46,9 +46,9 @@ export interface ExtractionJob<Source> {
   readonly height: number
   readonly decoder: Decoder<Source>
   readonly inference: Inference
-  /** Pictures a run; with a `tuner`, the most there may be. */
+  /** Images a run; with a `tuner`, the most there may be. */
   readonly batch: number
-  /** Says how many pictures the next run takes, and is told how long each run took. */
+  /** Says how many images the next run takes, and is told how long each run took. */
   readonly tuner?: { readonly size: number; ran(rows: number, milliseconds: number): void }
   /** Batches being decoded or computed at once. Default two a session (one computed, one ready) and two being decoded. */
   readonly lookAhead?: number

@@ -18,7 +18,7 @@ export const ownFile =
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 
 export const failureSchema = z.strictObject({ id: z.string(), path: z.string(), code: z.string(), message: z.string() })
-/** A picture that could not be embedded, and why. */
+/** An image that could not be embedded, and why. */
 export type Failure = z.infer<typeof failureSchema>
 
 const count = z.int().min(0)

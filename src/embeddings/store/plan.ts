@@ -6,7 +6,7 @@ import { recipeSchema } from '../../images/recipe/recipe.js'
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 
-/** More rows of one picture say nothing new; the store's column is a uint16. */
+/** More rows of one image say nothing new; the store's column is a uint16. */
 export const maxViews = 1000
 
 /** `plan.json`: everything that decides the values of a store. Its hash is the store's identity. */
@@ -20,9 +20,9 @@ export const planSchema = z.strictObject({
   recipe: z.strictObject({ name: z.string(), steps: recipeSchema }).nullable(),
   resize: z.enum(['exact', 'fast']),
   orient: z.boolean(),
-  /** Rows of each training picture: itself and `views` − 1 augmented ones. Pictures of val and test have one row. */
+  /** Rows of each training image: itself and `views` − 1 augmented ones. Images of val and test have one row. */
   views: z.int().min(1).max(maxViews),
-  /** Row 0 of every picture outside the train split is the mean over these views; absent: the picture by its recipe. */
+  /** Row 0 of every image outside the train split is the mean over these views; absent: the image by its recipe. */
   testViews: z.enum(testViewNames).optional(),
   seed: z.union([z.int(), z.string()]),
   rewrites: z.array(z.string()),
@@ -73,8 +73,8 @@ export function defaultShardSize(dims: readonly number[], views = 1): number {
 export function planExtraction(input: PlanInput): ExtractionPlan {
   const items = input.dataset.items
   if (items === 0)
-    throw new Fc7Error('PLAN_EMPTY', `${input.dataset.name} holds no picture.`, {
-      hint: 'Point fc7 at a folder with pictures.',
+    throw new Fc7Error('PLAN_EMPTY', `${input.dataset.name} holds no image.`, {
+      hint: 'Point fc7 at a folder with images.',
     })
   const shardSize =
     input.shardSize ??

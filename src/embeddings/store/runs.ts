@@ -4,20 +4,20 @@ import { machineFacts } from '../../runtime/machine.js'
 import { runPath } from './layout.js'
 
 const runSchema = z.object({
-  pictures: z.int().positive(),
+  images: z.int().positive(),
   seconds: z.number().positive(),
   /** Runs before this was written have none. */
-  steady: z.object({ pictures: z.int().min(0), seconds: z.number().min(0) }).optional(),
+  steady: z.object({ images: z.int().min(0), seconds: z.number().min(0) }).optional(),
   machine: z.object({ cpu: z.string(), cores: z.number() }),
 })
 
-/** How long extraction takes on this machine: `start` once, then `perPicture`; seconds. */
+/** How long extraction takes on this machine: `start` once, then `perImage`; seconds. */
 export interface Pace {
   readonly start: number
-  readonly perPicture: number
+  readonly perImage: number
 }
 
-/** So few pictures after the first batches say nothing about the rest. */
+/** So few images after the first batches say nothing about the rest. */
 const fewest = 8
 
 /** The pace of the largest run on a machine like this one, or undefined where run.jsonl knows none. */
@@ -34,10 +34,10 @@ export async function measuredPace(store: string): Promise<Pace | undefined> {
     }
   })
   const own = runs.filter(({ machine }) => machine.cpu === here.cpu && machine.cores === here.cores)
-  const largest = own.sort((a, b) => b.pictures - a.pictures)[0]
+  const largest = own.sort((a, b) => b.images - a.images)[0]
   if (!largest) return undefined
-  const { pictures, seconds, steady } = largest
-  if (!steady || steady.pictures < fewest || steady.seconds === 0) return { start: 0, perPicture: seconds / pictures }
-  const perPicture = steady.seconds / steady.pictures
-  return { start: Math.max(0, seconds - perPicture * pictures), perPicture }
+  const { images, seconds, steady } = largest
+  if (!steady || steady.images < fewest || steady.seconds === 0) return { start: 0, perImage: seconds / images }
+  const perImage = steady.seconds / steady.images
+  return { start: Math.max(0, seconds - perImage * images), perImage }
 }

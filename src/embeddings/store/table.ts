@@ -9,14 +9,14 @@ export interface EmbeddingTable {
   /** `[rows, dim]`, row-major. */
   readonly x: Float32Array
   readonly ids: readonly string[]
-  /** Relative path of the picture. */
+  /** Relative path of the image. */
   readonly paths: readonly string[]
   readonly labels: readonly (string | null)[]
   readonly splits: readonly ('train' | 'val' | 'test' | null)[]
   readonly groups: readonly (string | null)[]
-  /** 0 for the picture itself, 1… for its augmented views. */
+  /** 0 for the image itself, 1… for its augmented views. */
   readonly views: Uint16Array
-  /** sha256 of each row's picture, where the store knows it. */
+  /** sha256 of each row's image, where the store knows it. */
   readonly hashes?: readonly (string | null)[]
   /** Class names by first appearance. */
   readonly classes: readonly string[]

@@ -53,12 +53,12 @@ function checkValues(table: Table, plan: ExtractionPlan, file: string, add: (fin
   }
 }
 
-/** Every picture must be followed by the views that the plan foresees for its split. @returns pictures met */
+/** Every image must be followed by the views that the plan estimates for its split. @returns images met */
 function checkViews(table: Table, plan: ExtractionPlan, file: string, add: (finding: Finding) => void): number {
   const ids = textValues(table, 'id')
   const splits = textValues(table, 'split')
   const view = table.getChild('view')
-  let pictures = 0
+  let images = 0
   let row = 0
   while (row < table.numRows) {
     const first = row
@@ -71,11 +71,11 @@ function checkViews(table: Table, plan: ExtractionPlan, file: string, add: (find
       add({
         severity: 'error',
         file,
-        problem: `the views of ${id} (row ${first}) are not the ${wanted} rows in order that the plan foresees`,
+        problem: `the views of ${id} (row ${first}) are not the ${wanted} rows in order that the plan estimates`,
       })
-    pictures++
+    images++
   }
-  return pictures
+  return images
 }
 
 async function checkShard(
@@ -103,12 +103,12 @@ async function checkShard(
     add({ severity: 'error', file, problem: `holds ${table.numRows} rows, its commit file says ${commit.rows}` })
   const { start, end } = shardRange(plan, i)
   // Embeddings made elsewhere have whatever views they have.
-  const pictures = plan.recipe ? checkViews(table, plan, file, add) : table.numRows
-  if (pictures + commit.failures.length !== end - start) {
+  const images = plan.recipe ? checkViews(table, plan, file, add) : table.numRows
+  if (images + commit.failures.length !== end - start) {
     add({
       severity: 'error',
       file,
-      problem: `${pictures} pictures and ${commit.failures.length} failures do not make the ${end - start} items planned`,
+      problem: `${images} images and ${commit.failures.length} failures do not make the ${end - start} items planned`,
     })
   }
   checkValues(table, plan, file, add)
@@ -118,7 +118,7 @@ async function checkShard(
       add({
         severity: 'warning',
         file: thumbsPath('', i),
-        problem: 'is missing: reports will have no pictures of this shard',
+        problem: 'is missing: reports will have no images of this shard',
       })
     else if (sha256(thumbs) !== commit.thumbs)
       add({
@@ -199,5 +199,5 @@ async function checkManifest(
   }
   const lines = (await readIfPresent(failuresPath(store)))?.toString('utf8').split('\n').filter(Boolean).length
   if (lines !== undefined && lines !== failures)
-    add({ severity: 'error', file: 'failures.jsonl', problem: `lists ${lines} pictures, the shards ${failures}` })
+    add({ severity: 'error', file: 'failures.jsonl', problem: `lists ${lines} images, the shards ${failures}` })
 }

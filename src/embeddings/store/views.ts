@@ -2,37 +2,37 @@ import { type AugmentationPlan, planViews, type TestViews, testViewPlans } from 
 import type { ExtractionItem } from './job.js'
 import type { ExtractionPlan } from './plan.js'
 
-/** One run of a picture through the network: the picture by its recipe, or a drawn view of it. */
+/** One run of an image through the network: the image by its recipe, or a drawn view of it. */
 export interface Unit<Source = unknown> {
   readonly item: ExtractionItem<Source>
-  /** Row of the picture: 0 is the picture itself, 1… its augmented training views. */
+  /** Row of the image: 0 is the image itself, 1… its augmented training views. */
   readonly view: number
-  /** Absent: the picture by its recipe. */
+  /** Absent: the image by its recipe. */
   readonly augmentation?: AugmentationPlan
-  /** First and last unit of the picture. */
+  /** First and last unit of the image. */
   readonly first: boolean
   readonly last: boolean
 }
 
-/** The id of a row: the picture's own, with `#v1`, `#v2` … for its views. */
+/** The id of a row: the image's own, with `#v1`, `#v2` … for its views. */
 export const rowId = (id: string, view: number): string => (view === 0 ? id : `${id}#v${view}`)
 
-/** The picture's id of a row's: {@link rowId} undone; an id without the mark stays. */
-export function pictureId(row: string, view: number): string {
+/** The image's id of a row's: {@link rowId} undone; an id without the mark stays. */
+export function imageId(row: string, view: number): string {
   const mark = `#v${view}`
   return view > 0 && row.endsWith(mark) ? row.slice(0, -mark.length) : row
 }
 
-/** Pictures that nothing is trained on get no augmented views. */
+/** Images that nothing is trained on get no augmented views. */
 const isTested = (split: string | null): boolean => split === 'val' || split === 'test'
 
-/** Rows that a picture of this split becomes. */
+/** Rows that an image of this split becomes. */
 export const rowsOf = (plan: Pick<ExtractionPlan, 'views'>, split: string | null): number =>
   isTested(split) ? 1 : plan.views
 
 /**
- * What has to be computed for one picture, in the order of its rows; pure, so the same plan and picture give the same views
- * whatever else is extracted. With test views, row 0 is the mean over several units, except for pictures of a train split.
+ * What has to be computed for one image, in the order of its rows; pure, so the same plan and image give the same views
+ * whatever else is extracted. With test views, row 0 is the mean over several units, except for images of a train split.
  */
 export function unitsOf<Source>(plan: ExtractionPlan, item: ExtractionItem<Source>): Unit<Source>[] {
   const averaged = plan.testViews !== undefined && item.split !== 'train'
@@ -51,7 +51,7 @@ export function unitsOf<Source>(plan: ExtractionPlan, item: ExtractionItem<Sourc
   }))
 }
 
-/** Rows that a plan makes if every picture can be read, from the data set's counts by split. */
+/** Rows that a plan makes if every image can be read, from the data set's counts by split. */
 export function plannedRows(plan: ExtractionPlan, splits: ReadonlyMap<string, number>): number {
   const tested = (splits.get('val') ?? 0) + (splits.get('test') ?? 0)
   return plan.dataset.items + (plan.views - 1) * (plan.dataset.items - tested)

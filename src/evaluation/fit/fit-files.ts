@@ -46,7 +46,7 @@ export const fitSchema = z.strictObject({
   trainRows: z.int().min(1),
   params,
   trials: z.array(z.strictObject({ params, scores: z.array(z.number().nullable()), mean: z.number().nullable() })),
-  /** Score of the positive class from which the fit's operating rule calls a picture positive; null: its own decision. */
+  /** Score of the positive class from which the fit's operating rule calls an image positive; null: its own decision. */
   threshold: z.number().nullable(),
   fitMs: milliseconds,
   tuneMs: milliseconds,

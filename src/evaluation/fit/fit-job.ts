@@ -19,10 +19,10 @@ export interface FitJob {
   /** Rows of the table, views included; `y`, `units` and `tested` run along. */
   readonly trainRows: Int32Array
   readonly trainY: Int32Array
-  /** Picture or group of each training row: never divided by inner folds. */
+  /** Image or group of each training row: never divided by inner folds. */
   readonly trainUnits: Int32Array
   readonly trainIds: readonly string[]
-  /** Places among the training rows that hold the picture itself; the others are augmented views, which no inner fold tests. */
+  /** Places among the training rows that hold the image itself; the others are augmented views, which no inner fold tests. */
   readonly originals: ReadonlySet<number>
   readonly testRows: Int32Array
   readonly testIds: readonly string[]
@@ -30,7 +30,7 @@ export interface FitJob {
   /** Index of the positive class or null; inner folds score by it. */
   readonly positive: number | null
   readonly metric: MetricId
-  /** How the threshold of a binary task is chosen, on training pictures alone. */
+  /** How the threshold of a binary task is chosen, on training images alone. */
   readonly operating: OperatingRule
   readonly seed: number
   readonly threads: number
@@ -62,7 +62,7 @@ export interface FitResult {
   readonly predicted: Int32Array
   readonly params: readonly (readonly [string, ParamValue])[]
   readonly trials: readonly TuneTrial[]
-  /** Score of the positive class from which a picture is called positive; null: the classifier's own decision. */
+  /** Score of the positive class from which an image is called positive; null: the classifier's own decision. */
   readonly threshold: number | null
   readonly fitMs: number
   readonly tuneMs: number

@@ -46,7 +46,7 @@ export function fitOn(
 
 /**
  * Folds of the training rows: whole units where rows share one, plainly stratified (and much faster) where none do. Their test sides
- * hold pictures themselves, no augmented views.
+ * hold images themselves, no augmented views.
  */
 function innerFolds(job: InnerJob, wanted: number): Pick<Fold, 'train' | 'test'>[] {
   const groups = Array.from(job.trainUnits, String)
@@ -60,7 +60,7 @@ function innerFolds(job: InnerJob, wanted: number): Pick<Fold, 'train' | 'test'>
 }
 
 /**
- * Scores every candidate on inner folds of the training rows; units (pictures with their views, groups) stay whole.
+ * Scores every candidate on inner folds of the training rows; units (images with their views, groups) stay whole.
  *
  * @param onProgress called after every fit with the share of all fits done
  */
@@ -114,9 +114,9 @@ export function bestTrial(trials: readonly TuneTrial[], metric: MetricId): TuneT
 }
 
 /**
- * The threshold of a binary task from out-of-fold scores of the training pictures: models of inner folds score the pictures they did
- * not see, and the rule is applied to all of them together. The tested pictures have no part in it. Null where the rule needs no
- * choice, and where the training pictures are too few for inner folds with both classes.
+ * The threshold of a binary task from out-of-fold scores of the training images: models of inner folds score the images they did
+ * not see, and the rule is applied to all of them together. The tested images have no part in it. Null where the rule needs no
+ * choice, and where the training images are too few for inner folds with both classes.
  */
 export async function innerThreshold(
   job: FitJob,

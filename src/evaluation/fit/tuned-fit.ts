@@ -15,7 +15,7 @@ export interface TunedFitOptions extends FitOptions {
   readonly tune: TuneOptions
   /** What candidates are ranked by; default accuracy. */
   readonly metric?: MetricId
-  /** Places in `set` of pictures themselves; inner folds test no augmented views. Default all. */
+  /** Places in `set` of images themselves; inner folds test no augmented views. Default all. */
   readonly originals?: ReadonlySet<number>
 }
 

@@ -1,23 +1,23 @@
 import type { Matrix } from '../../trainers/contract.js'
 import { gemm, rowsOf } from '../../trainers/linalg/gemm.js'
 
-/** When two pictures are called near-duplicates; every report shows these. */
+/** When two images are called near-duplicates; every report shows these. */
 export interface DuplicateRule {
-  /** Cosine of the two embeddings at which they count whatever the pictures' hashes say. */
+  /** Cosine of the two embeddings at which they count whatever the images' hashes say. */
   readonly cosine: number
   /** Cosine that is enough when the hashes are close. */
   readonly cosineWithHash: number
   /** Bits of 64 in which two dHashes may differ to be close. */
   readonly hashBits: number
-  /** Above this many pictures embeddings are not compared all with all; close hashes still are. */
-  readonly mostCompared: number
+  /** Above this many images embeddings are not compared all with all; close hashes still are. */
+  readonly maxCompared: number
 }
 
 export const defaultDuplicateRule: DuplicateRule = {
   cosine: 0.995,
   cosineWithHash: 0.9,
   hashBits: 4,
-  mostCompared: 30_000,
+  maxCompared: 30_000,
 }
 
 export interface FoundPair {
@@ -25,7 +25,7 @@ export interface FoundPair {
   readonly a: number
   readonly b: number
   readonly cosine: number
-  /** Bits that differ; null where a picture has no hash. */
+  /** Bits that differ; null where an image has no hash. */
   readonly distance: number | null
 }
 
@@ -76,10 +76,10 @@ function dot(m: Matrix, a: number, b: number): number {
 const block = 512
 
 /**
- * Pairs of near-duplicate pictures, the most similar first. Embeddings are compared all with all by blocks; beyond
- * `rule.mostCompared` pictures only those with close hashes.
+ * Pairs of near-duplicate images, the most similar first. Embeddings are compared all with all by blocks; beyond
+ * `rule.maxCompared` images only those with close hashes.
  *
- * @param x the table's embeddings `[.., dim]`; `rows` are the pictures' rows in it
+ * @param x the table's embeddings `[.., dim]`; `rows` are the images' rows in it
  * @param hashes `[rows.length]` dHashes (16 hex digits), undefined where unknown
  */
 export async function findDuplicates(
@@ -96,7 +96,7 @@ export async function findDuplicates(
     has[a] && has[b] ? popcount(bits[2 * a]! ^ bits[2 * b]!) + popcount(bits[2 * a + 1]! ^ bits[2 * b + 1]!) : null
   const close = (a: number, b: number): boolean => (distance(a, b) ?? 65) <= rule.hashBits
   const pairs: FoundPair[] = []
-  const all = rows.length <= rule.mostCompared
+  const all = rows.length <= rule.maxCompared
   if (all) {
     for (let from = 0; from < rows.length; from += block) {
       options.signal?.throwIfAborted()
@@ -129,7 +129,7 @@ export async function findDuplicates(
 }
 
 /**
- * Groups of pictures connected by pairs, for folds that keep them together: group name by id; pictures without a twin are left out.
+ * Groups of images connected by pairs, for folds that keep them together: group name by id; images without a twin are left out.
  */
 export function duplicateGroups(ids: readonly string[], pairs: readonly FoundPair[]): Map<string, string> {
   const parent = Int32Array.from({ length: ids.length }, (_, i) => i)

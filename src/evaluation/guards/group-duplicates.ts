@@ -4,9 +4,9 @@ import type { ComparisonTable } from '../plan/plan.js'
 import { type DuplicateRule, defaultDuplicateRule, duplicateGroups, findDuplicates } from './duplicates.js'
 
 /**
- * The table's own groups joined with those of near-duplicates: pictures connected through either form one group.
+ * The table's own groups joined with those of near-duplicates: images connected through either form one group.
  *
- * @param twins group of near-duplicates by picture id
+ * @param twins group of near-duplicates by image id
  */
 function joined(table: EmbeddingTable, twins: ReadonlyMap<string, string>): (string | null)[] {
   const parent = new Map<string, string>()
@@ -25,13 +25,13 @@ function joined(table: EmbeddingTable, twins: ReadonlyMap<string, string>): (str
 }
 
 /**
- * The tables with near-duplicate pictures in one group each, so that no fold, inner fold or bootstrap draw parts them. Tables over
- * the same pictures get the groups found on the first of them: they stay comparable pairwise.
+ * The tables with near-duplicate images in one group each, so that no fold, inner fold or bootstrap draw parts them. Tables over
+ * the same images get the groups found on the first of them: they stay comparable pairwise.
  */
 export async function groupDuplicates(
   tables: readonly ComparisonTable[],
   options: { readonly rule?: Partial<DuplicateRule>; readonly threads?: number; readonly signal?: AbortSignal } = {},
-): Promise<{ readonly tables: ComparisonTable[]; readonly pictures: number }> {
+): Promise<{ readonly tables: ComparisonTable[]; readonly images: number }> {
   const rule = { ...defaultDuplicateRule, ...options.rule }
   const { threads = 1, signal } = options
   const known = new Map<string, ReadonlyMap<string, string>>()
@@ -52,5 +52,5 @@ export async function groupDuplicates(
     }
     grouped.push({ ...input, table: { ...input.table, groups: joined(input.table, twins) } })
   }
-  return { tables: grouped, pictures: [...known.values()].reduce((sum, twins) => sum + twins.size, 0) }
+  return { tables: grouped, images: [...known.values()].reduce((sum, twins) => sum + twins.size, 0) }
 }

@@ -14,8 +14,8 @@ export interface GuardOptions {
   readonly suspects?: boolean
 }
 
-const mostPairs = 200
-const mostSuspects = 200
+const maxPairs = 200
+const maxSuspects = 200
 type Warning = Guards['warnings'][number]
 
 /** For every item, a set of folds it is trained on and one it is tested on, so that a pair's sides are quick to ask. */
@@ -39,7 +39,7 @@ class Sides {
 }
 
 /**
- * The folds' own rules checked on the plan that will be run, not trusted: no picture and no group on both sides, no test picture
+ * The folds' own rules checked on the plan that will be run, not trusted: no image and no group on both sides, no test image
  * twice. A message for each breach; none is the normal case.
  */
 export function foldBreaches(
@@ -50,8 +50,8 @@ export function foldBreaches(
   for (const fold of folds) {
     const train = new Set(fold.train)
     const both = fold.test.filter((item) => train.has(item)).length
-    if (both > 0) breaches.push(`Fold ${fold.id} trains on ${both} of its own test pictures.`)
-    if (new Set(fold.test).size < fold.test.length) breaches.push(`Fold ${fold.id} tests a picture twice.`)
+    if (both > 0) breaches.push(`Fold ${fold.id} trains on ${both} of its own test images.`)
+    if (new Set(fold.test).size < fold.test.length) breaches.push(`Fold ${fold.id} tests an image twice.`)
     const trained = new Set(fold.train.map((item) => groups[item] ?? null))
     trained.delete(null)
     const shared = new Set(fold.test.map((item) => groups[item] ?? null).filter((group) => trained.has(group)))
@@ -60,7 +60,7 @@ export function foldBreaches(
   return breaches
 }
 
-/** Rows of a fit checked against what it may see: no row of a test picture, a view of one included. */
+/** Rows of a fit checked against what it may see: no row of a test image, a view of one included. */
 export function rowBreaches(
   trainRows: ArrayLike<number>,
   testItems: readonly number[],
@@ -81,7 +81,7 @@ function dataWarnings(plan: ComparisonPlan, source: TableInput): Warning[] {
   if (counts[most]! >= 5 * counts[least]!)
     say(
       'IMBALANCE',
-      `The classes are uneven: ${counts[most]} pictures of "${dataset.classes[most]}", ${counts[least]} of "${dataset.classes[least]}". Look at mean class accuracy and the per-class figures; accuracy alone flatters.`,
+      `The classes are uneven: ${counts[most]} images of "${dataset.classes[most]}", ${counts[least]} of "${dataset.classes[least]}". Look at mean class accuracy and the per-class figures; accuracy alone flatters.`,
     )
   const main = dataset.folds.filter((fold) => fold.purpose === 'main')
   const untrained = new Set<string>()
@@ -94,17 +94,14 @@ function dataWarnings(plan: ComparisonPlan, source: TableInput): Warning[] {
     }
   }
   if (untrained.size > 0)
-    say(
-      'CLASS_NOT_TRAINED',
-      `Tested without any training picture: ${[...untrained].join(', ')}. These are always wrong.`,
-    )
+    say('CLASS_NOT_TRAINED', `Tested without any training image: ${[...untrained].join(', ')}. These are always wrong.`)
   if (untested.size > 0) say('CLASS_NOT_TESTED', `Never tested: ${[...untested].join(', ')}.`)
   const tested = new Set(main.flatMap((fold) => fold.test)).size
   if (tested < 100)
-    say('FEW_TESTED', `Only ${tested} pictures are tested: intervals are wide, and small differences mean nothing.`)
-  if (items.unlabelled > 0) say('UNLABELLED', `${items.unlabelled} pictures without a label are left out.`)
+    say('FEW_TESTED', `Only ${tested} images are tested: intervals are wide, and small differences mean nothing.`)
+  if (items.unlabelled > 0) say('UNLABELLED', `${items.unlabelled} images without a label are left out.`)
   if (items.strayViews > 0)
-    say('STRAY_VIEWS', `${items.strayViews} augmented views whose picture is missing are left out.`)
+    say('STRAY_VIEWS', `${items.strayViews} augmented views whose image is missing are left out.`)
   for (const breach of foldBreaches(dataset.folds, items.groups)) say('LEAK', breach)
   return warnings
 }
@@ -123,7 +120,7 @@ function resultWarnings(plan: ComparisonPlan, summary: Pick<Summary, 'results'>)
   return warnings
 }
 
-/** Suspects of each data set, by the best result that has probabilities and tested every picture out of fold. */
+/** Suspects of each data set, by the best result that has probabilities and tested every image out of fold. */
 function suspectsOf(
   plan: ComparisonPlan,
   sources: readonly TableInput[],
@@ -145,7 +142,7 @@ function suspectsOf(
       source,
     )
     const { items } = source
-    const found = labelSuspects(item, outcome.scores, outcome.classes, items.y).slice(0, mostSuspects)
+    const found = labelSuspects(item, outcome.scores, outcome.classes, items.y).slice(0, maxSuspects)
     return [
       {
         dataset: dataset.key,
@@ -195,7 +192,7 @@ export async function runGuards(
     if (record.across > 0)
       warnings.push({
         code: 'DUPLICATES_ACROSS',
-        text: `${record.across} pairs of near-duplicate pictures stand on both sides of a fold, so some test pictures were as good as seen in training. Remove them, or group them (--group-duplicates).`,
+        text: `${record.across} pairs of near-duplicate images stand on both sides of a fold, so some test images were as good as seen in training. Remove them, or group them (--group-duplicates).`,
       })
   }
   warnings.push(...resultWarnings(plan, summary))
@@ -220,6 +217,6 @@ function duplicateRecord(
   }))
   const across = records.filter((pair) => pair.across)
   // Those that spoil the result first.
-  const shown = [...across, ...records.filter((pair) => !pair.across)].slice(0, mostPairs)
+  const shown = [...across, ...records.filter((pair) => !pair.across)].slice(0, maxPairs)
   return { dataset: dataset.key, table, total: pairs.length, across: across.length, pairs: shown }
 }

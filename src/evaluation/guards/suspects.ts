@@ -1,4 +1,4 @@
-/** A picture whose label the out-of-fold probabilities contradict. */
+/** An image whose label the out-of-fold probabilities contradict. */
 export interface Suspect {
   readonly item: number
   /** Class index that the probabilities suggest. */
@@ -10,7 +10,7 @@ export interface Suspect {
 
 /**
  * Label suspects by confident learning (Northcutt, Jiang and Chuang 2021): a class's threshold is the mean probability of that class
- * over the pictures labelled so; a picture is suspect when, among the classes whose threshold it reaches, another than its label is
+ * over the images labelled so; an image is suspect when, among the classes whose threshold it reaches, another than its label is
  * the likeliest. Predictions of one item from several repeats are averaged. Most confident first.
  *
  * @param items `[predictions]`, item of each out-of-fold prediction

@@ -10,14 +10,14 @@ import { readShard, type Store } from '../../embeddings/store/store.js'
 export const trainedOnName = 'trained-on.json'
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 
-/** `trained-on.json`: the pictures whose labels a fine-tuned backbone has seen, those that chose its epoch included. */
+/** `trained-on.json`: the images whose labels a fine-tuned backbone has seen, those that chose its epoch included. */
 export const trainedOnSchema = z.strictObject({
   format: z.literal(1),
   kind: z.literal('fc7-trained-on'),
   /** sha256 of the backbone's ONNX file. */
   backbone: sha256Hex,
-  /** sha256 of each picture's bytes. */
-  pictures: z.array(sha256Hex),
+  /** sha256 of each image's bytes. */
+  images: z.array(sha256Hex),
   ids: z.array(z.string()),
 })
 export type TrainedOn = z.infer<typeof trainedOnSchema>
@@ -32,7 +32,7 @@ export async function readTrainedOn(path: string): Promise<TrainedOn | undefined
   const folder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false
   const file = folder ? join(path, trainedOnName) : path
   if (folder && !(await stat(file).catch(() => undefined))) return undefined
-  const parsed = trainedOnSchema.safeParse(await readJson(file, 'The list of pictures trained on', 256 << 20))
+  const parsed = trainedOnSchema.safeParse(await readJson(file, 'The list of images trained on', 256 << 20))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   throw new Fc7Error('TRAINED_ON_BROKEN', `${file} is not valid: ${issue?.path.join('.')}: ${issue?.message}.`, {
@@ -40,11 +40,11 @@ export async function readTrainedOn(path: string): Promise<TrainedOn | undefined
   })
 }
 
-/** Ids of a store's pictures that the lists name: those with a listed sha256, or with a listed id where a list has no hashes. */
+/** Ids of a store's images that the lists name: those with a listed sha256, or with a listed id where a list has no hashes. */
 export async function trainedOnIds(store: Store, lists: readonly TrainedOn[]): Promise<ReadonlySet<string>> {
   const own = lists.filter((list) => list.backbone === store.plan.backbone.sha256)
-  const hashes = new Set(own.flatMap((list) => list.pictures))
-  const ids = new Set(own.flatMap((list) => (list.pictures.length > 0 ? [] : list.ids)))
+  const hashes = new Set(own.flatMap((list) => list.images))
+  const ids = new Set(own.flatMap((list) => (list.images.length > 0 ? [] : list.ids)))
   const found = new Set<string>()
   if (own.length === 0) return found
   for (let i = 0; i < store.plan.shards.length; i++) {

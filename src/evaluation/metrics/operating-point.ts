@@ -62,7 +62,7 @@ export function parseOperatingRule(text: string): OperatingRule {
 
 /** One sentence for the terminal and the report. */
 export function describeOperatingRule(rule: OperatingRule): string {
-  const honest = 'chosen for each fit on out-of-fold scores of its training pictures'
+  const honest = 'chosen for each fit on out-of-fold scores of its training images'
   switch (rule.kind) {
     case 'default':
       return "the classifier's own decision"
@@ -137,14 +137,14 @@ export type ChosenRule = Exclude<OperatingRule, { kind: 'default' | 'threshold' 
 export const choosesThreshold = (rule: OperatingRule): rule is ChosenRule =>
   rule.kind !== 'default' && rule.kind !== 'threshold'
 
-/** Folds of a fit's training pictures on whose out-of-fold scores a threshold is chosen. */
+/** Folds of a fit's training images on whose out-of-fold scores a threshold is chosen. */
 export const thresholdFolds = 5
 
 /**
  * The threshold that a rule asks for on these scores, one of the scores themselves. Where no threshold keeps a specificity, the next
  * float32 above the highest score: nothing here is called positive.
  *
- * @param scores `[rows]`, of the positive class; not of pictures that will be tested with the threshold
+ * @param scores `[rows]`, of the positive class; not of images that will be tested with the threshold
  * @throws Fc7Error OPERATING_RULE for a target outside (0, 1]
  */
 export function chooseThreshold(

@@ -50,7 +50,7 @@ export interface MetricSpec {
 
 /** Every metric of a comparison, in the order of tables. */
 export const metricSpecs: readonly MetricSpec[] = [
-  { id: 'accuracy', title: 'Accuracy', better: 'higher', meaning: 'Share of pictures that are classified right.' },
+  { id: 'accuracy', title: 'Accuracy', better: 'higher', meaning: 'Share of images that are classified right.' },
   {
     id: 'mean-class-accuracy',
     title: 'Mean class accuracy',
@@ -58,12 +58,12 @@ export const metricSpecs: readonly MetricSpec[] = [
     meaning: 'Recall of each class, averaged: every class counts the same.',
   },
   { id: 'macro-f1', title: 'Macro F1', better: 'higher', meaning: 'F1 of each class, averaged.' },
-  { id: 'weighted-f1', title: 'Weighted F1', better: 'higher', meaning: 'F1 of each class, weighted by its pictures.' },
+  { id: 'weighted-f1', title: 'Weighted F1', better: 'higher', meaning: 'F1 of each class, weighted by its images.' },
   {
     id: 'roc-auc',
     title: 'ROC AUC',
     better: 'higher',
-    meaning: 'Chance that a picture of a class outscores one of another; one against the rest, averaged over classes.',
+    meaning: 'Chance that an image of a class outscores one of another; one against the rest, averaged over classes.',
   },
   {
     id: 'average-precision',

@@ -45,7 +45,7 @@ const trainerSchema = z.union([
 const sourceSchema = z.union([
   name,
   z.strictObject({
-    /** A store, or pictures; relative to the experiment file. */
+    /** A store, or images; relative to the experiment file. */
     path: name,
     /** Identity of the store that the experiment was run on; another one is refused. */
     store: z
@@ -53,7 +53,7 @@ const sourceSchema = z.union([
       .regex(/^[0-9a-f]{64}$/)
       .optional(),
     layers: z.array(name).min(1).optional(),
-    /** Only for pictures. */
+    /** Only for images. */
     model: name.optional(),
     recipe: name.optional(),
   }),
@@ -88,7 +88,7 @@ export type ExperimentSource = Exclude<Experiment['sources'][number], string>
 type Tune = NonNullable<Experiment['tune']>
 
 /** Above this a file is refused unread. */
-export const mostExperimentBytes = 1 << 20
+export const maxExperimentBytes = 1 << 20
 
 /** YAML objects arrive as Maps; those whose keys are fc7's own become plain objects without a prototype. */
 function plain(node: unknown, path: readonly string[] = []): unknown {
@@ -110,7 +110,7 @@ function plain(node: unknown, path: readonly string[] = []): unknown {
 export function parseExperiment(text: string, where: string): Experiment {
   const broken = (reason: string, hint = 'docs/evaluation.md shows a whole experiment file.'): Fc7Error =>
     new Fc7Error('EXPERIMENT_BROKEN', `${where} is no experiment: ${reason}.`, { hint })
-  if (Buffer.byteLength(text) > mostExperimentBytes) throw broken('it is larger than 1 MiB')
+  if (Buffer.byteLength(text) > maxExperimentBytes) throw broken('it is larger than 1 MiB')
   let node: unknown
   try {
     const document = parseDocument(text, { schema: 'core', customTags: [], uniqueKeys: true, prettyErrors: true })

@@ -60,7 +60,7 @@ export const planSchema = z.strictObject({
       preprocess: z.string(),
       calibrate: z.enum(['sigmoid', 'isotonic']).nullable(),
       classWeight: z.enum(['none', 'balanced']),
-      /** At most this many training pictures, for reference trainers that cannot take more. */
+      /** At most this many training images, for reference trainers that cannot take more. */
       maxTrainItems: index.nullable(),
       tune: tuneSchema.nullable(),
     }),
@@ -87,7 +87,7 @@ export interface ComparisonTable {
   }
   /** 64-bit dHash (16 hex digits) by id, for the duplicate guard. */
   readonly dHashes?: ReadonlyMap<string, string>
-  /** Ids of pictures that the backbone itself was fine-tuned on: they are refused as test pictures. */
+  /** Ids of images that the backbone itself was fine-tuned on: they are refused as test images. */
   readonly trainedOn?: ReadonlySet<string>
 }
 
@@ -152,7 +152,7 @@ function checkTables(tables: readonly ComparisonTable[]): void {
     throw new Fc7Error('USAGE_NOTHING', 'There is no store to compare on.', { hint: 'Name at least one store.' })
 }
 
-/** Refuses test pictures that the backbone was fine-tuned on: it has seen their labels. */
+/** Refuses test images that the backbone was fine-tuned on: it has seen their labels. */
 function checkTrainedOn(input: ComparisonTable, items: Items, folds: readonly PlannedFold[]): void {
   if (!input.trainedOn || input.trainedOn.size === 0) return
   const seen = new Set<number>()
@@ -161,7 +161,7 @@ function checkTrainedOn(input: ComparisonTable, items: Items, folds: readonly Pl
   if (first === undefined) return
   throw new Fc7Error(
     'BACKBONE_SAW_TEST',
-    `The backbone of ${input.name} was fine-tuned on ${seen.size} of the test pictures, such as ${items.ids[first]}.`,
+    `The backbone of ${input.name} was fine-tuned on ${seen.size} of the test images, such as ${items.ids[first]}.`,
     { hint: 'Test on a split that the fine-tuning did not use: --holdout test.' },
   )
 }

@@ -39,7 +39,7 @@ export interface FoldOptions {
   readonly perClass?: number
   readonly draws?: number
   readonly testPerClass?: number
-  /** Shares of the training pictures for a learning curve; none by default. */
+  /** Shares of the training images for a learning curve; none by default. */
   readonly curve?: readonly number[]
   readonly seed: number | string
 }
@@ -58,14 +58,14 @@ export function describeProtocol(protocol: Protocol): string {
       return `Each of ${protocol.groups} groups tested once, fitted on all others.`
     case 'few-shot':
       return protocol.testSplit
-        ? `${protocol.perClass} training pictures a class, drawn ${protocol.draws} times outside the test split, which is tested each time.`
-        : `${protocol.perClass} training pictures a class, the rest tested, ${protocol.draws} draws.`
+        ? `${protocol.perClass} training images a class, drawn ${protocol.draws} times outside the test split, which is tested each time.`
+        : `${protocol.perClass} training images a class, the rest tested, ${protocol.draws} draws.`
     case 'decaf':
-      return `DeCAF's protocol: ${protocol.perClass} training pictures a class, ${protocol.splits} random splits.`
+      return `DeCAF's protocol: ${protocol.perClass} training images a class, ${protocol.splits} random splits.`
   }
 }
 
-/** Where a few-shot draw takes its training pictures and its test pictures from, in a data set with a test split. */
+/** Where a few-shot draw takes its training images and its test images from, in a data set with a test split. */
 function sidesOfSplits(items: Items): { readonly trainFrom: number[]; readonly testFrom: number[] } {
   const [fold] = holdoutFold(items.splits, 'test')
   return { trainFrom: [...fold!.train], testFrom: [...fold!.test] }
@@ -81,7 +81,7 @@ function choose(items: Items, options: FoldOptions): Protocol['kind'] {
 
 /**
  * Protocol and folds for a data set. Without any wish: fit on train and val and test once where there is a test split, stratified
- * 5-fold otherwise; whole groups wherever a picture has one.
+ * 5-fold otherwise; whole groups wherever an image has one.
  *
  * @throws Fc7Error when the wished folds cannot be made
  */

@@ -1,7 +1,7 @@
 import { Fc7Error } from '../../base/errors.js'
 import { createRandom } from '../../base/random.js'
 
-/** What a splitter sees: items, not rows (an item is a picture; its augmented views are rows of the same item). */
+/** What a splitter sees: items, not rows (an item is an image; its augmented views are rows of the same item). */
 export interface SplitInput {
   /** `[items]`, class indices. */
   readonly y: ArrayLike<number>

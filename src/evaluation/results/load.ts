@@ -6,7 +6,7 @@ import { decodeArrow, textValues } from '../../embeddings/store/arrow.js'
 import { evaluationPath, int32Values, itemsPath, planPath, predictionsPath, scoreValues } from '../fit/fit-files.js'
 import { type Evaluation, evaluationSchema } from './schema.js'
 
-/** The pictures of a data set; item numbers are places in these arrays. */
+/** The images of a data set; item numbers are places in these arrays. */
 export interface EvaluatedItems {
   readonly ids: readonly string[]
   readonly paths: readonly string[]
@@ -59,7 +59,7 @@ async function readArrow(path: string, plan: string): Promise<Table> {
 }
 
 /**
- * Reads an evaluation folder: `evaluation.json`, the pictures and every out-of-fold prediction.
+ * Reads an evaluation folder: `evaluation.json`, the images and every out-of-fold prediction.
  *
  * @throws Fc7Error EVALUATION_MISSING, EVALUATION_UNFINISHED, EVALUATION_BROKEN
  */

@@ -12,7 +12,7 @@ const intervalSchema = z.object({ low: real, high: real })
 const measureSchema = z.object({
   /** Over all test predictions together; ranking metrics of margins are averaged over fits. Null where undefined. */
   value: maybe,
-  /** 95 % bootstrap interval over pictures (or groups). */
+  /** 95 % bootstrap interval over images (or groups). */
   low: maybe,
   high: maybe,
   /** The metric on each main fold, in plan order, with mean and sample deviation: scikit-learn's view of the same. */
@@ -64,7 +64,7 @@ export const resultSchema = z.object({
     .object({
       /** How the threshold was chosen, in words. */
       rule: z.string(),
-      /** One of each main fit, in the order of `fits`: from this score of the positive class on a picture is called positive. */
+      /** One of each main fit, in the order of `fits`: from this score of the positive class on an image is called positive. */
       thresholds: z.array(real),
       sensitivity: proportionSchema,
       specificity: proportionSchema,
@@ -94,7 +94,7 @@ export const resultSchema = z.object({
   ),
   /** Means over the main fits; the memory is the largest of those that ran alone, null where none did. */
   timing: z.object({ fitMs: real, tuneMs: real, predictMsPerItem: real, modelBytes: real, peakMemoryBytes: maybe }),
-  /** True when the trainer saw only a part of the training pictures (`maxTrainItems`). */
+  /** True when the trainer saw only a part of the training images (`maxTrainItems`). */
   limited: z.boolean(),
 })
 export type Result = z.infer<typeof resultSchema>
@@ -167,7 +167,7 @@ export const guardsSchema = z.object({
 export type Guards = z.infer<typeof guardsSchema>
 export type DuplicatePair = z.infer<typeof pairSchema>
 
-/** `evaluation.json`, format 1: everything a report says, except pictures and single predictions. */
+/** `evaluation.json`, format 1: everything a report says, except images and single predictions. */
 export const evaluationSchema = z.object({
   format: z.literal(1),
   /** sha256 of plan.json. */

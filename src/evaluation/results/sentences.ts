@@ -13,11 +13,11 @@ function list(names: readonly string[]): string {
   return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
-const mostNamed = 4
+const maxNamed = 4
 /** A list that names the first few and counts the rest. */
 function shortList(names: readonly string[]): string {
-  if (names.length <= mostNamed + 1) return list(names)
-  return `${names.slice(0, mostNamed).join(', ')} and ${names.length - mostNamed} others`
+  if (names.length <= maxNamed + 1) return list(names)
+  return `${names.slice(0, maxNamed).join(', ')} and ${names.length - maxNamed} others`
 }
 
 const testNames: Record<Difference['test'], string> = {
@@ -79,7 +79,7 @@ function datasetInWords(
     sentences.push(
       open.length === 0
         ? 'So it is the winner of this comparison.'
-        : 'So there is no single winner: choose among these by cost, or collect more pictures.',
+        : 'So there is no single winner: choose among these by cost, or collect more images.',
     )
     const pairs = own.length === 1 ? 'one pair' : `${own.length} pairs, corrected after Holm`
     sentences.push(`Judged by ${test} on ${pairs}; a difference holds when p is below 0.05.`)

@@ -63,7 +63,7 @@ function measure(plan: ComparisonPlan, entry: Entry): Measured {
     (number | null)[]
   >
   const wanted = metricIds.filter((id) => values[id] !== null)
-  // The seed is the data set's, so that the same pictures are drawn for every trainer and differences are paired.
+  // The seed is the data set's, so that the same images are drawn for every trainer and differences are paired.
   bootstrapResamples(entry.unit, plan.resamples, `${plan.seed}/bootstrap/${entry.table.dataset}`, (weights) => {
     const confusion = prepared.confusion(weights)
     for (const id of wanted) resampled[id].push(prepared.value(id, weights, confusion))
@@ -131,7 +131,7 @@ function shapes(
   }
 }
 
-/** Counts at the thresholds that each fit chose on its own training pictures; null without a positive class. */
+/** Counts at the thresholds that each fit chose on its own training images; null without a positive class. */
 function operatingOf({ outcome, fits }: Entry, rule: OperatingRule): Result['operating'] {
   const { positive } = outcome
   if (positive === null) return null
@@ -140,7 +140,7 @@ function operatingOf({ outcome, fits }: Entry, rule: OperatingRule): Result['ope
   const unchosen = fits.filter(({ facts }) => facts.threshold === null).length
   const fallback =
     unchosen > 0 && choosesThreshold(rule)
-      ? `; ${unchosen} of ${fits.length} fits had too few training pictures to choose and keep the classifier's own decision`
+      ? `; ${unchosen} of ${fits.length} fits had too few training images to choose and keep the classifier's own decision`
       : ''
   return {
     rule: `${describeOperatingRule(rule)}${fallback}`,

@@ -77,7 +77,7 @@ function encodePredictions(
   )
 }
 
-/** `items-<dataset>.arrow`: the labelled pictures, in the order of their item numbers. */
+/** `items-<dataset>.arrow`: the labelled images, in the order of their item numbers. */
 function encodeItems({ items }: TableInput, hash: string): Uint8Array {
   return encodeColumns(
     [
@@ -93,7 +93,7 @@ function encodeItems({ items }: TableInput, hash: string): Uint8Array {
   )
 }
 
-/** The largest class of each main fold's training side, predicted for all its test pictures. */
+/** The largest class of each main fold's training side, predicted for all its test images. */
 function majority({ dataset, items }: TableInput): Evaluation['datasets'][number]['majority'] {
   const truth: number[] = []
   const predicted: number[] = []

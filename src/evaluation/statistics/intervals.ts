@@ -35,7 +35,7 @@ export type Resample = Float64Array
  * Draws `resamples` bootstrap samples of whole units with replacement and hands each to `visit` as row weights. The array is
  * reused: read it, do not keep it.
  *
- * @param units `[rows]`, number of the unit (picture, patient) each row belongs to; rows of one unit are drawn together
+ * @param units `[rows]`, number of the unit (image, patient) each row belongs to; rows of one unit are drawn together
  */
 export function bootstrapResamples(
   units: ArrayLike<number>,

@@ -82,7 +82,7 @@ export function evaluationModel(model: ModelProto, training: TrainingGraph): Mod
   })
 }
 
-/** Weights of the classes so that each counts alike, with mean 1 over the pictures. */
+/** Weights of the classes so that each counts alike, with mean 1 over the images. */
 export function balancedClassWeights(counts: readonly number[]): number[] {
   const total = counts.reduce((a, b) => a + b, 0)
   return counts.map((n) => total / (counts.length * n))
@@ -99,7 +99,7 @@ export function buildPhaseGraphs(
 ): PhaseGraphs {
   const boundary = network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor)!
   const model = phaseModel(network, boundary, phase.trunk === 'cached')
-  const { options, optimiser } = plan
+  const { options, optimizer } = plan
   const factors = rateFactors(network, phase, options.depthFactor)
   const roles = new Map(network.parameters.map(({ name, role }) => [name, role]))
   const above = new Set(phase.trainable)
@@ -112,11 +112,11 @@ export function buildPhaseGraphs(
       smoothing: options.smoothing,
       ...(options.classWeight === 'balanced' ? { classWeights: balancedClassWeights(classCounts) } : {}),
     },
-    optimiser: optimiser.kind === 'sgd' ? { kind: 'sgd', momentum: optimiser.momentum } : { kind: optimiser.kind },
-    weightDecay: optimiser.weightDecay,
+    optimizer: optimizer.kind === 'sgd' ? { kind: 'sgd', momentum: optimizer.momentum } : { kind: optimizer.kind },
+    weightDecay: optimizer.weightDecay,
     decays: (name) => roles.get(name) === 'weight',
     rateFactor: (name) => factors.get(name) ?? 1,
-    ...(optimiser.clip === null ? {} : { clipNorm: optimiser.clip }),
+    ...(optimizer.clip === null ? {} : { clipNorm: optimizer.clip }),
     accumulate: options.accumulate,
     mixup: options.mixup,
     drops: (node) => node.output[0] === droppedName,

@@ -5,7 +5,7 @@ import { type AugmentationSettings, defaultAugmentation } from '../../images/aug
 export const strategies = ['head', 'last', 'all', 'scratch', 'lp-ft'] as const
 export type Strategy = (typeof strategies)[number]
 
-/** Views of each picture that are cached under augmentation, at most. */
+/** Views of each image that are cached under augmentation, at most. */
 export const defaultViews = 4
 
 const count = z.int().min(1)
@@ -21,7 +21,7 @@ export const optionsSchema = z.strictObject({
   batch: count.max(65_536).default(16),
   /** Batches whose gradients are averaged before a step. */
   accumulate: count.max(4096).default(1),
-  optimiser: z.enum(['sgd', 'adam', 'adamw']).optional(),
+  optimizer: z.enum(['sgd', 'adam', 'adamw']).optional(),
   rate: z.number().positive().max(100).optional(),
   /** Learning rate of the new layer over that of the pretrained ones. */
   headFactor: z.number().positive().max(10_000).default(10),
@@ -36,7 +36,7 @@ export const optionsSchema = z.strictObject({
   smoothing: share.default(0),
   /** Share of the features set to 0 before the new layer, at random at every step. */
   dropout: share.default(0),
-  /** The α of mixup: pictures and labels are blended in pairs by shares from Beta(α, α). 0 for none. */
+  /** The α of mixup: images and labels are blended in pairs by shares from Beta(α, α). 0 for none. */
   mixup: z.number().min(0).max(4).default(0),
   classWeight: z.enum(['balanced', 'none']).default('none'),
   /** Label of the positive class: two classes become one output with a sigmoid. */
@@ -53,7 +53,7 @@ export const optionsSchema = z.strictObject({
     .number()
     .positive()
     .default(2 * 2 ** 30),
-  /** Views of each picture to cache under augmentation, where the budget allows. */
+  /** Views of each image to cache under augmentation, where the budget allows. */
   views: count.max(64).default(defaultViews),
   patience: count.optional(),
   seed: z.int().min(0).default(0),
@@ -61,7 +61,7 @@ export const optionsSchema = z.strictObject({
 })
 export type FinetuneOptions = z.infer<typeof optionsSchema>
 
-/** How training pictures are varied where `augment` is on. */
+/** How training images are varied where `augment` is on. */
 export const augmentationOf = ({ rotation, grey, erase }: FinetuneOptions): AugmentationSettings => ({
   ...defaultAugmentation,
   rotationDegrees: rotation,

@@ -1,7 +1,7 @@
 import type { Card } from '../../backbones/card.js'
 import { Fc7Error } from '../../base/errors.js'
 import { formatBytes } from '../../base/text.js'
-import { type OptimiserKind, optimiserOf, phaseDefaults } from './defaults.js'
+import { type OptimizerKind, optimizerOf, phaseDefaults } from './defaults.js'
 import {
   type Boundary,
   chooseBoundary,
@@ -27,13 +27,13 @@ export interface PhasePlan {
   readonly rate: number
   readonly headFactor: number
   readonly batchNorm: 'frozen' | 'train'
-  /** `cached`: activations at the boundary are computed once, `views` of each picture. */
+  /** `cached`: activations at the boundary are computed once, `views` of each image. */
   readonly trunk: 'cached' | 'computed each epoch' | 'trained'
   readonly views: number
   readonly cacheBytes: number
   /** Rows that one run of the training graph may take: a frozen part that is not cached computes all of them at once. */
   readonly rowsPerRun: number
-  /** Pictures that go through the frozen part in all. */
+  /** Images that go through the frozen part in all. */
   readonly trunkPasses: number
   readonly memoryBytes: number
 }
@@ -45,15 +45,15 @@ export interface FinetunePlan {
   readonly dataset: { readonly name: string; readonly fingerprint: string }
   readonly classes: readonly string[]
   readonly loss: 'softmax' | 'sigmoid'
-  readonly pictures: {
+  readonly images: {
     readonly train: number
     readonly select: number
     readonly report: number
     readonly sources: Roles['sources']
   }
   readonly features: { readonly layer: string; readonly dim: number }
-  readonly optimiser: {
-    readonly kind: OptimiserKind
+  readonly optimizer: {
+    readonly kind: OptimizerKind
     readonly weightDecay: number
     readonly momentum: number
     /** Largest norm of the whole gradient; null for no limit. */
@@ -92,8 +92,8 @@ const maxTrunkBytes = 512 << 20
 
 const product = (dims: readonly number[]): number => dims.reduce((all, n) => all * n, 1)
 
-/** Foreseen bytes while a phase trains: parameters in and out with state and gradient, activations, what is cached. */
-function foresee(
+/** Estimated bytes while a phase trains: parameters in and out with state and gradient, activations, what is cached. */
+function estimate(
   input: PlanInput,
   trainedValues: number,
   frozenValues: number,
@@ -170,7 +170,7 @@ function phaseOf(
     cacheBytes: cached ? cacheBytes : 0,
     rowsPerRun,
     trunkPasses: frozen ? (cached ? roles.train.length * views + roles.select.length : stored * settings.epochs) : 0,
-    memoryBytes: foresee(input, trainedValues, all - trainedValues, activations, slots, otherBytes),
+    memoryBytes: estimate(input, trainedValues, all - trainedValues, activations, slots, otherBytes),
   }
 }
 
@@ -185,7 +185,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
   if (batch > roles.train.length) {
     throw new Fc7Error(
       'FINETUNE_BATCH',
-      `A batch of ${batch} is larger than the ${roles.train.length} pictures to train on.`,
+      `A batch of ${batch} is larger than the ${roles.train.length} images to train on.`,
       {
         hint: `Use --batch ${Math.max(1, Math.floor(roles.train.length / 2))} or smaller.`,
       },
@@ -195,7 +195,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
   if (options.accumulate > stepsPerEpoch) {
     throw new Fc7Error(
       'FINETUNE_BATCH',
-      `A step would take ${options.accumulate} batches of ${batch}; the ${roles.train.length} pictures to train on make ${stepsPerEpoch}.`,
+      `A step would take ${options.accumulate} batches of ${batch}; the ${roles.train.length} images to train on make ${stepsPerEpoch}.`,
       { hint: `Use --accumulate ${stepsPerEpoch} or smaller.` },
     )
   }
@@ -205,15 +205,15 @@ export function planFinetune(input: PlanInput): FinetunePlan {
     })
   }
   const published = strategy === 'scratch' ? card.training : undefined
-  const kind: OptimiserKind =
-    options.optimiser ??
+  const kind: OptimizerKind =
+    options.optimizer ??
     (published
-      ? /adamw/i.test(published.optimiser)
+      ? /adamw/i.test(published.optimizer)
         ? 'adamw'
-        : /adam/i.test(published.optimiser)
+        : /adam/i.test(published.optimizer)
           ? 'adam'
           : 'sgd'
-      : optimiserOf(strategy))
+      : optimizerOf(strategy))
   const slots = kind === 'sgd' ? 1 : 2
   const pixels = network.boundaries[0]!
   const boundaries: Readonly<Record<FinetuneOptions['strategy'], () => readonly (readonly [string, Boundary])[]>> = {
@@ -256,7 +256,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       'FINETUNE_MEMORY',
       `Training ${phase.name} would need about ${formatBytes(phase.memoryBytes)}, ${options.memoryBytes === undefined ? 'this machine has' : '--memory-limit allows'} ${formatBytes(limit)}.`,
       {
-        hint: 'Use a smaller --batch with --accumulate, --optimiser sgd, or freeze more of the network (--strategy last or head).',
+        hint: 'Use a smaller --batch with --accumulate, --optimizer sgd, or freeze more of the network (--strategy last or head).',
       },
     )
   }
@@ -267,14 +267,14 @@ export function planFinetune(input: PlanInput): FinetunePlan {
     dataset: input.dataset,
     classes,
     loss: options.positive === undefined ? 'softmax' : 'sigmoid',
-    pictures: {
+    images: {
       train: roles.train.length,
       select: roles.select.length,
       report: roles.report.length,
       sources: roles.sources,
     },
     features: { layer: network.layer.name, dim: product(network.features.row) },
-    optimiser: {
+    optimizer: {
       kind,
       weightDecay: options.weightDecay ?? published?.weightDecay ?? (kind === 'adamw' ? 0.01 : 1e-4),
       momentum: published?.momentum ?? 0.9,

@@ -68,8 +68,8 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
   for (const note of dataset.notes()) progress.say(note)
   const [empty] = whole ? dataset.emptyLabels() : []
   if (empty !== undefined) {
-    throw new Fc7Error('FINETUNE_CLASSES', `The label ${empty} has no picture: its folder is empty.`, {
-      hint: 'Put pictures into the folder, or remove it.',
+    throw new Fc7Error('FINETUNE_CLASSES', `The label ${empty} has no image: its folder is empty.`, {
+      hint: 'Put images into the folder, or remove it.',
     })
   }
   const roles = assignRoles(items, options.seed)

@@ -32,7 +32,7 @@ export function assignRoles(items: readonly Labelled[], seed: number): Roles {
   if (unlabelled.length > 0) {
     throw new Fc7Error(
       'FINETUNE_LABEL',
-      `${unlabelled.length} pictures have no label, the first is ${unlabelled[0]!.id}.`,
+      `${unlabelled.length} images have no label, the first is ${unlabelled[0]!.id}.`,
       {
         hint: 'Move them out of the data set, or put each into the folder of its label.',
       },
@@ -58,7 +58,7 @@ export function assignRoles(items: readonly Labelled[], seed: number): Roles {
     const cut = hold(train, reportShare, 'report')
     train = cut.kept
     report = cut.held
-    reportSource = 'a seeded fifth of the pictures'
+    reportSource = 'a seeded fifth of the images'
   }
   let select = test.length > 0 ? val : []
   let selectSource = 'the val split'
@@ -69,17 +69,13 @@ export function assignRoles(items: readonly Labelled[], seed: number): Roles {
     selectSource = 'a seeded 15 % of train'
   }
   if (select.length === 0 || report.length === 0) {
-    throw new Fc7Error(
-      'FINETUNE_SPLIT',
-      'There are too few pictures: none is left to choose the epoch, or to report.',
-      {
-        hint: 'Three pictures of a label are needed without a val and a test split.',
-      },
-    )
+    throw new Fc7Error('FINETUNE_SPLIT', 'There are too few images: none is left to choose the epoch, or to report.', {
+      hint: 'Three images of a label are needed without a val and a test split.',
+    })
   }
   if (train.length === 0) {
-    throw new Fc7Error('FINETUNE_SPLIT', 'No pictures are left to train on.', {
-      hint: 'The data set needs a train split, or pictures without a split.',
+    throw new Fc7Error('FINETUNE_SPLIT', 'No images are left to train on.', {
+      hint: 'The data set needs a train split, or images without a split.',
     })
   }
   return { train, select, report, sources: { select: selectSource, report: reportSource } }
@@ -91,12 +87,12 @@ export function classesOf(items: readonly Labelled[], roles: Roles, positive: st
   const trained = new Set(roles.train.map((i) => items[i]!.label))
   const missing = all.find((label) => !trained.has(label))
   if (missing !== undefined) {
-    throw new Fc7Error('FINETUNE_CLASSES', `The label ${missing} has no picture to train on.`, {
-      hint: 'Add pictures of it to the train split, or leave the label out of the data set.',
+    throw new Fc7Error('FINETUNE_CLASSES', `The label ${missing} has no image to train on.`, {
+      hint: 'Add images of it to the train split, or leave the label out of the data set.',
     })
   }
   if (all.length < 2) {
-    throw new Fc7Error('FINETUNE_CLASSES', `All pictures have the same label, ${all[0]}.`, {
+    throw new Fc7Error('FINETUNE_CLASSES', `All images have the same label, ${all[0]}.`, {
       hint: 'Two labels or more are needed.',
     })
   }

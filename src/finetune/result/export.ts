@@ -42,7 +42,7 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
     batch: training.batch,
     classes: plan.classes,
     loss: plan.loss,
-    optimiser: plan.optimiser,
+    optimizer: plan.optimizer,
     rate: phase.rate,
     data: { row: training.rowShape, type: training.inputType, evaluationInput: input },
     recipe: backbone.recipe,

@@ -10,7 +10,7 @@ import { InferenceWorker } from '../../runtime/inference.js'
 import { type HeadedNetwork, logitsName, withWeights } from '../plan/network.js'
 import type { PreparedFinetune } from '../plan/prepare.js'
 import type { EpochRecord, State, Weights } from '../train/checkpoint.js'
-import type { Pictures } from '../train/pictures.js'
+import type { Images } from '../train/images.js'
 import { recordName } from './record.js'
 import { registerTuned, tunedId } from './register.js'
 import { writeBackbone } from './tuned-model.js'
@@ -63,12 +63,12 @@ function scoringModel(network: HeadedNetwork, weights: Weights): ModelProto {
   })
 }
 
-/** Scores of the reported pictures, which are looked at this once. */
+/** Scores of the reported images, which are looked at this once. */
 async function report(
   prepared: PreparedFinetune,
-  pictures: Pictures,
+  images: Images,
   file: string,
-  labels: (picture: number) => number,
+  labels: (image: number) => number,
   threads: number,
 ): Promise<{ correct: number; rows: number; confusion: number[][]; predictions: unknown[] }> {
   const { roles, network, classes, items } = prepared
@@ -79,20 +79,20 @@ async function report(
   try {
     for (let from = 0; from < roles.report.length; from += 8) {
       const wanted = roles.report.slice(from, from + 8)
-      const { data, ok } = await pictures.rows(wanted, undefined)
+      const { data, ok } = await images.rows(wanted, undefined)
       const { outputs } = await worker.run(data, [wanted.length, network.height, network.width, 3])
       const all = outputs[0]!.data
-      wanted.forEach((picture, row) => {
+      wanted.forEach((image, row) => {
         if (ok[row] === 0) return
         const columns = all.length / wanted.length
         const scores = [...all.subarray(row * columns, (row + 1) * columns)]
         const wide = columns === 1 ? [1 - scores[0]!, scores[0]!] : scores
         const predicted = wide.indexOf(Math.max(...wide))
-        const truth = labels(picture)
+        const truth = labels(image)
         rows++
         if (predicted === truth) correct++
         confusion[truth]![predicted]!++
-        predictions.push({ id: items[picture]!.id, label: classes[truth], predicted: classes[predicted], scores: wide })
+        predictions.push({ id: items[image]!.id, label: classes[truth], predicted: classes[predicted], scores: wide })
       })
     }
   } finally {
@@ -102,15 +102,15 @@ async function report(
 }
 
 /**
- * Measures the tuned network on the pictures kept for the report, and writes it as a backbone with its record.
+ * Measures the tuned network on the images kept for the report, and writes it as a backbone with its record.
  */
 export async function finish(
   prepared: PreparedFinetune,
   run: FinetuneRun,
   done: {
-    readonly pictures: Pictures
+    readonly images: Images
     readonly best: Weights
-    readonly label: (picture: number) => number
+    readonly label: (image: number) => number
     readonly threads: number
     readonly state: State
     readonly started: number
@@ -119,18 +119,18 @@ export async function finish(
   },
 ): Promise<FinetuneSummary> {
   const { plan, roles, items, backbone, network, classes } = prepared
-  const { pictures, best, state } = done
+  const { images, best, state } = done
   const work = join(run.out, 'work')
-  // A resumed run may not have decoded every picture: their hashes belong into the list.
+  // A resumed run may not have decoded every image: their hashes belong into the list.
   const seen = [...roles.train, ...roles.select]
-  const missing = seen.filter((i) => !pictures.hashes.has(items[i]!.id) && !pictures.failures.has(items[i]!.id))
-  for (let from = 0; from < missing.length; from += 16) await pictures.rows(missing.slice(from, from + 16), undefined)
+  const missing = seen.filter((i) => !images.hashes.has(items[i]!.id) && !images.failures.has(items[i]!.id))
+  for (let from = 0; from < missing.length; from += 16) await images.rows(missing.slice(from, from + 16), undefined)
   const scoring = join(work, 'scoring.onnx')
   await writeModel(scoringModel(network, best), scoring)
-  const measured = await report(prepared, pictures, scoring, done.label, done.threads)
+  const measured = await report(prepared, images, scoring, done.label, done.threads)
   const ids = (list: readonly number[]): string[] => list.map((i) => items[i]!.id)
   const hashes = (list: readonly number[]): string[] => [
-    ...new Set(list.flatMap((i) => pictures.hashes.get(items[i]!.id) ?? [])),
+    ...new Set(list.flatMap((i) => images.hashes.get(items[i]!.id) ?? [])),
   ]
   const written = await writeBackbone({
     out: run.out,
@@ -141,13 +141,13 @@ export async function finish(
     recipe: backbone.recipe,
     network,
     weights: best,
-    trainedOn: { ids: ids(seen), pictures: hashes(seen) },
-    fitted: { ids: ids(roles.train), pictures: hashes(roles.train) },
+    trainedOn: { ids: ids(seen), images: hashes(seen) },
+    fitted: { ids: ids(roles.train), images: hashes(roles.train) },
     epoch: state.best?.epoch ?? 0,
     orient: done.orient,
   })
   const known = await registerTuned(written.card, run)
-  const failures = [...pictures.failures.values()]
+  const failures = [...images.failures.values()]
   await writeFileAtomic(
     join(run.out, 'failures.jsonl'),
     failures.map((failure) => `${JSON.stringify(failure)}\n`).join(''),
@@ -161,7 +161,7 @@ export async function finish(
     best: state.best,
     history: state.history,
     report: {
-      source: plan.pictures.sources.report,
+      source: plan.images.sources.report,
       rows: measured.rows,
       correct: measured.correct,
       accuracy,

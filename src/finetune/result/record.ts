@@ -34,12 +34,12 @@ const planSchema = z.object({
   backbone: z.object({ id: z.string() }),
   dataset: z.object({ name: z.string() }),
   classes: z.array(z.string()),
-  pictures: z.object({
+  images: z.object({
     train: z.int(),
     select: z.int(),
     sources: z.object({ select: z.string(), report: z.string() }),
   }),
-  optimiser: z.object({ kind: z.string() }),
+  optimizer: z.object({ kind: z.string() }),
   phases: z.array(
     z.object({
       name: z.string(),

@@ -25,7 +25,7 @@ export function headOf(network: HeadedNetwork, weights: Weights): { weights: Flo
   return { weights: wide, bias: Float32Array.of(0, b[0]!) }
 }
 
-/** The tuned network in the backbone's own form: its picture input, the new weights, probabilities out. */
+/** The tuned network in the backbone's own form: its image input, the new weights, probabilities out. */
 export function tunedModel(
   backbone: ModelProto,
   network: HeadedNetwork,
@@ -80,7 +80,7 @@ export interface WrittenBackbone {
   readonly card: Card
 }
 
-/** Writes `model.onnx`, its card, the list of pictures it was trained on, and its head as a classifier folder. */
+/** Writes `model.onnx`, its card, the list of images it was trained on, and its head as a classifier folder. */
 export async function writeBackbone(options: {
   readonly out: string
   readonly id: string
@@ -90,8 +90,8 @@ export async function writeBackbone(options: {
   readonly recipe: ChosenRecipe
   readonly network: HeadedNetwork
   readonly weights: Weights
-  readonly trainedOn: { readonly ids: readonly string[]; readonly pictures: readonly string[] }
-  readonly fitted: { readonly ids: readonly string[]; readonly pictures: readonly string[] }
+  readonly trainedOn: { readonly ids: readonly string[]; readonly images: readonly string[] }
+  readonly fitted: { readonly ids: readonly string[]; readonly images: readonly string[] }
   readonly epoch: number
   readonly orient: boolean
 }): Promise<WrittenBackbone> {
@@ -108,7 +108,7 @@ export async function writeBackbone(options: {
     format: 1,
     id,
     title: `${card.title}, fine-tuned on ${plan.dataset.name}`,
-    about: `${plan.strategy}, epoch ${options.epoch}; from ${plan.backbone.id} (${plan.backbone.sha256}); pictures ${plan.dataset.fingerprint}.`,
+    about: `${plan.strategy}, epoch ${options.epoch}; from ${plan.backbone.id} (${plan.backbone.sha256}); images ${plan.dataset.fingerprint}.`,
     sources: [{ kind: 'file', path: 'model.onnx', sha256: hash }],
     ...(card.licence === undefined ? {} : { licence: card.licence }),
     input: { ...card.input, width: network.width, height: network.height },
@@ -142,7 +142,7 @@ export async function writeBackbone(options: {
         recipe: `${recipe.name} (exact, avg${options.orient ? ', oriented' : ''}, ${sha256(JSON.stringify(recipe.recipe)).slice(0, 8)})`,
       },
       trainedOn: options.fitted.ids,
-      trainedPictures: options.fitted.pictures,
+      trainedImages: options.fitted.images,
     },
     new Preprocess([], plan.features.dim),
     new LinearModel({ ...head, softmax: true, facts: { fineTuned: plan.strategy } }),

@@ -82,7 +82,7 @@ export async function readState(folder: string, plan: string): Promise<State | u
     })
   }
   if (parsed.data.plan === plan) return parsed.data
-  throw new Fc7Error('FINETUNE_OTHER', `${folder} holds a training with other options or pictures.`, {
+  throw new Fc7Error('FINETUNE_OTHER', `${folder} holds a training with other options or images.`, {
     hint: 'Give another --out, the same options as then, or --force to begin anew.',
   })
 }

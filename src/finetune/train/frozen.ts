@@ -5,7 +5,7 @@ import { throwIfAborted } from '../../base/errors.js'
 import { readIfPresent, readNote, sha256, writeFileAtomic, writeJsonAtomic } from '../../base/files.js'
 import type { Progress } from '../../base/progress.js'
 import { InferenceWorker } from '../../runtime/inference.js'
-import type { Pictures, Rows } from './pictures.js'
+import type { Images, Rows } from './images.js'
 
 const rowsPerPart = 128
 const rowsPerRun = 8
@@ -25,9 +25,9 @@ interface Part {
   readonly ok: readonly number[]
 }
 
-/** One picture's activations at the boundary, in one view; undefined is the picture by its recipe. */
+/** One image's activations at the boundary, in one view; undefined is the image by its recipe. */
 export interface FrozenSet {
-  readonly pictures: readonly number[]
+  readonly images: readonly number[]
   readonly view: number | undefined
 }
 
@@ -49,35 +49,35 @@ export class FrozenActivations {
     readonly values: number
     /** Written on demand: a cache that is whole needs no graph. */
     readonly graphFile: () => Promise<string>
-    readonly pictures: Pictures
+    readonly images: Images
     readonly size: { readonly width: number; readonly height: number }
     readonly threads: number
     readonly progress: Progress
     readonly signal?: AbortSignal | undefined
   }): Promise<FrozenActivations> {
-    const { folder, sets, values, pictures, size, progress, signal } = options
+    const { folder, sets, values, images, size, progress, signal } = options
     await mkdir(folder, { recursive: true })
-    const total = sets.reduce((sum, set) => sum + set.pictures.length, 0)
-    const task = progress.task({ label: 'Frozen part', total, unit: 'pictures' })
+    const total = sets.reduce((sum, set) => sum + set.images.length, 0)
+    const task = progress.task({ label: 'Frozen part', total, unit: 'images' })
     let worker: InferenceWorker | undefined
     let done = 0
     const made = []
     try {
       for (const [number, set] of sets.entries()) {
         const parts: Part[] = []
-        for (let from = 0; from < set.pictures.length; from += rowsPerPart) {
-          const wanted = set.pictures.slice(from, from + rowsPerPart)
+        for (let from = 0; from < set.images.length; from += rowsPerPart) {
+          const wanted = set.images.slice(from, from + rowsPerPart)
           const path = join(folder, `${number}-${from / rowsPerPart}.f32`)
           const key = sha256(JSON.stringify([options.key, set.view ?? null, wanted]))
-          let part = await standing(path, key, wanted.length, values, pictures)
+          let part = await standing(path, key, wanted.length, values, images)
           if (!part) {
             worker ??= await InferenceWorker.open(await options.graphFile(), { threads: options.threads })
-            part = await compute(worker, wanted, set.view, values, pictures, size, signal)
+            part = await compute(worker, wanted, set.view, values, images, size, signal)
             const bytes = new Uint8Array(part.values.buffer)
             await writeFileAtomic(path, bytes)
             const hashes = wanted.flatMap((index) => {
-              const { id } = pictures.items[index]!
-              return pictures.hashes.has(id) ? [[id, pictures.hashes.get(id)!]] : []
+              const { id } = images.items[index]!
+              return images.hashes.has(id) ? [[id, images.hashes.get(id)!]] : []
             })
             const note = { format: 1, key, rows: wanted.length, values, sha256: sha256(bytes), ok: part.ok, hashes }
             await writeJsonAtomic(`${path}.json`, note)
@@ -86,7 +86,7 @@ export class FrozenActivations {
           done += wanted.length
           task.update(done)
         }
-        made.push({ places: new Map(set.pictures.map((index, place) => [index, place])), parts })
+        made.push({ places: new Map(set.images.map((index, place) => [index, place])), parts })
       }
     } finally {
       await worker?.close()
@@ -116,13 +116,13 @@ async function standing(
   key: string,
   rows: number,
   values: number,
-  pictures: Pictures,
+  images: Images,
 ): Promise<Part | undefined> {
   const note = await readNote(`${path}.json`, noteSchema)
   if (note?.key !== key || note.rows !== rows || note.values !== values) return undefined
   const bytes = await readIfPresent(path)
   if (!bytes || bytes.length !== rows * values * 4 || sha256(bytes) !== note.sha256) return undefined
-  for (const [id, hash] of note.hashes) pictures.hashes.set(id, hash)
+  for (const [id, hash] of note.hashes) images.hashes.set(id, hash)
   return { values: new Float32Array(new Uint8Array(bytes).buffer), ok: note.ok }
 }
 
@@ -131,18 +131,18 @@ async function compute(
   wanted: readonly number[],
   view: number | undefined,
   values: number,
-  pictures: Pictures,
+  images: Images,
   { width, height }: { readonly width: number; readonly height: number },
   signal: AbortSignal | undefined,
 ): Promise<Part> {
   const all = new Float32Array(wanted.length * values)
   const ok: number[] = []
-  const decode = (from: number) => pictures.rows(wanted.slice(from, from + rowsPerRun), view)
+  const decode = (from: number) => images.rows(wanted.slice(from, from + rowsPerRun), view)
   let next = decode(0)
   for (let from = 0; from < wanted.length; from += rowsPerRun) {
     throwIfAborted(signal, 'Fine-tuning')
     const rows = await next
-    // The next pictures are decoded while these go through the network.
+    // The next images are decoded while these go through the network.
     next = from + rowsPerRun < wanted.length ? decode(from + rowsPerRun) : next
     next.catch(() => {})
     const result = await worker.run(rows.data, [rows.ok.length, height, width, 3])

@@ -6,7 +6,7 @@ import { createRandom } from '../../base/random.js'
 import type { StepResults } from '../../training/runner.js'
 import { type FinetunePlan, type PhasePlan, rateAt } from '../plan/plan.js'
 import { type EpochRecord, readTensors, type State, type Weights, writeState, writeTensors } from './checkpoint.js'
-import type { Rows } from './pictures.js'
+import type { Rows } from './images.js'
 import type { TrainingThread } from './training-thread.js'
 
 /** Bytes of rows that go to the training thread at once. */
@@ -23,9 +23,9 @@ export interface PhaseRun {
   readonly parts: readonly string[]
   readonly train: readonly number[]
   readonly select: readonly number[]
-  readonly label: (picture: number) => number
+  readonly label: (image: number) => number
   readonly rowBytes: number
-  rows(set: 'train' | 'select', pictures: readonly number[], epoch: number): Promise<Rows> | Rows
+  rows(set: 'train' | 'select', images: readonly number[], epoch: number): Promise<Rows> | Rows
   /** Where to go on, if this phase was begun. */
   readonly state: State | undefined
   readonly history: readonly EpochRecord[]
@@ -100,8 +100,8 @@ async function evaluate(run: PhaseRun): Promise<{ loss: number; accuracy: number
     sums.rows += part.rows
   }
   if (sums.rows === 0) {
-    throw new Fc7Error('FINETUNE_SPLIT', 'None of the pictures that choose the epoch could be read.', {
-      hint: 'Replace broken pictures in the val split or in train; `fc7 extract` lists why each failed.',
+    throw new Fc7Error('FINETUNE_SPLIT', 'None of the images that choose the epoch could be read.', {
+      hint: 'Replace broken images in the val split or in train; `fc7 extract` lists why each failed.',
     })
   }
   return { loss: sums.loss / sums.rows, accuracy: sums.correct / sums.rows }
@@ -121,7 +121,7 @@ interface Chunk {
   readonly from: number
   readonly steps: number
   readonly rows: Rows
-  readonly pictures: readonly number[]
+  readonly images: readonly number[]
   readonly weights: Float32Array
 }
 
@@ -152,7 +152,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
   } else {
     const before = await evaluate(run)
     bestWeights = await snapshot(false)
-    // The optimiser's state is zeros, which a restored run begins with by itself.
+    // The optimizer's state is zeros, which a restored run begins with by itself.
     const tensors = await writeTensors(folder, `phase${run.number}-0`, bestWeights)
     state = {
       format: 1,
@@ -191,10 +191,10 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
     let { firstLoss } = state
     const load = async (from: number): Promise<Chunk> => {
       const steps = Math.min(perRun, phase.stepsPerEpoch - from)
-      const pictures = Array.from({ length: steps * batch }, (_, i) => order[(from * batch + i) % order.length]!)
-      const rows = await run.rows('train', pictures, epoch)
+      const images = Array.from({ length: steps * batch }, (_, i) => order[(from * batch + i) % order.length]!)
+      const rows = await run.rows('train', images, epoch)
       const weights = rows.ok.map((ok, i) => (from * batch + i < order.length ? ok : 0))
-      return { from, steps, rows, pictures, weights }
+      return { from, steps, rows, images, weights }
     }
     // Nobody may come for it any more: its failure must not go unheard.
     const begin = (from: number): Promise<Chunk> | undefined => {
@@ -207,22 +207,22 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
     while (next) {
       throwIfAborted(signal, 'Fine-tuning')
       const chunk: Chunk = await next
-      const { from, steps, rows, pictures, weights } = chunk
+      const { from, steps, rows, images, weights } = chunk
       const after: number = from + steps
-      // The next pictures are decoded while these train.
+      // The next images are decoded while these train.
       next = begin(after)
       const done = epoch * phase.stepsPerEpoch + from
       const rates = Array.from({ length: steps }, (_, k) => rateAt(phase, options, done + k))
       const results: StepResults = await thread.ask(
         'run',
         {
-          rows: { data: rows.data, labels: pictures.map(run.label), weights },
+          rows: { data: rows.data, labels: images.map(run.label), weights },
           steps: {
             index: Array.from({ length: steps * batch }, (_, i) => i),
             rates,
             seed: options.seed,
             epoch,
-            pictures,
+            images,
           },
         },
         rows.data instanceof ArrayBuffer ? [rows.data] : [],

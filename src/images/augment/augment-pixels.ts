@@ -13,7 +13,7 @@ export function mirror({ data, width, height }: Pixels): void {
   }
 }
 
-/** Turns the picture about its centre, counter-clockwise, in place; bilinear, what comes in from outside repeats the edge. */
+/** Turns the image about its centre, counter-clockwise, in place; bilinear, what comes in from outside repeats the edge. */
 export function rotate({ data, width, height }: Pixels, degrees: number): void {
   const source = data.slice()
   const radians = (degrees * Math.PI) / 180
@@ -92,7 +92,7 @@ export function jitterColour({ data }: Pixels, change: ColourChange): void {
   }
 }
 
-/** Paints a rectangle, given in fractions of the picture, with one colour, in place. */
+/** Paints a rectangle, given in fractions of the image, with one colour, in place. */
 export function erase(
   { data, width, height }: Pixels,
   box: { x: number; y: number; w: number; h: number; colour: readonly [number, number, number] },

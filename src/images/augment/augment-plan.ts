@@ -1,9 +1,9 @@
 import { createRandom, type Random } from '../../base/random.js'
 
 /**
- * Which part of the picture a view shows.
+ * Which part of the image a view shows.
  * - `recipe`: the recipe's own resize, its crop moved to (u, v): 0.5, 0.5 is the centre, 0, 0 the top left corner.
- * - `part`: the middle of the recipe, applied to a part with `area` of the picture's area and its proportions, at (u, v).
+ * - `part`: the middle of the recipe, applied to a part with `area` of the image's area and its proportions, at (u, v).
  * - `resized`: a part with `area` and `aspect` (width / height), squashed to the recipe's size: RandomResizedCrop.
  */
 export type ViewCrop =
@@ -11,13 +11,13 @@ export type ViewCrop =
   | { readonly kind: 'part'; readonly area: number; readonly u: number; readonly v: number }
   | { readonly kind: 'resized'; readonly area: number; readonly aspect: number; readonly u: number; readonly v: number }
 
-/** Everything random about one view of one picture, as plain data that fits any size of picture. */
+/** Everything random about one view of one image, as plain data that fits any size of image. */
 export interface AugmentationPlan {
   readonly crop: ViewCrop
   readonly flip: boolean
   /** Counter-clockwise, about the centre. */
   readonly rotationDegrees: number
-  /** Factors, 1 leaves the picture as it is. */
+  /** Factors, 1 leaves the image as it is. */
   readonly brightness: number
   readonly contrast: number
   readonly saturation: number
@@ -35,7 +35,7 @@ export interface AugmentationPlan {
 }
 
 export interface AugmentationSettings {
-  /** Share of the picture's area that a crop keeps, and its proportions; null keeps the recipe's own crop. */
+  /** Share of the image's area that a crop keeps, and its proportions; null keeps the recipe's own crop. */
   readonly crop: { readonly area: readonly [number, number]; readonly aspect: readonly [number, number] } | null
   /** Probability of a mirror image. */
   readonly flip: number
@@ -46,13 +46,13 @@ export interface AugmentationSettings {
   readonly contrast: number
   readonly saturation: number
   readonly hueDegrees: number
-  /** Probability of a grey picture. */
+  /** Probability of a grey image. */
   readonly grey: number
   /** Probability of an erased rectangle of 2–20 % of the area. */
   readonly erase: number
 }
 
-/** What fine-tuning uses unless told otherwise: mild, for data sets of hundreds of pictures. */
+/** What fine-tuning uses unless told otherwise: mild, for data sets of hundreds of images. */
 export const defaultAugmentation: AugmentationSettings = {
   crop: { area: [0.35, 1], aspect: [3 / 4, 4 / 3] },
   flip: 0.5,
@@ -90,7 +90,7 @@ function drawErase(random: Random): AugmentationPlan['erase'] {
 }
 
 /**
- * Draws the view of picture `id` in `epoch`: a pure function of its arguments, whatever was drawn before. Every number is
+ * Draws the view of image `id` in `epoch`: a pure function of its arguments, whatever was drawn before. Every number is
  * drawn whether it is used or not, so that changing one setting leaves the others' draws alone.
  */
 export function planAugmentation(
@@ -130,7 +130,7 @@ export function planAugmentation(
 }
 
 /**
- * The `k` training views of one picture for embeddings: view 0 is the picture by its recipe, the others are seeded crops
+ * The `k` training views of one image for embeddings: view 0 is the image by its recipe, the others are seeded crops
  * (half of the area or more) and mirror images.
  */
 export function planViews(seed: number | string, id: string, k: number): AugmentationPlan[] {
@@ -152,7 +152,7 @@ const corners = [
   [1, 1],
 ] as const
 
-/** Test-time ten-crop (Krizhevsky 2012): centre and four corners of the resized picture, and their mirror images. */
+/** Test-time ten-crop (Krizhevsky 2012): centre and four corners of the resized image, and their mirror images. */
 export function tenCropViews(): AugmentationPlan[] {
   return [false, true].flatMap((flip) =>
     corners.map(([u, v]) => ({ ...plain, flip, crop: { kind: 'recipe' as const, u, v } })),
@@ -160,7 +160,7 @@ export function tenCropViews(): AugmentationPlan[] {
 }
 
 /**
- * The 16 views of Razavian et al. 2014 ("CNN features off-the-shelf"): the picture, five crops with 4/9 of its area, two
+ * The 16 views of Razavian et al. 2014 ("CNN features off-the-shelf"): the image, five crops with 4/9 of its area, two
  * rotations by 30 degrees, and their mirror images.
  */
 export function sixteenViews(): AugmentationPlan[] {
@@ -177,6 +177,6 @@ export const testViewNames = ['ten-crop', 'razavian16'] as const
 
 export type TestViews = (typeof testViewNames)[number]
 
-/** The views of a name, the same for every picture. */
+/** The views of a name, the same for every image. */
 export const testViewPlans = (name: TestViews): AugmentationPlan[] =>
   name === 'ten-crop' ? tenCropViews() : sixteenViews()

@@ -5,7 +5,7 @@ import { type Pixels, resample, resizedSize } from '../resample/resample.js'
 import { erase, jitterColour, mirror, rotate } from './augment-pixels.js'
 import type { AugmentationPlan, ViewCrop } from './augment-plan.js'
 
-/** A part of the picture, at least one pixel, as large as fits. */
+/** A part of the image, at least one pixel, as large as fits. */
 function cut(pixels: Pixels, width: number, height: number, u: number, v: number): Pixels {
   const w = Math.min(pixels.width, Math.max(1, Math.round(width)))
   const h = Math.min(pixels.height, Math.max(1, Math.round(height)))
@@ -46,7 +46,7 @@ function applyCrop(pixels: Pixels, crop: ViewCrop, recipe: Recipe, out: Uint8Arr
 }
 
 /**
- * Makes a planned view of a decoded picture: crop, rotation, mirror, colour, erasing, in this order.
+ * Makes a planned view of a decoded image: crop, rotation, mirror, colour, erasing, in this order.
  * @returns `uint8 [height, width, 3]` of the recipe's size, in `into` where given
  */
 export function applyAugmentation(

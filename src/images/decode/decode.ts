@@ -3,16 +3,16 @@ import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import { Fc7Error, messageOf } from '../../base/errors.js'
 import type { Pixels } from '../resample/resample.js'
 import { gifOpen } from './gif.js'
-import { endsEarly, type PictureFacts, sniff } from './sniff.js'
+import { endsEarly, type ImageFacts, sniff } from './sniff.js'
 
-/** The limits of DESIGN's "Hostile input", for one picture. */
-export const maxPictureBytes = 64 << 20
-export const maxPicturePixels = 100_000_000
-export const maxPictureSidePixels = 65_535
-export const maxPictureSeconds = 20
+/** The limits of DESIGN's "Hostile input", for one image. */
+export const maxImageBytes = 64 << 20
+export const maxImagePixels = 100_000_000
+export const maxImageSidePixels = 65_535
+export const maxImageSeconds = 20
 
-/** A detection box in pixels of the picture (after orientation, if that is on). */
-export interface PictureBox {
+/** A detection box in pixels of the image (after orientation, if that is on). */
+export interface ImageBox {
   readonly x: number
   readonly y: number
   readonly w: number
@@ -20,11 +20,11 @@ export interface PictureBox {
 }
 
 export interface DecodeOptions {
-  /** Turn the picture as its EXIF orientation says. Default false, as Pillow's `Image.open`. */
+  /** Turn the image as its EXIF orientation says. Default false, as Pillow's `Image.open`. */
   readonly orient?: boolean
-  /** Cut this part out after decoding. Edges are rounded to whole pixels and clipped to the picture. */
-  readonly box?: PictureBox
-  /** What errors call the picture. */
+  /** Cut this part out after decoding. Edges are rounded to whole pixels and clipped to the image. */
+  readonly box?: ImageBox
+  /** What errors call the image. */
   readonly name?: string
 }
 
@@ -34,7 +34,7 @@ const restricted = 'fc7.loaders-restricted'
 /**
  * Closes every loader of libvips but five, once a process: an SVG or PDF named x.jpg must not be rendered. The list belongs to the
  * process, not the thread, and for a moment everything is closed: a thread that began while another decoded would make it refuse good
- * pictures. So whoever starts threads restricts first, and threads know from their parent that it is done.
+ * images. So whoever starts threads restricts first, and threads know from their parent that it is done.
  */
 export function restrictLoaders(): void {
   if (getEnvironmentData(restricted) === true) return
@@ -43,7 +43,7 @@ export function restrictLoaders(): void {
   setEnvironmentData(restricted, true)
 }
 
-const named = (name: string | undefined): string => name ?? 'The picture'
+const named = (name: string | undefined): string => name ?? 'The image'
 
 /**
  * The code that a failed decode becomes. What the decoder says is kept as the cause only: which sentence it is depends on what other
@@ -53,7 +53,7 @@ export function decodeFailure(error: unknown, bytes: Uint8Array, name?: string):
   if (error instanceof Fc7Error) return error
   const message = messageOf(error)
   if (/timeout/i.test(message)) {
-    return new Fc7Error('IMAGE_TIMEOUT', `${named(name)} took longer than ${maxPictureSeconds} s to decode.`, {
+    return new Fc7Error('IMAGE_TIMEOUT', `${named(name)} took longer than ${maxImageSeconds} s to decode.`, {
       hint: 'The file may be made to waste time; remove it or re-encode it.',
       cause: error,
     })
@@ -62,27 +62,27 @@ export function decodeFailure(error: unknown, bytes: Uint8Array, name?: string):
   // Where the header told the size, inspect() has checked it.
   if (!facts?.size && /exceeds pixel limit|too large|dimension/i.test(message)) return tooManyPixels(name)
   if (facts && endsEarly(bytes, facts.format)) {
-    return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the picture does.`, {
+    return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the image does.`, {
       hint: 'Copy or download the file again.',
       cause: error,
     })
   }
   return new Fc7Error('IMAGE_CORRUPT', `${named(name)} is damaged and cannot be decoded.`, {
-    hint: 'Re-encode the picture with another program, or remove it.',
+    hint: 'Re-encode the image with another program, or remove it.',
     cause: error,
   })
 }
 
 function notAnImage(name?: string): Fc7Error {
   return new Fc7Error('IMAGE_NOT_AN_IMAGE', `${named(name)} is not a JPEG, PNG, WebP, GIF or TIFF.`, {
-    hint: 'fc7 goes by the content, not the name; convert the picture to one of these formats.',
+    hint: 'fc7 goes by the content, not the name; convert the image to one of these formats.',
   })
 }
 
 function tooManyPixels(name?: string): Fc7Error {
   return new Fc7Error(
     'IMAGE_TOO_MANY_PIXELS',
-    `${named(name)} has more than ${maxPicturePixels / 1e6} megapixels or a side over ${maxPictureSidePixels} pixels.`,
+    `${named(name)} has more than ${maxImagePixels / 1e6} megapixels or a side over ${maxImageSidePixels} pixels.`,
     { hint: 'Scale it down first.' },
   )
 }
@@ -91,22 +91,22 @@ function tooManyPixels(name?: string): Fc7Error {
 export function tooLarge(name: string | undefined, bytes: number): Fc7Error {
   return new Fc7Error(
     'IMAGE_TOO_LARGE',
-    `${named(name)} has ${bytes} bytes; the limit is ${maxPictureBytes} bytes (64 MiB).`,
-    { hint: 'Re-encode the picture.' },
+    `${named(name)} has ${bytes} bytes; the limit is ${maxImageBytes} bytes (64 MiB).`,
+    { hint: 'Re-encode the image.' },
   )
 }
 
 /**
- * Looks at a picture's first bytes and refuses what must not reach a decoder.
+ * Looks at an image's first bytes and refuses what must not reach a decoder.
  * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS
  */
-export function inspect(bytes: Uint8Array, name?: string): PictureFacts {
+export function inspect(bytes: Uint8Array, name?: string): ImageFacts {
   if (bytes.length === 0) {
     throw new Fc7Error('IMAGE_EMPTY', `${named(name)} is empty (0 bytes).`, {
       hint: 'Copy or download the file again.',
     })
   }
-  if (bytes.length > maxPictureBytes) throw tooLarge(name, bytes.length)
+  if (bytes.length > maxImageBytes) throw tooLarge(name, bytes.length)
   const facts = sniff(bytes)
   if (!facts) throw notAnImage(name)
   if (facts.size) checkSize(facts.size.width, facts.size.height, name)
@@ -114,22 +114,22 @@ export function inspect(bytes: Uint8Array, name?: string): PictureFacts {
 }
 
 function checkSize(width: number, height: number, name?: string): void {
-  if (width * height > maxPicturePixels || Math.max(width, height) > maxPictureSidePixels) throw tooManyPixels(name)
+  if (width * height > maxImagePixels || Math.max(width, height) > maxImageSidePixels) throw tooManyPixels(name)
 }
 
 /** A sharp pipeline on checked bytes: first frame, profile ignored, truncation an error, limits on. */
-export function openPicture(bytes: Uint8Array, orient = false): Sharp {
+export function openImage(bytes: Uint8Array, orient = false): Sharp {
   restrictLoaders()
   const options: SharpOptions = {
     failOn: 'error',
-    limitInputPixels: maxPicturePixels,
+    limitInputPixels: maxImagePixels,
     ignoreIcc: true,
     autoOrient: orient,
     animated: false,
     page: 0,
     sequentialRead: true,
   }
-  return sharp(bytes, options).timeout({ seconds: maxPictureSeconds })
+  return sharp(bytes, options).timeout({ seconds: maxImageSeconds })
 }
 
 /** Raw samples as sharp hands them out. */
@@ -198,15 +198,15 @@ async function fromGif(pipeline: Sharp, bytes: Uint8Array): Promise<Pixels> {
 }
 
 /** TIFF keeps its facts anywhere in the file: let the decoder's header reader tell. */
-async function tiffFacts(pipeline: Sharp, facts: PictureFacts, name?: string): Promise<PictureFacts> {
+async function tiffFacts(pipeline: Sharp, facts: ImageFacts, name?: string): Promise<ImageFacts> {
   const header: Metadata = await pipeline.metadata()
   checkSize(header.width, header.height, name)
   const sixteenBit = header.space === 'grey16' || (header.depth === 'ushort' && header.channels < 3)
   return { ...facts, size: header, cmyk: header.space === 'cmyk', sixteenBit }
 }
 
-/** Cuts a box out. @throws Fc7Error IMAGE_BOX_OUTSIDE when nothing of it lies in the picture */
-export function cutBox(pixels: Pixels, box: PictureBox, name?: string): Pixels {
+/** Cuts a box out. @throws Fc7Error IMAGE_BOX_OUTSIDE when nothing of it lies in the image */
+export function cutBox(pixels: Pixels, box: ImageBox, name?: string): Pixels {
   const clip = (value: number, limit: number): number => Math.min(limit, Math.max(0, Math.round(value)))
   const x = clip(box.x, pixels.width)
   const y = clip(box.y, pixels.height)
@@ -235,7 +235,7 @@ export function cutBox(pixels: Pixels, box: PictureBox, name?: string): Pixels {
  * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS, IMAGE_TRUNCATED, IMAGE_CORRUPT,
  *   IMAGE_TIMEOUT, IMAGE_BOX_OUTSIDE
  */
-export async function decodePicture(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Pixels> {
+export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Pixels> {
   const { name, orient = false, box } = options
   const facts = inspect(bytes, name)
   try {
@@ -246,8 +246,8 @@ export async function decodePicture(bytes: Uint8Array, options: DecodeOptions = 
   }
 }
 
-async function decodeChecked(bytes: Uint8Array, given: PictureFacts, orient: boolean, name?: string): Promise<Pixels> {
-  const pipeline = openPicture(bytes, orient)
+async function decodeChecked(bytes: Uint8Array, given: ImageFacts, orient: boolean, name?: string): Promise<Pixels> {
+  const pipeline = openImage(bytes, orient)
   const facts = given.format === 'tiff' ? await tiffFacts(pipeline, given, name) : given
   if (facts.cmyk) return fromCmyk(await raw(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk').raw()))
   if (facts.sixteenBit) return fromGrey16(pipeline)

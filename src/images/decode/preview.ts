@@ -1,27 +1,27 @@
 import sharp from 'sharp'
-import { decodeFailure, decodePicture, inspect, openPicture, type PictureBox } from './decode.js'
+import { decodeFailure, decodeImage, type ImageBox, inspect, openImage } from './decode.js'
 
 export interface PreviewOptions {
-  /** The longer side; smaller pictures are not enlarged. */
+  /** The longer side; smaller images are not enlarged. */
   readonly sidePixels: number
   /** Of the WebP, 1 to 100. */
   readonly quality: number
   readonly orient?: boolean
-  readonly box?: PictureBox
+  readonly box?: ImageBox
 }
 
 /**
- * A picture made small for people to look at, as WebP: decoded within the limits of every picture, scaled by the decoder where it can
+ * An image made small for people to look at, as WebP: decoded within the limits of every image, scaled by the decoder where it can
  * (so not the pixels that a network sees).
  *
- * @throws Fc7Error as decodePicture
+ * @throws Fc7Error as decodeImage
  */
 export async function makePreview(bytes: Uint8Array, options: PreviewOptions): Promise<Uint8Array> {
   const { sidePixels: side, quality, orient = false, box } = options
   inspect(bytes)
   try {
-    const picture = box ? await cut(bytes, box, orient) : openPicture(bytes, orient)
-    const webp = await picture
+    const image = box ? await cut(bytes, box, orient) : openImage(bytes, orient)
+    const webp = await image
       .resize(side, side, { fit: 'inside', withoutEnlargement: true })
       .flatten({ background: '#808080' })
       .toColourspace('srgb')
@@ -33,7 +33,7 @@ export async function makePreview(bytes: Uint8Array, options: PreviewOptions): P
   }
 }
 
-async function cut(bytes: Uint8Array, box: PictureBox, orient: boolean) {
-  const { data, width, height } = await decodePicture(bytes, { box, orient })
+async function cut(bytes: Uint8Array, box: ImageBox, orient: boolean) {
+  const { data, width, height } = await decodeImage(bytes, { box, orient })
   return sharp(data, { raw: { width, height, channels: 3 } })
 }

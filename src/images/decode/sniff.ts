@@ -1,10 +1,10 @@
 import type { PixelSize } from '../recipe/recipe.js'
 
-export type PictureFormat = 'jpeg' | 'png' | 'gif' | 'webp' | 'tiff'
+export type ImageFormat = 'jpeg' | 'png' | 'gif' | 'webp' | 'tiff'
 
-/** What the first bytes of a picture tell without decoding it. Absent where they do not (TIFF keeps it anywhere). */
-export interface PictureFacts {
-  readonly format: PictureFormat
+/** What the first bytes of an image tell without decoding it. Absent where they do not (TIFF keeps it anywhere). */
+export interface ImageFacts {
+  readonly format: ImageFormat
   readonly size?: PixelSize
   readonly cmyk?: boolean
   /** Grey of 16 bits, which is narrowed here rather than by the decoder. */
@@ -21,8 +21,8 @@ const u16 = (b: Uint8Array, at: number): number => (b[at]! << 8) | b[at + 1]!
 const u16le = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8)
 const u32 = (b: Uint8Array, at: number): number => u16(b, at) * 65536 + u16(b, at + 2)
 
-/** The kind of picture by its magic bytes, whatever its name says; undefined for anything else (SVG, PDF, HTML, text). */
-export function sniffFormat(bytes: Uint8Array): PictureFormat | undefined {
+/** The kind of image by its magic bytes, whatever its name says; undefined for anything else (SVG, PDF, HTML, text). */
+export function sniffFormat(bytes: Uint8Array): ImageFormat | undefined {
   if (startsWith(bytes, '\xff\xd8\xff')) return 'jpeg'
   if (startsWith(bytes, '\x89PNG\r\n\x1a\n')) return 'png'
   if (startsWith(bytes, 'GIF87a') || startsWith(bytes, 'GIF89a')) return 'gif'
@@ -32,7 +32,7 @@ export function sniffFormat(bytes: Uint8Array): PictureFormat | undefined {
 }
 
 /** Walks a JPEG's segments to its frame header. */
-function jpegFacts(bytes: Uint8Array): PictureFacts {
+function jpegFacts(bytes: Uint8Array): ImageFacts {
   let at = 2
   while (at + 9 < bytes.length) {
     if (bytes[at] !== 0xff) break
@@ -52,8 +52,8 @@ function jpegFacts(bytes: Uint8Array): PictureFacts {
   return { format: 'jpeg' }
 }
 
-/** Format and, where the header has them, size and colour model. Undefined when the bytes are no picture that fc7 reads. */
-export function sniff(bytes: Uint8Array): PictureFacts | undefined {
+/** Format and, where the header has them, size and colour model. Undefined when the bytes are no image that fc7 reads. */
+export function sniff(bytes: Uint8Array): ImageFacts | undefined {
   const format = sniffFormat(bytes)
   if (format === 'jpeg') return jpegFacts(bytes)
   if (format === 'png' && bytes.length >= 26) {
@@ -88,10 +88,10 @@ function pngEndsEarly(bytes: Uint8Array): boolean {
 }
 
 /**
- * Whether a picture's own structure says that bytes are missing at its end. Read from the bytes because a decoder's complaint is no
+ * Whether an image's own structure says that bytes are missing at its end. Read from the bytes because a decoder's complaint is no
  * evidence: libvips keeps one log of errors for the whole process, and threads find each other's sentences in it.
  */
-export function endsEarly(bytes: Uint8Array, format: PictureFormat): boolean {
+export function endsEarly(bytes: Uint8Array, format: ImageFormat): boolean {
   switch (format) {
     case 'jpeg':
       return jpegEndsEarly(bytes)

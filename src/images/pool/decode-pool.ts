@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads'
 import { Fc7Error, messageOf } from '../../base/errors.js'
-import { maxPictureSeconds, restrictLoaders } from '../decode/decode.js'
+import { maxImageSeconds, restrictLoaders } from '../decode/decode.js'
 import { parseRecipe } from '../recipe/recipe.js'
 import type { DecodeFailure, DecodeResult, DecodeSettings, DecodeTask, FromDecoder } from './decode-protocol.js'
 
 export type {
-  DecodedPicture,
+  DecodedImage,
   DecodeFailure,
   DecodeResult,
   DecodeSettings,
@@ -47,7 +47,7 @@ const jobsPerThread = 2
 const failure = (code: string, message: string, hint: string): DecodeFailure => ({ ok: false, code, message, hint })
 
 /**
- * Decoding threads behind a queue. A picture that crashes its thread or outlasts the limit fails alone: the thread is
+ * Decoding threads behind a queue. An image that crashes its thread or outlasts the limit fails alone: the thread is
  * replaced and the tasks that waited behind it go to another.
  *
  * @example
@@ -75,7 +75,7 @@ export class DecodePool {
     this.#settings = { recipe: parseRecipe(recipe), resizeMode, orient, thumbnail, hash }
     this.threads = Math.max(1, Math.floor(options.threads ?? 1))
     this.#maxQueued = Math.max(1, options.maxQueued ?? 4 * this.threads)
-    this.#timeoutMilliseconds = (options.timeoutSeconds ?? maxPictureSeconds + 1) * 1000
+    this.#timeoutMilliseconds = (options.timeoutSeconds ?? maxImageSeconds + 1) * 1000
     this.#url = options.workerUrl ?? import.meta.resolve('#workers/images/pool/decode-worker.js')
     for (let i = 0; i < this.threads; i++) this.#start()
   }
@@ -86,7 +86,7 @@ export class DecodePool {
   }
 
   /**
-   * Decodes one picture. The promise never rejects for a bad picture: failures are results with `ok: false`, a code and a
+   * Decodes one image. The promise never rejects for a bad image: failures are results with `ok: false`, a code and a
    * sentence. `bytes` are copied to the thread. Wait for {@link whenRoom} before submitting, to keep memory bounded.
    * @throws Fc7Error DECODE_POOL_CLOSED
    */
@@ -182,7 +182,7 @@ export class DecodePool {
     const [job, ...others] = thread.jobs.splice(0)
     this.#queue.unshift(...others)
     if (job) {
-      const what = job.task.name ?? (typeof job.task.path === 'string' ? job.task.path : 'The picture')
+      const what = job.task.name ?? (typeof job.task.path === 'string' ? job.task.path : 'The image')
       job.settle(
         why === 'timeout'
           ? failure(

@@ -1,9 +1,9 @@
 import type { AugmentationPlan } from '../augment/augment-plan.js'
-import type { PictureBox } from '../decode/decode.js'
+import type { ImageBox } from '../decode/decode.js'
 import type { ResizeMode } from '../prepare/prepare.js'
 import type { Recipe } from '../recipe/recipe.js'
 
-/** What every picture of a pool has in common. */
+/** What every image of a pool has in common. */
 export interface DecodeSettings {
   readonly recipe: Recipe
   readonly resizeMode?: ResizeMode
@@ -14,42 +14,42 @@ export interface DecodeSettings {
   readonly hash?: boolean
 }
 
-/** Where in shared memory a picture's pixels go. */
+/** Where in shared memory an image's pixels go. */
 export interface DecodeSlot {
   readonly buffer: SharedArrayBuffer
   readonly byteOffset: number
 }
 
-/** One picture: from a file (a path as bytes where it is not UTF-8), from a part of a file, or from memory. */
+/** One image: from a file (a path as bytes where it is not UTF-8), from a part of a file, or from memory. */
 export interface DecodeTask {
   readonly path?: string | Uint8Array
-  /** The bytes of `path` that are the picture: an archive's entry. Default the whole file. */
+  /** The bytes of `path` that are the image: an archive's entry. Default the whole file. */
   readonly range?: { readonly offset: number; readonly length: number }
   readonly bytes?: Uint8Array
   /** What errors call it. Default the path. */
   readonly name?: string
-  readonly box?: PictureBox
+  readonly box?: ImageBox
   readonly slot?: DecodeSlot
   /** Replaces the recipe's geometry by a drawn view of the same size. */
   readonly augmentation?: AugmentationPlan
   /** False: no thumbnail of this task, whatever the settings say. */
   readonly thumbnail?: boolean
-  /** Several views of one picture, one after another, carry one key: the thread decodes it once. */
+  /** Several views of one image, one after another, carry one key: the thread decodes it once. */
   readonly key?: string
 }
 
-export interface DecodedPicture {
+export interface DecodedImage {
   readonly ok: true
   /** `uint8 [height, width, 3]` of the recipe's size; absent where a slot was given. */
   readonly pixels?: Uint8Array
-  /** Size of the picture or its box before the recipe. */
+  /** Size of the image or its box before the recipe. */
   readonly width: number
   readonly height: number
   readonly thumbnail?: Uint8Array
   readonly dHash?: string
-  /** Hex SHA-256 of the picture's bytes. */
+  /** Hex SHA-256 of the image's bytes. */
   readonly sha256?: string
-  /** Bytes of the encoded picture. */
+  /** Bytes of the encoded image. */
   readonly bytes: number
 }
 
@@ -60,7 +60,7 @@ export interface DecodeFailure {
   readonly hint: string
 }
 
-export type DecodeResult = DecodedPicture | DecodeFailure
+export type DecodeResult = DecodedImage | DecodeFailure
 
 export interface ToDecoder {
   readonly id: number

@@ -2,11 +2,11 @@ import sharp from 'sharp'
 import { Fc7Error } from '../../base/errors.js'
 import {
   decodeFailure,
-  decodePicture,
+  decodeImage,
+  type ImageBox,
   inspect,
-  maxPictureSeconds,
-  openPicture,
-  type PictureBox,
+  maxImageSeconds,
+  openImage,
   restrictLoaders,
   toRgb,
 } from '../decode/decode.js'
@@ -24,19 +24,19 @@ export interface PrepareOptions {
   /** Turn as the EXIF orientation says. Default false. */
   readonly orient?: boolean
   /** Detection box, cut out before the resize. */
-  readonly box?: PictureBox
+  readonly box?: ImageBox
   /** Also make the 48 px thumbnail and the dHash, from the same decode. Default false. */
   readonly thumbnail?: boolean
   /** Where the pixels go: `width * height * 3` bytes of the recipe's size, shared memory or not. Default a new array. */
   readonly into?: Uint8Array
-  /** What errors call the picture. */
+  /** What errors call the image. */
   readonly name?: string
 }
 
-export interface PreparedPicture {
+export interface PreparedImage {
   /** `uint8 [height, width, 3]` RGB, of the recipe's size; `into` where that was given. */
   readonly pixels: Uint8Array
-  /** Size of the picture (of its box, if there is one) before the recipe. */
+  /** Size of the image (of its box, if there is one) before the recipe. */
   readonly width: number
   readonly height: number
   /** WebP bytes, the longer side 48 px. */
@@ -56,7 +56,7 @@ function outputOf(recipe: Recipe, into: Uint8Array | undefined): Uint8Array {
   return into ?? new Uint8Array(bytes)
 }
 
-/** The part of the window that lies inside the resized picture. */
+/** The part of the window that lies inside the resized image. */
 function visible(window: PixelBox, size: { width: number; height: number }): PixelBox {
   const x = Math.max(0, window.x)
   const y = Math.max(0, window.y)
@@ -110,10 +110,10 @@ export function applyRecipe(pixels: Pixels, recipe: Recipe, into?: Uint8Array): 
   return out
 }
 
-/** Rows of a resized picture that libvips may make before a crop; longer ones go the exact way. */
+/** Rows of a resized image that libvips may make before a crop; longer ones go the exact way. */
 const maxFastPixels = 4_000_000
 
-/** The picture at the recipe's resized size by libvips, before its crop; undefined where only the exact way is right. */
+/** The image at the recipe's resized size by libvips, before its crop; undefined where only the exact way is right. */
 async function fastResized(
   bytes: Uint8Array,
   recipe: Recipe,
@@ -124,26 +124,26 @@ async function fastResized(
   const facts = inspect(bytes, options.name)
   if (facts.cmyk || facts.sixteenBit || facts.format === 'tiff') return undefined
   const direct = facts.size && facts.format !== 'gif' && !options.orient && !options.box ? facts.size : undefined
-  const decoded = direct ? undefined : await decodePicture(bytes, options)
+  const decoded = direct ? undefined : await decodeImage(bytes, options)
   const size = direct ?? decoded!
   const target = resizedSize(resize, size)
   if (target.width * target.height > maxFastPixels) return undefined
   restrictLoaders()
   const pipeline = decoded
     ? sharp(decoded.data, { raw: { width: decoded.width, height: decoded.height, channels: 3 } })
-    : openPicture(bytes)
+    : openImage(bytes)
   const { data, info } = await pipeline
     .removeAlpha()
     .resize({ ...target, fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
     .toColourspace('srgb')
     .raw()
-    .timeout({ seconds: maxPictureSeconds })
+    .timeout({ seconds: maxImageSeconds })
     .toBuffer({ resolveWithObject: true })
   const resized = toRgb({ data, width: info.width, height: info.height, channels: info.channels })
   return { resized, width: size.width, height: size.height }
 }
 
-async function finish(pixels: Uint8Array, size: Pixels, shown: Pixels, thumbnail: boolean): Promise<PreparedPicture> {
+async function finish(pixels: Uint8Array, size: Pixels, shown: Pixels, thumbnail: boolean): Promise<PreparedImage> {
   const { width, height } = size
   if (!thumbnail) return { pixels, width, height }
   const made: Thumbnail = await makeThumbnail(shown, { width, height })
@@ -151,19 +151,19 @@ async function finish(pixels: Uint8Array, size: Pixels, shown: Pixels, thumbnail
 }
 
 /**
- * A picture's bytes to the pixels a backbone takes: decode, orientation, box, and the geometry of the recipe. Numbers (scale,
+ * An image's bytes to the pixels a backbone takes: decode, orientation, box, and the geometry of the recipe. Numbers (scale,
  * mean, std, channel order) are left to the graph.
  *
- * @throws Fc7Error with the codes of {@link decodePicture}
+ * @throws Fc7Error with the codes of {@link decodeImage}
  * @example
  * const recipe = namedRecipe('torchvision', { width: 224, height: 224 })
- * const { pixels } = await preparePicture(await readFile('cat.jpg'), recipe) // Uint8Array of 224 * 224 * 3
+ * const { pixels } = await prepareImage(await readFile('cat.jpg'), recipe) // Uint8Array of 224 * 224 * 3
  */
-export async function preparePicture(
+export async function prepareImage(
   bytes: Uint8Array,
   recipe: Recipe,
   options: PrepareOptions = {},
-): Promise<PreparedPicture> {
+): Promise<PreparedImage> {
   const thumbnail = options.thumbnail ?? false
   try {
     if (options.resizeMode === 'fast') {
@@ -179,7 +179,7 @@ export async function preparePicture(
         )
       }
     }
-    const decoded = await decodePicture(bytes, options)
+    const decoded = await decodeImage(bytes, options)
     return await finish(applyRecipe(decoded, recipe, options.into), decoded, decoded, thumbnail)
   } catch (error) {
     throw decodeFailure(error, bytes, options.name)

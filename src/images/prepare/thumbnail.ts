@@ -11,10 +11,10 @@ export interface Thumbnail {
   readonly dHash: string
 }
 
-/** Pictures are thinned to about this short side before they are averaged down: enough for 48 px, and cheap. */
+/** Images are thinned to about this short side before they are averaged down: enough for 48 px, and cheap. */
 const thinnedSidePixels = 192
 
-/** The picture at `target` size by box averages, after dropping rows and columns of which there are plenty. */
+/** The image at `target` size by box averages, after dropping rows and columns of which there are plenty. */
 function shrink(pixels: Pixels, target: PixelSize): Pixels {
   const step = Math.floor(Math.min(pixels.width, pixels.height) / thinnedSidePixels)
   if (step < 2) return resample(pixels, target, { filter: 'box' })
@@ -23,7 +23,7 @@ function shrink(pixels: Pixels, target: PixelSize): Pixels {
 }
 
 /**
- * The 64-bit difference hash: a grey picture of 9 × 8, one bit where a pixel is brighter than its right neighbour, rows from
+ * The 64-bit difference hash: a grey image of 9 × 8, one bit where a pixel is brighter than its right neighbour, rows from
  * the top, the first bit the highest. Near duplicates differ in few bits.
  */
 export function differenceHash(pixels: Pixels): string {
@@ -39,7 +39,7 @@ export function differenceHash(pixels: Pixels): string {
 }
 
 /**
- * A WebP whose longer side is 48 px (smaller pictures are not enlarged) and the dHash.
+ * A WebP whose longer side is 48 px (smaller images are not enlarged) and the dHash.
  * @param shown the pixels, perhaps already squashed; `proportions` is the shape that the thumbnail gets
  */
 export async function makeThumbnail(shown: Pixels, proportions: PixelSize): Promise<Thumbnail> {

@@ -63,7 +63,7 @@ const cropSchema = z.strictObject({
 export const recipeSchema = z
   .strictObject({
     resize: z.discriminatedUnion('mode', [shortSideSchema, squashSchema, noResizeSchema]),
-    /** A centred crop after the resize; where the picture is smaller, it is padded with black as torchvision does. */
+    /** A centred crop after the resize; where the image is smaller, it is padded with black as torchvision does. */
     crop: cropSchema.nullable(),
     channelOrder: z.enum(['RGB', 'BGR']),
     scale: nonZero,
@@ -71,7 +71,7 @@ export const recipeSchema = z
     std: z.tuple([nonZero, nonZero, nonZero]),
   })
   .refine((recipe) => recipe.crop !== null || recipe.resize.mode === 'squash', {
-    message: 'a recipe without a crop must squash: otherwise pictures come out in different sizes',
+    message: 'a recipe without a crop must squash: otherwise images come out in different sizes',
     path: ['crop'],
   })
   .refine(({ resize }) => resize.mode === 'none' || resize.antialias || resize.filter === 'bilinear', {

@@ -108,7 +108,7 @@ export function nearestPositions(sourceLength: number, targetLength: number, fro
 const maxCachedTables = 256
 const cache = new Map<string, AxisTable>()
 
-/** {@link axisTable}, remembered: folders hold many pictures of few sizes. The oldest of 256 tables makes room. */
+/** {@link axisTable}, remembered: folders hold many images of few sizes. The oldest of 256 tables makes room. */
 export function cachedAxisTable(
   filter: Exclude<ResizeFilter, 'nearest'>,
   sourceLength: number,

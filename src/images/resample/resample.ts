@@ -17,7 +17,7 @@ export interface ResampleOptions {
   readonly filter: ResizeFilter
   /** False: 2-tap bilinear (TensorFlow, Caffe). Default true. */
   readonly antialias?: boolean
-  /** The part of the resized picture to compute. Default all of it. */
+  /** The part of the resized image to compute. Default all of it. */
   readonly window?: PixelBox
   /** Where the result goes, `window.width * window.height * 3` bytes. Default a new array. */
   readonly out?: Uint8Array
@@ -158,11 +158,11 @@ export function resample(source: Pixels, target: PixelSize, options: ResampleOpt
   return result
 }
 
-/** The size that a recipe's resize gives a picture, before the crop. */
-export function resizedSize(resize: RecipeResize, picture: PixelSize): PixelSize {
-  if (resize.mode === 'none') return { width: picture.width, height: picture.height }
+/** The size that a recipe's resize gives an image, before the crop. */
+export function resizedSize(resize: RecipeResize, image: PixelSize): PixelSize {
+  if (resize.mode === 'none') return { width: image.width, height: image.height }
   if (resize.mode === 'squash') return { width: resize.width, height: resize.height }
-  const { width, height } = picture
+  const { width, height } = image
   const long = (resize.size * Math.max(width, height)) / Math.min(width, height)
   const longSide = resize.longSide === 'truncate' ? Math.trunc(long) : Math.round(long)
   return width <= height ? { width: resize.size, height: longSide } : { width: longSide, height: resize.size }
@@ -177,7 +177,7 @@ function roundHalfEven(value: number): number {
 }
 
 /**
- * Where the centred crop lies in a picture of `size`: negative `x` or `y` where the picture is smaller and black is added
+ * Where the centred crop lies in an image of `size`: negative `x` or `y` where the image is smaller and black is added
  * (torchvision's `center_crop`: the odd pixel of padding goes right and below).
  */
 export function cropWindow(crop: RecipeCrop | null, size: PixelSize): PixelBox {

@@ -75,7 +75,7 @@ export function windowSize(
   const [before, after] = window.auto === 'VALID' ? [0, 0] : [window.before, window.after]
   const steps = (size + before + after - effective) / window.stride
   let out = (window.ceil ? Math.ceil(steps) : Math.floor(steps)) + 1
-  // A window that would begin in the padding after the picture is not counted.
+  // A window that would begin in the padding after the image is not counted.
   if (window.ceil && (out - 1) * window.stride >= size + before) out--
   return Math.max(out, 0)
 }

@@ -17,7 +17,7 @@ export interface MapOptions {
   readonly progress?: Progress
 }
 
-/** Places of pictures in the plane. */
+/** Places of images in the plane. */
 export interface EmbeddingMap {
   readonly title: string
   /** `[n]`, rows of the data set. */

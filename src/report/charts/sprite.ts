@@ -2,13 +2,13 @@ import sharp from 'sharp'
 import type { Analysis } from '../data/analyse.js'
 import type { ReportInput } from '../data/input.js'
 
-/** Bytes that all small pictures together may take, as WebP; base64 adds a third. */
+/** Bytes that all small images together may take, as WebP; base64 adds a third. */
 const spriteBudgetBytes = 2_300_000
 const leastSpriteBytes = 200_000
-const maxSpritePictures = 6000
-export const maxLargePictures = 300
+const maxSpriteImages = 6000
+export const maxLargeImages = 300
 const largeBudgetBytes = 2_000_000
-/** Kept for larger pictures where a sheet of thousands would take everything. */
+/** Kept for larger images where a sheet of thousands would take everything. */
 const largeReserveBytes = 550_000
 /** Tried in turn until the sheet fits the budget. */
 const attempts = [
@@ -20,8 +20,8 @@ const attempts = [
   { tile: 24, quality: 20 },
 ]
 
-/** A picture of a data set that has a place in the sheet. */
-export interface PictureKey {
+/** An image of a data set that has a place in the sheet. */
+export interface ImageKey {
   readonly dataset: number
   readonly row: number
 }
@@ -35,25 +35,25 @@ export interface Sprite {
   readonly webp: Uint8Array
 }
 
-export interface Pictures {
+export interface Images {
   readonly sprite: Sprite | undefined
   /** Place in the sheet of `[dataset][row]`, or -1. */
   readonly places: readonly Int32Array[]
-  /** Larger pictures, by place in the sheet. */
+  /** Larger images, by place in the sheet. */
   readonly large: ReadonlyMap<number, { readonly type: string; readonly bytes: Uint8Array }>
-  /** Pictures that have a thumbnail but found no place. */
+  /** Images that have a thumbnail but found no place. */
   readonly leftOut: number
-  /** Larger pictures that were asked for, and how many of them came and found room. */
+  /** Larger images that were asked for, and how many of them came and found room. */
   readonly larger: { readonly asked: number; readonly shown: number }
 }
 
 /**
- * Which pictures get a place, most wanted first: the best candidates' worst mistakes, label suspects, duplicates, the mistakes of the
+ * Which images get a place, most wanted first: the best candidates' worst mistakes, label suspects, duplicates, the mistakes of the
  * others, whatever else was called wrongly, then all others in their order.
  */
-export function wantedPictures(input: ReportInput, { record }: Analysis): PictureKey[] {
+export function wantedImages(input: ReportInput, { record }: Analysis): ImageKey[] {
   const seen = input.datasets.map((dataset) => new Uint8Array(dataset.ids.length))
-  const wanted: PictureKey[] = []
+  const wanted: ImageKey[] = []
   const want = (dataset: number, row: number): void => {
     if (seen[dataset]![row]) return
     seen[dataset]![row] = 1
@@ -78,7 +78,7 @@ export function wantedPictures(input: ReportInput, { record }: Analysis): Pictur
   }
   // The rest in a fixed stride, so that a full sheet still samples every class.
   input.datasets.forEach(({ ids }, dataset) => {
-    const stride = Math.max(1, Math.ceil(ids.length / maxSpritePictures))
+    const stride = Math.max(1, Math.ceil(ids.length / maxSpriteImages))
     for (let first = 0; first < stride; first++)
       for (let row = first; row < ids.length; row += stride) want(dataset, row)
   })
@@ -86,24 +86,24 @@ export function wantedPictures(input: ReportInput, { record }: Analysis): Pictur
 }
 
 /**
- * Puts the thumbnails into one WebP sheet, and adds larger pictures of the most wanted, all within `roomBytes`. Broken ones are left
+ * Puts the thumbnails into one WebP sheet, and adds larger images of the most wanted, all within `roomBytes`. Broken ones are left
  * out.
  */
-export async function gatherPictures(
+export async function gatherImages(
   input: ReportInput,
   analysis: Analysis,
   roomBytes: number,
   signal?: AbortSignal,
-): Promise<Pictures> {
+): Promise<Images> {
   const places = input.datasets.map((dataset) => new Int32Array(dataset.ids.length).fill(-1))
-  const tiles: { key: PictureKey; bytes: Uint8Array }[] = []
+  const tiles: { key: ImageKey; bytes: Uint8Array }[] = []
   let leftOut = 0
-  const wanted = wantedPictures(input, analysis)
+  const wanted = wantedImages(input, analysis)
   for (const key of wanted) {
     const dataset = input.datasets[key.dataset]!
     const bytes = dataset.thumbnails.get(dataset.ids[key.row]!)
     if (bytes === undefined) continue
-    if (tiles.length < maxSpritePictures) tiles.push({ key, bytes })
+    if (tiles.length < maxSpriteImages) tiles.push({ key, bytes })
     else leftOut++
   }
   const kept = await readTiles(tiles.map(({ bytes }) => bytes))
@@ -114,11 +114,11 @@ export async function gatherPictures(
     places[key.dataset]![key.row] = drawn.length
     drawn.push(pixels)
   })
-  const reserve = input.datasets.some(({ readPictures }) => readPictures) ? largeReserveBytes : 0
+  const reserve = input.datasets.some(({ readImages }) => readImages) ? largeReserveBytes : 0
   const forSheet = Math.max(leastSpriteBytes, Math.min(spriteBudgetBytes, roomBytes - reserve))
   const sprite = drawn.length === 0 ? undefined : await drawSheet(drawn, forSheet)
   const left = Math.min(largeBudgetBytes, roomBytes - (sprite?.webp.length ?? 0))
-  return { sprite, places, leftOut, ...(await largePictures(input, wanted, places, left, signal)) }
+  return { sprite, places, leftOut, ...(await largeImages(input, wanted, places, left, signal)) }
 }
 
 const side = attempts[0]!.tile
@@ -129,7 +129,7 @@ async function readTiles(all: readonly Uint8Array[]): Promise<(Buffer | undefine
   let next = 0
   const work = async (): Promise<void> => {
     for (let i = next++; i < all.length; i = next++) {
-      if (pictureType(all[i]!) === undefined) continue
+      if (imageType(all[i]!) === undefined) continue
       try {
         made[i] = await sharp(all[i]!, { limitInputPixels: 4_000_000 })
           .resize(side, side, { fit: 'contain', background: '#808080' })
@@ -171,28 +171,28 @@ async function drawSheet(drawn: readonly Buffer[], budgetBytes: number): Promise
   return best!
 }
 
-/** Larger pictures of the most wanted that have a place in the sheet, as long as count and bytes allow. */
-async function largePictures(
+/** Larger images of the most wanted that have a place in the sheet, as long as count and bytes allow. */
+async function largeImages(
   input: ReportInput,
-  wanted: readonly PictureKey[],
+  wanted: readonly ImageKey[],
   places: readonly Int32Array[],
   budgetBytes: number,
   signal: AbortSignal | undefined,
-): Promise<Pick<Pictures, 'large' | 'larger'>> {
+): Promise<Pick<Images, 'large' | 'larger'>> {
   const asked = wanted
-    .filter(({ dataset, row }) => places[dataset]![row]! >= 0 && input.datasets[dataset]!.readPictures)
-    .slice(0, maxLargePictures)
+    .filter(({ dataset, row }) => places[dataset]![row]! >= 0 && input.datasets[dataset]!.readImages)
+    .slice(0, maxLargeImages)
   const found = await Promise.all(
-    input.datasets.map(({ ids, readPictures }, at) => {
+    input.datasets.map(({ ids, readImages }, at) => {
       const own = asked.filter(({ dataset }) => dataset === at).map(({ row }) => ids[row]!)
-      return own.length > 0 ? readPictures!(own, signal) : new Map<string, Uint8Array>()
+      return own.length > 0 ? readImages!(own, signal) : new Map<string, Uint8Array>()
     }),
   )
   const large = new Map<number, { type: string; bytes: Uint8Array }>()
   let used = 0
   for (const { dataset, row } of asked) {
     const bytes = found[dataset]!.get(input.datasets[dataset]!.ids[row]!)
-    const type = bytes && pictureType(bytes)
+    const type = bytes && imageType(bytes)
     if (bytes === undefined || type === undefined || used + bytes.length > budgetBytes) continue
     large.set(places[dataset]![row]!, { type, bytes })
     used += bytes.length
@@ -201,7 +201,7 @@ async function largePictures(
 }
 
 /** The media type by the file's first bytes; only these three reach a decoder or a browser. */
-export function pictureType(bytes: Uint8Array): 'image/webp' | 'image/png' | 'image/jpeg' | undefined {
+export function imageType(bytes: Uint8Array): 'image/webp' | 'image/png' | 'image/jpeg' | undefined {
   const at = (start: number, text: string): boolean =>
     [...text].every((character, i) => bytes[start + i] === character.charCodeAt(0))
   if (at(0, 'RIFF') && at(8, 'WEBP')) return 'image/webp'

@@ -132,7 +132,7 @@ function checkInput(input: ReportInput): void {
   }
   if (!input.metrics.some((metric) => metric.id === input.primaryMetric)) wrong(`no metric ${input.primaryMetric}`)
   input.datasets.forEach((dataset) => {
-    if (dataset.labels.length !== dataset.ids.length) wrong(`${dataset.name} has more or fewer labels than pictures`)
+    if (dataset.labels.length !== dataset.ids.length) wrong(`${dataset.name} has more or fewer labels than images`)
     for (const label of dataset.labels) {
       if (label < -1 || label >= dataset.classes.length) wrong(`a label of ${dataset.name} names no class`)
     }

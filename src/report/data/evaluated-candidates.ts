@@ -46,7 +46,7 @@ function candidateOf({ evaluation }: LoadedEvaluation, result: Result, predictio
   }
 }
 
-/** One prediction a picture: the first there is, which is the first repeat's. */
+/** One prediction an image: the first there is, which is the first repeat's. */
 function outcomeOf(result: Result, predictions: Predictions, classes: number): ReportOutcome {
   const seen = new Set<number>()
   const first: number[] = []
@@ -65,7 +65,7 @@ function outcomeOf(result: Result, predictions: Predictions, classes: number): R
     predicted: Int32Array.from(first, (i) => predictions.predicted[i]!),
     scores,
     scoreKind: result.scoreKind,
-    ...(several ? { note: "each picture's first test; the ranking counts all repeats" } : {}),
+    ...(several ? { note: "each image's first test; the ranking counts all repeats" } : {}),
   }
 }
 
@@ -92,7 +92,7 @@ function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
     const said = [...counts].sort((a, b) => b[1] - a[1]).map(([text, n]) => `${text} (${n} of ${tuned.length})`)
     facts.push({ name: 'chosen', value: said.join('; ') }, { name: 'inner results', value: innerResults(tuned) })
   }
-  if (result.limited) facts.push({ name: 'limited', value: `trained on at most ${trainer?.maxTrainItems} pictures` })
+  if (result.limited) facts.push({ name: 'limited', value: `trained on at most ${trainer?.maxTrainItems} images` })
   const { permutation, operating } = result
   if (permutation.mean !== null) {
     facts.push({

@@ -1,13 +1,13 @@
 import { Fc7Error } from '../../base/errors.js'
-import { sourceOf } from '../../embeddings/extract/source-pictures.js'
+import { sourceOf } from '../../embeddings/extract/source-images.js'
 import { openStore, readTable, readThumbs, type Store } from '../../embeddings/store/store.js'
 import type { EmbeddingTable } from '../../embeddings/store/table.js'
 import type { EvaluatedItems, LoadedEvaluation } from '../../evaluation/results/load.js'
 import type { Evaluation } from '../../evaluation/results/schema.js'
+import { imagesFromSource } from './images.js'
 import type { ReportDataset } from './input.js'
-import { picturesFromSource } from './pictures.js'
 
-/** Every data set with what the store of its best result gives: thumbnails, map, larger pictures. `missing` is told what is not to be had. */
+/** Every data set with what the store of its best result gives: thumbnails, map, larger images. `missing` is told what is not to be had. */
 export async function datasetsOf(loaded: LoadedEvaluation, missing: string[]): Promise<ReportDataset[]> {
   const datasets: ReportDataset[] = []
   for (const dataset of loaded.evaluation.datasets) datasets.push(await datasetOf(loaded, dataset, missing))
@@ -21,14 +21,14 @@ async function datasetOf(
 ): Promise<ReportDataset> {
   const own = items.get(dataset.key)!
   const table = tableOfBest(evaluation, dataset.key)
-  const pictures = await fromStore(table, own, missing)
+  const images = await fromStore(table, own, missing)
   return {
     name: dataset.name,
     classes: dataset.classes.map(({ label }) => label),
     ids: own.ids,
     labels: own.y,
     ...(dataset.positive === null ? {} : { positive: dataset.positive.label }),
-    ...pictures,
+    ...images,
   }
 }
 
@@ -42,12 +42,12 @@ async function fromStore(
   table: Evaluation['tables'][number] | undefined,
   items: EvaluatedItems,
   missing: string[],
-): Promise<Pick<ReportDataset, 'thumbnails' | 'embedding' | 'readPictures'>> {
+): Promise<Pick<ReportDataset, 'thumbnails' | 'embedding' | 'readImages'>> {
   if (!table?.store) return { thumbnails: new Map() }
   try {
     const store = await openStore(table.store.path)
     if (store.planHash !== table.store.planHash) {
-      missing.push(`The store ${table.store.path} has changed since the comparison: there are no pictures and no map.`)
+      missing.push(`The store ${table.store.path} has changed since the comparison: there are no images and no map.`)
       return { thumbnails: new Map() }
     }
     const thumbs = await readThumbs(store)
@@ -66,9 +66,9 @@ async function fromStore(
       data.set(read.x.subarray(row * read.dim, (row + 1) * read.dim), i * read.dim)
     })
     if (thumbs.size === 0) missing.push(`The store ${table.store.path} holds no thumbnails.`)
-    const readPictures = await sourceReader(store, read)
+    const readImages = await sourceReader(store, read)
     return {
-      ...(readPictures ? { readPictures } : {}),
+      ...(readImages ? { readImages } : {}),
       thumbnails: new Map([...thumbs].map(([id, { webp }]) => [id, webp])),
       embedding: {
         title: `${table.store.backbone}, layer ${table.layer}`,
@@ -79,13 +79,13 @@ async function fromStore(
     }
   } catch (error) {
     if (!(error instanceof Fc7Error)) throw error
-    missing.push(`There are no pictures and no map: ${error.message}`)
+    missing.push(`There are no images and no map: ${error.message}`)
     return { thumbnails: new Map() }
   }
 }
 
-/** Reads larger pictures where the store's own came from; undefined where the store does not say, or has no hashes to check with. */
-async function sourceReader(store: Store, table: EmbeddingTable): Promise<ReportDataset['readPictures']> {
+/** Reads larger images where the store's own came from; undefined where the store does not say, or has no hashes to check with. */
+async function sourceReader(store: Store, table: EmbeddingTable): Promise<ReportDataset['readImages']> {
   const source = await sourceOf(store.path)
   if (source === undefined) return undefined
   const hashes = new Map<string, string>()
@@ -93,5 +93,5 @@ async function sourceReader(store: Store, table: EmbeddingTable): Promise<Report
     const hash = table.hashes?.[row]
     if (table.views[row] === 0 && hash) hashes.set(id, hash)
   })
-  return hashes.size === 0 ? undefined : picturesFromSource(source, hashes, store.plan.orient)
+  return hashes.size === 0 ? undefined : imagesFromSource(source, hashes, store.plan.orient)
 }

@@ -1,7 +1,7 @@
 import type { LoadedEvaluation } from '../../evaluation/results/load.js'
 import type { ReportInput } from './input.js'
 
-/** Label suspects and duplicate pairs as rows of their data sets; each picture and each pair once. */
+/** Label suspects and duplicate pairs as rows of their data sets; each image and each pair once. */
 export function guardsOf({
   evaluation,
   items,
@@ -44,10 +44,10 @@ export function guardsOf({
     })
   })
   const rule = guards.duplicates[0]?.rule
-  return { suspects: onePerPicture(suspects), duplicates, ...(rule === undefined ? {} : { duplicateRule: rule }) }
+  return { suspects: onePerImage(suspects), duplicates, ...(rule === undefined ? {} : { duplicateRule: rule }) }
 }
 
-function onePerPicture<T extends { dataset: number; row: number; score: number }>(suspects: readonly T[]): T[] {
+function onePerImage<T extends { dataset: number; row: number; score: number }>(suspects: readonly T[]): T[] {
   const best = new Map<string, T>()
   for (const one of suspects) {
     const key = `${one.dataset}/${one.row}`

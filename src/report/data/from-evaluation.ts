@@ -16,7 +16,7 @@ const testTitles: Record<Difference['test'], string> = {
 }
 
 /**
- * The report's input from an evaluation and the stores that it names. A store that is gone or damaged costs the pictures and
+ * The report's input from an evaluation and the stores that it names. A store that is gone or damaged costs the images and
  * the map, and the report says so; everything else comes from the evaluation itself.
  */
 export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<ReportInput> {
@@ -47,7 +47,7 @@ export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<Re
         holds: one.holds,
         test: testTitles[one.test],
       })),
-    testName: 'Each pair on the same pictures; p adjusted after Holm within a data set; a difference holds below 0.05',
+    testName: 'Each pair on the same images; p adjusted after Holm within a data set; a difference holds below 0.05',
     sentences: evaluation.words,
     protocol: evaluation.datasets.map(({ name, protocolText }) =>
       names.length > 1 ? `${name}: ${protocolText}` : protocolText,

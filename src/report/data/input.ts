@@ -1,5 +1,5 @@
 /**
- * What a report is drawn from: plain data, and a way to read larger pictures. `from-evaluation.ts` fills it from an evaluation
+ * What a report is drawn from: plain data, and a way to read larger images. `from-evaluation.ts` fills it from an evaluation
  * folder; anything else that has predictions can fill it too.
  */
 export interface ReportInput {
@@ -26,11 +26,11 @@ export interface ReportInput {
   readonly provenance: ReportProvenance
 }
 
-/** The pictures that candidates were tested on. */
+/** The images that candidates were tested on. */
 export interface ReportDataset {
   readonly name: string
   readonly classes: readonly string[]
-  /** `[rows]`, what a reader knows a picture by (its relative path). */
+  /** `[rows]`, what a reader knows an image by (its relative path). */
   readonly ids: readonly string[]
   /** `[rows]`, index into `classes`, or -1 without a label. */
   readonly labels: Int32Array
@@ -39,10 +39,10 @@ export interface ReportDataset {
   /** WebP, PNG or JPEG bytes by id, about 48 pixels. */
   readonly thumbnails: ReadonlyMap<string, Uint8Array>
   /**
-   * Larger pictures (WebP, PNG or JPEG bytes by id), read when it is known which are needed: at most 300 are asked for, those that can
+   * Larger images (WebP, PNG or JPEG bytes by id), read when it is known which are needed: at most 300 are asked for, those that can
    * be had come back.
    */
-  readonly readPictures?: (ids: readonly string[], signal?: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  readonly readImages?: (ids: readonly string[], signal?: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
   /** Rows of one layer for the map: `data` is `[rows.length, cols]`, `rows` indexes `ids`. */
   readonly embedding?: {
     readonly title: string
@@ -127,7 +127,7 @@ export interface ReportWarning {
   readonly text: string
 }
 
-/** A picture whose label may be wrong. */
+/** An image whose label may be wrong. */
 export interface ReportSuspect {
   readonly dataset: number
   readonly row: number
@@ -137,7 +137,7 @@ export interface ReportSuspect {
   readonly score: number
 }
 
-/** Two pictures that look like one. */
+/** Two images that look like one. */
 export interface ReportDuplicate {
   readonly dataset: number
   readonly a: number

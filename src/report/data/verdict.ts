@@ -176,7 +176,7 @@ function baselineSentence(
   const dataset = input.datasets[best.dataset]
   if (outcome && dataset) {
     said.push(
-      `It was tested on ${formatCount(outcome.rows.length)} pictures of ${formatCount(dataset.classes.length)} classes that ` +
+      `It was tested on ${formatCount(outcome.rows.length)} images of ${formatCount(dataset.classes.length)} classes that ` +
         'it had not been trained on.',
     )
   }

@@ -65,7 +65,7 @@ function depthSpec(layers: Advice['layers']): object {
   }
 }
 
-/** Measured points of the learning curve, the fit, and where it goes with twice the pictures. */
+/** Measured points of the learning curve, the fit, and where it goes with twice the images. */
 function curveSpec({ points, fit }: Advice['curve']): object {
   const most = Math.max(...points.map(({ rows }) => rows))
   const least = Math.min(...points.map(({ rows }) => rows))
@@ -83,7 +83,7 @@ function curveSpec({ points, fit }: Advice['curve']): object {
         }),
       )
     : []
-  const at = x('rows', 'training pictures', { type: 'log', nice: false })
+  const at = x('rows', 'training images', { type: 'log', nice: false })
   return {
     width: 520,
     height: 240,
@@ -143,7 +143,7 @@ const list = (items: readonly string[]): string => `<ul>${items.map((item) => `<
 
 function dataSection({ data, notes }: Advice): string {
   const facts: [string, string][] = [
-    ['labelled pictures', formatCount(data.pictures)],
+    ['labelled images', formatCount(data.images)],
     ['measured on', formatCount(data.used)],
     ['classes', formatCount(data.classes)],
     ['a class', `${data.perClass.least}–${data.perClass.most}, median ${data.perClass.median}`],
@@ -166,11 +166,11 @@ async function measurements(advice: Advice): Promise<string> {
       : `<figure>${await renderChart(depthSpec(layers), `Accuracy over depth: ${layers.map((layer) => `${layer.name} ${percent(layer.accuracy)}`).join(', ')}`)}</figure>`
   const fit = curve.fit
   const gain =
-    curve.doubling === null ? '' : ` Twice the pictures would add about ${(100 * curve.doubling).toFixed(1)} points.`
+    curve.doubling === null ? '' : ` Twice the images would add about ${(100 * curve.doubling).toFixed(1)} points.`
   const costs =
     cost.length === 0
       ? ''
-      : `<section id="cost"><h2>What it would cost here</h2><p class="about">Foreseen from the measured time of one picture; training runs decide the rest.</p>${plainTable(
+      : `<section id="cost"><h2>What it would cost here</h2><p class="about">Estimated from the measured time of one image; training runs decide the rest.</p>${plainTable(
           'Cost',
           [
             ['strategy', true],
@@ -180,7 +180,7 @@ async function measurements(advice: Advice): Promise<string> {
           cost.map((row) => [row.strategy, formatSeconds(row.seconds), row.about]),
         )}</section>`
   return `<section id="depth"><h2>Which layer transfers best</h2><p class="about">A linear classifier on each depth, over the same folds. An earlier layer
-that does better is the cheapest honest sign of pictures unlike those the network learned from.</p>${depth}${plainTable(
+that does better is the cheapest honest sign of images unlike those the network learned from.</p>${depth}${plainTable(
     'Layers',
     [
       ['layer', true],
@@ -197,12 +197,12 @@ that does better is the cheapest honest sign of pictures unlike those the networ
       layer.p === null ? '–' : formatP(layer.p),
     ]),
   )}</section>
-<section id="curve"><h2>Would more pictures help</h2><p class="about">The probe gets ${percent(probe.accuracy)} of held-out pictures right and ${percent(probe.trainAccuracy)} of its own.${gain}${
+<section id="curve"><h2>Would more images help</h2><p class="about">The probe gets ${percent(probe.accuracy)} of held-out images right and ${percent(probe.trainAccuracy)} of its own.${gain}${
     fit
       ? ` Fitted: ${fit.a.toFixed(3)} − ${fit.b.toFixed(2)}·n<sup>−${fit.c.toFixed(2)}</sup>; dashed beyond the data.`
       : ''
-  }</p><figure>${await renderChart(curveSpec(curve), `Learning curve: ${curve.points.map((point) => `${percent(point.value)} at ${Math.round(point.rows)} pictures`).join(', ')}`)}</figure></section>
-<section id="source"><h2>How far from the network’s own pictures</h2><p class="about">Weak evidence: fine-grained sets look near and still gain from tuning.</p>${plainTable(
+  }</p><figure>${await renderChart(curveSpec(curve), `Learning curve: ${curve.points.map((point) => `${percent(point.value)} at ${Math.round(point.rows)} images`).join(', ')}`)}</figure></section>
+<section id="source"><h2>How far from the network’s own images</h2><p class="about">Weak evidence: fine-grained sets look near and still gain from tuning.</p>${plainTable(
     'Distance',
     [
       ['measure', true],
@@ -219,12 +219,12 @@ that does better is the cheapest honest sign of pictures unlike those the networ
       [
         'kernel distance',
         source.kernel === null ? '–' : source.kernel.toFixed(4),
-        'unbiased: about 0 for pictures like the source’s',
+        'unbiased: about 0 for images like the source’s',
       ],
       [
         'LogME',
         weak.logMe.toFixed(4),
-        `on ${weak.rows} rows; only comparable between networks on these pictures, and weak there too (arXiv 2510.06448)`,
+        `on ${weak.rows} rows; only comparable between networks on these images, and weak there too (arXiv 2510.06448)`,
       ],
       ['H-score, regularised', weak.hScore.toFixed(4), 'as LogME: a static ranking of networks by size does better'],
     ],

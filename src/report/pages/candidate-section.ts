@@ -28,7 +28,7 @@ export async function candidateSection(
     `${formatValue(value?.value, metric.format)} ${metric.title.toLowerCase()}`,
   )}</span></summary>`
   const notes = [
-    `${formatCount(detail.right)} of ${formatCount(detail.rows)} pictures right.`,
+    `${formatCount(detail.right)} of ${formatCount(detail.rows)} images right.`,
     ...(detail.note === undefined ? [] : [`Predictions: ${detail.note}.`]),
   ]
   return `<details class="cand" id="trainer-${run + 1}"${open ? ' open' : ''}${printed ? '' : ' data-long'}>${heading}<div>
@@ -60,7 +60,7 @@ function cell(detail: DetailRecord, label: number, predicted: number, text?: str
 function confusion(detail: DetailRecord, run: number): string {
   const { classes } = detail
   const behind =
-    '<div class="behind empty" aria-live="polite"><p class="hint">Choose a cell to see its pictures.</p></div>'
+    '<div class="behind empty" aria-live="polite"><p class="hint">Choose a cell to see its images.</p></div>'
   if (classes.length <= matrixClasses) {
     const head = classes.map(({ name }) => `<th scope="col" title="${html(name)}"><span>${html(name)}</span></th>`)
     const body = classes.map(
@@ -69,8 +69,8 @@ function confusion(detail: DetailRecord, run: number): string {
           .map((_, predicted) => `<td>${cell(detail, label, predicted)}</td>`)
           .join('')}</tr>`,
     )
-    return `<h3>Confusion matrix</h3><p class="about">Rows are labels, columns what the pictures were called. Choose a cell, or
-walk over the cells with the arrow keys and press Enter, to see the pictures behind it.</p>
+    return `<h3>Confusion matrix</h3><p class="about">Rows are labels, columns what the images were called. Choose a cell, or
+walk over the cells with the arrow keys and press Enter, to see the images behind it.</p>
 <div class="confusion" data-run="${run}"><div class="scroll"><table class="matrix">
 <caption class="vh">Confusion matrix of ${html(detail.title)}: rows are labels, columns predictions</caption>
 <thead><tr><td class="axis">label ↓ called →</td>${head.join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>${behind}</div>`
@@ -89,9 +89,9 @@ walk over the cells with the arrow keys and press Enter, to see the pictures beh
         `<tr><td class="l">${html(classes[label]!.name)}</td><td class="l">${html(classes[predicted]!.name)}</td><td>${cell(detail, label, predicted)}</td></tr>`,
     )
   return `<h3>Confused pairs</h3><p class="about">The most frequent confusions of ${classes.length} classes. Choose a count to see
-the pictures behind it.</p>
+the images behind it.</p>
 <div class="confusion" data-run="${run}"><div><div class="scroll"><table class="plain"><thead><tr><th class="l" scope="col">label</th>
-<th class="l" scope="col">called</th><th scope="col">pictures</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>
+<th class="l" scope="col">called</th><th scope="col">images</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>
 <details class="more" data-big><summary>The whole matrix of ${classes.length} × ${classes.length}</summary><div class="scroll"></div></details></div>${behind}</div>`
 }
 
@@ -110,8 +110,8 @@ async function charts(detail: DetailRecord, metric: ReportMetric): Promise<strin
       .map((c) => `${c.name}: precision ${c.precision.toFixed(2)}, recall ${c.recall.toFixed(2)}`)
       .join('; ')}`,
     weak
-      ? `The ${classBars} weakest classes; the number is the pictures with that label.`
-      : 'The weakest on top; the number is the pictures with that label.',
+      ? `The ${classBars} weakest classes; the number is the images with that label.`
+      : 'The weakest on top; the number is the images with that label.',
   )
   if (detail.roc && detail.roc.length > 0) {
     const several = detail.roc.length > 1
@@ -135,7 +135,7 @@ async function charts(detail: DetailRecord, metric: ReportMetric): Promise<strin
       'Calibration',
       calibrationSpec(detail.calibration),
       `calibration; expected calibration error ${detail.calibration.error.toFixed(3)}`,
-      `On the dashed line confidence tells the truth; below it the trainer is too sure. Expected calibration error ${detail.calibration.error.toFixed(3)} over 10 bins; a larger dot is more pictures.`,
+      `On the dashed line confidence tells the truth; below it the trainer is too sure. Expected calibration error ${detail.calibration.error.toFixed(3)} over 10 bins; a larger dot is more images.`,
     )
   }
   if (detail.learningCurve && detail.learningCurve.length > 1) {
@@ -143,7 +143,7 @@ async function charts(detail: DetailRecord, metric: ReportMetric): Promise<strin
       'Learning curve',
       learningSpec(detail.learningCurve, metric),
       `learning curve. ${detail.learningCurve.map((p) => `${p.rows} rows ${formatValue(p.value, metric.format)}`).join('; ')}`,
-      'More pictures help as long as it still rises.',
+      'More images help as long as it still rises.',
     )
   }
   return `<div class="grid">${figures.join('')}</div>`

@@ -21,7 +21,7 @@ function value(entry: RankedRecord, metric: ReportMetric): string {
   return `${formatValue(found.value, metric.format)}${range}`
 }
 
-/** The report as Markdown: the same words and numbers, without pictures. */
+/** The report as Markdown: the same words and numbers, without images. */
 export function renderMarkdown(record: ReportRecord): string {
   const metrics = record.metrics.filter(({ id }) => record.ranking.some((e) => e.values.some((v) => v.metric === id)))
   const ordered = [...metrics].sort(
@@ -107,10 +107,10 @@ function fence(text: string): string {
 }
 
 function candidate(detail: DetailRecord): string[] {
-  const parts = [`## ${markdown(detail.title)}`, `${detail.right} of ${detail.rows} pictures right.`]
+  const parts = [`## ${markdown(detail.title)}`, `${detail.right} of ${detail.rows} images right.`]
   parts.push(
     table(
-      ['class', 'pictures', 'precision', 'recall', 'F1', 'ROC-AUC', 'average precision'],
+      ['class', 'images', 'precision', 'recall', 'F1', 'ROC-AUC', 'average precision'],
       detail.classes.map((c) => [
         markdown(c.name),
         String(c.support),
@@ -124,7 +124,7 @@ function candidate(detail: DetailRecord): string[] {
   )
   if (detail.classes.length <= matrixClasses) {
     parts.push(
-      'Confusion (rows are labels, columns what the pictures were called):',
+      'Confusion (rows are labels, columns what the images were called):',
       table(
         ['', ...detail.classes.map(({ name }) => markdown(name))],
         detail.confusion.map((row, label) => [markdown(detail.classes[label]!.name), ...row.map(String)]),

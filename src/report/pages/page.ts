@@ -1,5 +1,5 @@
 import { scriptJson } from '../../base/escape.js'
-import type { Pictures } from '../charts/sprite.js'
+import type { Images } from '../charts/sprite.js'
 import type { ShownNames } from '../data/detail.js'
 import type { ReportInput } from '../data/input.js'
 import type { ReportRecord } from '../data/record.js'
@@ -28,7 +28,7 @@ export interface Part {
   readonly body: string
 }
 
-/** Draws everything that does not depend on the pictures: the expensive part of a report. */
+/** Draws everything that does not depend on the images: the expensive part of a report. */
 export async function drawParts(
   record: ReportRecord,
   maps: readonly DrawnMap[],
@@ -66,7 +66,7 @@ export function page(
   input: ReportInput,
   record: ReportRecord,
   shown: readonly ShownNames[],
-  pictures: Pictures,
+  images: Images,
   maps: readonly DrawnMap[],
   drawn: readonly Part[],
 ): string {
@@ -75,25 +75,25 @@ export function page(
     .filter(({ body }) => body !== '')
     .map(({ id, name }) => `<li><a href="#${id}">${name}</a></li>`)
   const sheet =
-    pictures.sprite === undefined
+    images.sprite === undefined
       ? ''
-      : `.pic.sheet{background-image:url(data:image/webp;base64,${Buffer.from(pictures.sprite.webp).toString('base64')})}`
+      : `.pic.sheet{background-image:url(data:image/webp;base64,${Buffer.from(images.sprite.webp).toString('base64')})}`
   const style = `${styleSheet}${sheet}`
   const details = record.details
   return shellPage({
     title: record.title,
     style,
     script: clientScript,
-    pictures: true,
+    images: true,
     body: `<a class="skip" href="#main">Skip to the report</a>
 <nav class="top" aria-label="Parts of the report"><div class="wrap"><ul><li><a href="#summary">Summary</a></li>${links.join('')}</ul>
 <button class="quiet" id="theme" type="button" hidden>Theme: auto</button></div></nav>
 <main class="wrap" id="main">
 ${summarySection(record)}
 ${sections.map(({ body }) => body).join('\n')}
-<noscript><p class="note">Pictures and the map need this file's own script, which is switched off; the numbers and charts do not.</p></noscript>
+<noscript><p class="note">Images and the map need this file's own script, which is switched off; the numbers and charts do not.</p></noscript>
 <footer>Made by fc7 on the machine that ran the evaluation. This file is whole: it loads nothing and sends nothing.</footer>
 </main>
-<script type="application/json" id="fc7-data">${scriptJson(clientData(input, shown, details, pictures, maps))}</script>`,
+<script type="application/json" id="fc7-data">${scriptJson(clientData(input, shown, details, images, maps))}</script>`,
   })
 }

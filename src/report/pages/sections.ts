@@ -17,10 +17,10 @@ import { factList } from './candidate-section.js'
 
 export function summarySection(record: ReportRecord): string {
   const { verdict, datasets } = record
-  const pictures = datasets.reduce((sum, dataset) => sum + dataset.rows, 0)
+  const images = datasets.reduce((sum, dataset) => sum + dataset.rows, 0)
   const facts: [string, string][] = [
     [datasets.length === 1 ? 'data set' : 'data sets', joinWords(datasets.map(({ name }) => name))],
-    ['pictures', formatCount(pictures)],
+    ['images', formatCount(images)],
     ['classes', joinWords([...new Set(datasets.map(({ classes }) => formatCount(classes.length)))])],
     ['candidates', formatCount(record.ranking.filter(({ baseline }) => !baseline).length)],
     ...(record.created === undefined ? [] : [['finished', shortDate(record.created)] as [string, string]]),
@@ -165,7 +165,7 @@ export function suspectsSection(record: ReportRecord): string {
       `<li><span class="pic" data-set="${suspect.dataset}" data-row="${suspect.row}"></span><p>labelled ${html(suspect.label)}<br>` +
       `<span class="was">looks like ${html(suspect.suggested)}</span></p><p class="id" title="${html(suspect.id)}">${html(suspect.id)}</p></li>`,
   )
-  return `<section id="labels"><h2>Labels to check</h2><p class="about">Pictures whose label the candidates, when they had not seen it, doubt
+  return `<section id="labels"><h2>Labels to check</h2><p class="about">Images whose label the candidates, when they had not seen it, doubt
 most. Some are mistakes in the data; look before you change one.</p><ul class="tiles big">${items.join('')}</ul></section>`
 }
 
@@ -183,7 +183,7 @@ export function duplicatesSection(record: ReportRecord): string {
 <p class="${pair.labelA === pair.labelB ? '' : 'was'}">${html(facts.join(' · '))}${pair.labelA === pair.labelB ? '' : ' · different labels'}</p></li>`
   })
   return `<section id="duplicates"><h2>Near-duplicates</h2><p class="about">${html(
-    record.duplicateRule ?? 'Pairs of pictures that look like one',
+    record.duplicateRule ?? 'Pairs of images that look like one',
   )}. One on each side of a split makes results look better than they are.</p><ul class="pairs">${items.join('')}</ul></section>`
 }
 
@@ -198,9 +198,9 @@ export function mapSection(record: ReportRecord, maps: readonly DrawnMap[]): str
     return `<div class="map" data-map="${at}">${maps.length > 1 ? `<h3>${html(record.datasets[dataset]!.name)}</h3>` : ''}
 <p class="tools"><label>Colour by <select><option value="class">class</option>${runs.join('')}</select></label>
 <span class="hint">Hover, or focus the map and use the arrow keys.</span></p>
-<div class="mapbox"><canvas tabindex="0" role="application" width="1000" height="680" aria-label="Map of ${formatCount(map.rows.length)} pictures by their embeddings; arrow keys move from picture to picture"></canvas><div class="maptip" hidden></div></div>
+<div class="mapbox"><canvas tabindex="0" role="application" width="1000" height="680" aria-label="Map of ${formatCount(map.rows.length)} images by their embeddings; arrow keys move from image to image"></canvas><div class="maptip" hidden></div></div>
 <div class="legend"></div><p class="vh" aria-live="polite"></p>
-<p class="note">${html(`${map.title}: ${map.method}.${left} Near pictures are alike to the backbone; distances between far groups mean little.`)}</p></div>`
+<p class="note">${html(`${map.title}: ${map.method}.${left} Near images are alike to the backbone; distances between far groups mean little.`)}</p></div>`
   })
   return `<section id="map"><h2>Map of the embeddings</h2>${parts.join('')}</section>`
 }
@@ -246,8 +246,8 @@ export function reproduceSection(record: ReportRecord): string {
       )
       const unlabelled = dataset.unlabelled === 0 ? '' : `; ${formatCount(dataset.unlabelled)} without a label`
       const positive = dataset.positive === undefined ? '' : `; positive class ${html(dataset.positive)}`
-      return `<details class="more"><summary>${html(dataset.name)}: ${formatCount(dataset.rows)} pictures in ${dataset.classes.length} classes${unlabelled}${positive}</summary>
-<table class="plain"><thead><tr><th class="name" scope="col">class</th><th scope="col">pictures</th></tr></thead><tbody>${counts.join('')}</tbody></table></details>`
+      return `<details class="more"><summary>${html(dataset.name)}: ${formatCount(dataset.rows)} images in ${dataset.classes.length} classes${unlabelled}${positive}</summary>
+<table class="plain"><thead><tr><th class="name" scope="col">class</th><th scope="col">images</th></tr></thead><tbody>${counts.join('')}</tbody></table></details>`
     })
     .join('')
   return `<section id="reproduce"><h2>How to get this again</h2>

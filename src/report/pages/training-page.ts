@@ -109,7 +109,7 @@ async function charts(epochs: readonly Placed[], best: number | undefined): Prom
         marks,
       ),
       `Loss: training ${end.trainLoss.toFixed(3)}, selection ${end.selectLoss.toFixed(3)} at the end`,
-      'Of training pictures as they were augmented, while the weights moved; of those that choose the epoch, after it.',
+      'Of training images as they were augmented, while the weights moved; of those that choose the epoch, after it.',
     ),
     await figure(
       'Accuracy',
@@ -170,7 +170,7 @@ function classTable({ classes, confusion }: NonNullable<TrainingRecord['finished
     'Classes',
     [
       ['class', true],
-      ['pictures', false],
+      ['images', false],
       ['right', false],
       ['share', false],
       ['most often called', true],
@@ -188,22 +188,20 @@ export async function renderTraining({ plan, best, history, finished }: Training
   const bestAt = best && best.epoch > 0 ? before + best.epoch : undefined
   const planned = plan.phases.reduce((sum, { epochs: count }) => sum + count, 0)
   const headline = finished
-    ? `${percent(finished.accuracy)} of ${formatCount(finished.rows)} pictures right on ${finished.source}`
+    ? `${percent(finished.accuracy)} of ${formatCount(finished.rows)} images right on ${finished.source}`
     : `Not finished: ${epochs.length} of at most ${planned} epochs`
   const lines = [
     ...(best
       ? [
-          `The weights ${best.epoch > 0 ? `after epoch ${best.epoch}` : 'from before the first epoch'}${plan.phases.length > 1 ? ` of ${phase}` : ''} were kept: ${percent(best.accuracy)} and a loss of ${best.loss.toFixed(3)} on ${formatCount(plan.pictures.select)} pictures of ${plan.pictures.sources.select}.`,
+          `The weights ${best.epoch > 0 ? `after epoch ${best.epoch}` : 'from before the first epoch'}${plan.phases.length > 1 ? ` of ${phase}` : ''} were kept: ${percent(best.accuracy)} and a loss of ${best.loss.toFixed(3)} on ${formatCount(plan.images.select)} images of ${plan.images.sources.select}.`,
         ]
       : []),
-    `Trained on ${formatCount(plan.pictures.train)} pictures of ${plan.classes.length} classes with ${plan.optimiser.kind}, strategy ${plan.strategy}.`,
+    `Trained on ${formatCount(plan.images.train)} images of ${plan.classes.length} classes with ${plan.optimizer.kind}, strategy ${plan.strategy}.`,
     ...plan.phases.map(
       (one) =>
         `${plan.phases.length > 1 ? `${one.name}: ` : ''}${formatCount(one.trainedValues)} weights above ${one.boundary} trained, ${formatCount(one.frozenValues)} stayed; rate ${one.rate}.`,
     ),
-    ...(finished && finished.failures > 0
-      ? [`${finished.failures} pictures could not be read and were left out.`]
-      : []),
+    ...(finished && finished.failures > 0 ? [`${finished.failures} images could not be read and were left out.`] : []),
   ]
   const table = plainTable(
     'Epochs',
@@ -241,7 +239,7 @@ ${lines.map((line) => `<p class="lead">${html(line)}</p>`).join('')}</header>
         ? '<p class="about">No epoch is finished yet.</p>'
         : `<p class="about">${bestAt === undefined ? 'A' : 'The dashed line is the epoch whose weights were kept; a'} dashed line between epochs is where a new phase began.</p>${await charts(epochs, bestAt)}`
     }</section>
-${finished ? `<section id="classes"><h2>By class</h2><p class="about">On the pictures that took no part in training.</p>${classTable(finished)}</section>` : ''}
+${finished ? `<section id="classes"><h2>By class</h2><p class="about">On the images that took no part in training.</p>${classTable(finished)}</section>` : ''}
 ${epochs.length === 0 ? '' : `<section id="epochs"><h2>Every epoch</h2>${table}</section>`}
 <footer>Made by fc7. This file is whole: it loads nothing and sends nothing.</footer>
 </main>`,

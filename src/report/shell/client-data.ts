@@ -1,6 +1,6 @@
 import { palette } from '../charts/charts.js'
 import type { EmbeddingMap } from '../charts/map.js'
-import type { Pictures } from '../charts/sprite.js'
+import type { Images } from '../charts/sprite.js'
 import type { ShownNames } from '../data/detail.js'
 import type { ReportInput } from '../data/input.js'
 import type { RankedRecord } from '../data/record.js'
@@ -20,12 +20,12 @@ export function clientData(
   input: ReportInput,
   shown: readonly ShownNames[],
   detailed: readonly Pick<RankedRecord, 'id' | 'title'>[],
-  pictures: Pictures,
+  images: Images,
   maps: readonly DrawnMap[],
 ): unknown {
   const byId = new Map(input.candidates.map((candidate) => [candidate.id, candidate]))
-  const { sprite } = pictures
-  const large: [number, string][] = [...pictures.large].map(([place, { type, bytes }]) => [
+  const { sprite } = images
+  const large: [number, string][] = [...images.large].map(([place, { type, bytes }]) => [
     place,
     `data:${type};base64,${base64(bytes)}`,
   ])
@@ -37,7 +37,7 @@ export function clientData(
       classes: shown[at]!.classes,
       ids: shown[at]!.ids,
       labels: base64(Int16Array.from(dataset.labels)),
-      places: base64(Int16Array.from(pictures.places[at]!)),
+      places: base64(Int16Array.from(images.places[at]!)),
     })),
     candidates: detailed.map(({ id, title }) => {
       const candidate = byId.get(id)!

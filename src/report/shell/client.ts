@@ -1,5 +1,5 @@
 /**
- * The report's own script, as text: pictures behind confusion cells, the map, the theme, and everything opened for print. It
+ * The report's own script, as text: images behind confusion cells, the map, the theme, and everything opened for print. It
  * reads the JSON block, writes names with textContent only, and asks for nothing outside the file.
  */
 export const clientScript = `(() => {
@@ -18,12 +18,12 @@ const runs = data.candidates.map((run) => ({ ...run, rows: new Int32Array(bytes(
   sure: run.sure ? new Uint8Array(bytes(run.sure)) : null }))
 const percent = (value) => Math.round(value / 2.55) + ' %'
 
-// Pictures are cut from one sheet by position in percent, so that they scale with their box.
+// Images are cut from one sheet by position in percent, so that they scale with their box.
 function paint(element, place, name) {
   element.setAttribute('role', 'img')
   element.setAttribute('aria-label', name)
   const sheet = data.sprite
-  if (!sheet || place < 0) { element.classList.add('none'); element.textContent = 'no picture'; return }
+  if (!sheet || place < 0) { element.classList.add('none'); element.textContent = 'no image'; return }
   element.classList.remove('none'); element.textContent = ''
   const large = data.large[place]
   if (large) {
@@ -53,7 +53,7 @@ themeButton.addEventListener('click', () => {
   redraw()
 })
 
-// ---- pictures behind a cell
+// ---- images behind a cell
 const firstTiles = 18
 function openCell(button) {
   const box = button.closest('.confusion'), panel = box.querySelector('.behind')
@@ -66,7 +66,7 @@ function openCell(button) {
   button.setAttribute('aria-expanded', 'true')
   panel.classList.remove('empty'); panel.textContent = ''
   const bar = make('div', 'bar')
-  const heading = make('h4', '', found.length + (found.length === 1 ? ' picture of ' : ' pictures of ') + set.classes[label] +
+  const heading = make('h4', '', found.length + (found.length === 1 ? ' image of ' : ' images of ') + set.classes[label] +
     (label === predicted ? ', rightly called so' : ' called ' + set.classes[predicted]))
   heading.tabIndex = -1
   const close = make('button', 'quiet', 'Close')
@@ -97,7 +97,7 @@ function openCell(button) {
 function closePanel(panel, button) {
   panel.classList.add('empty')
   panel.textContent = ''
-  panel.append(make('p', 'hint', 'Choose a cell to see its pictures.'))
+  panel.append(make('p', 'hint', 'Choose a cell to see its images.'))
   button.setAttribute('aria-expanded', 'false')
   button.focus()
 }

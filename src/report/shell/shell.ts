@@ -9,16 +9,16 @@ export interface Shell {
   readonly style: string
   /** The page's own script; without one no script may run at all. */
   readonly script?: string
-  /** Pictures inside the file (`data:`) are allowed only where they are asked for. */
-  readonly pictures?: boolean
+  /** Images inside the file (`data:`) are allowed only where they are asked for. */
+  readonly images?: boolean
   readonly body: string
 }
 
-/** A whole HTML page. Its policy allows its own style and script by hash, pictures inside the file if there are any, and nothing else. */
-export function shellPage({ title, style, script, pictures = false, body }: Shell): string {
+/** A whole HTML page. Its policy allows its own style and script by hash, images inside the file if there are any, and nothing else. */
+export function shellPage({ title, style, script, images = false, body }: Shell): string {
   const policy = [
     "default-src 'none'",
-    ...(pictures ? ['img-src data:'] : []),
+    ...(images ? ['img-src data:'] : []),
     `style-src ${cspHash(style)}`,
     ...(script === undefined ? [] : [`script-src ${cspHash(script)}`]),
     "base-uri 'none'",

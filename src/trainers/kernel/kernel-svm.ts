@@ -214,7 +214,7 @@ export const kernelSvm: Trainer = {
   summary: 'Support vector machine with an rbf, polynomial, linear or cosine kernel, one against one.',
   defaultPreprocess: 'l2',
   params,
-  foreseenBytes({ rows, cols, counts }, params) {
+  estimatedBytes({ rows, cols, counts }, params) {
     const plan = planKernels(counts, number(params, 'cache') * 2 ** 20)
     const pair = [...counts]
       .sort((a, b) => b - a)

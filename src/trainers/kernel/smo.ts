@@ -86,7 +86,7 @@ export class PairSolver {
         this.untilShrink = Math.min(this.n, 1000)
         this.shrink()
       }
-      const i = this.chosen >= 0 ? this.chosen : this.mostViolating()
+      const i = this.chosen >= 0 ? this.chosen : this.maxViolating()
       this.chosen = i
       const rowI = i < 0 ? 0 : kernel.offset(i)
       if (rowI < 0) {
@@ -141,7 +141,7 @@ export class PairSolver {
   }
 
   /** The row whose coefficient may grow with the largest f. */
-  private mostViolating(): number {
+  private maxViolating(): number {
     const { f, beta, upper, order, active } = this
     let best = -1
     let top = Number.NEGATIVE_INFINITY

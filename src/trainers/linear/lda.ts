@@ -62,7 +62,7 @@ export const lda: Trainer = {
       help: 'how far the covariance is drawn towards a diagonal one; auto as Ledoit and Wolf estimate it',
     },
   ],
-  foreseenBytes({ rows, cols, counts }) {
+  estimatedBytes({ rows, cols, counts }) {
     const largest = counts.reduce((most, n) => Math.max(most, n), 0)
     // The centred rows; a block of their inner products; means and the vectors of the conjugate gradients; or the system itself.
     const products = largest > cols ? 4 * cols * cols : 4 * Math.min(largest, 1024) * largest

@@ -41,12 +41,12 @@ function leave({ warm }: FitContext, found: DualFit, solver: SvmSolver): Found {
  * Passes that descent on sparse rows gets. Rows that no machine tells apart take it thousands where C is large; L-BFGS goes on from
  * there, which does not mind.
  */
-const mostPasses = 300
+const maxPasses = 300
 
 const descend: Machine = async (problem, context, options) => {
   const { x, y, cost, columns, loss } = problem
   const canGoOn = loss === 'squared-hinge'
-  const passes = canGoOn ? Math.min(mostPasses, options.maxIterations) : options.maxIterations
+  const passes = canGoOn ? Math.min(maxPasses, options.maxIterations) : options.maxIterations
   const found = await dualCoordinateDescent(x, y, cost, columns, {
     ...options,
     ...dualStart(problem, context),
@@ -154,7 +154,7 @@ export const linearSvm: Trainer = {
     },
     { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most passes of the solver' },
   ],
-  foreseenBytes({ rows, cols, counts, entries }, params) {
+  estimatedBytes({ rows, cols, counts, entries }, params) {
     const columns = counts.length === 2 ? 1 : counts.length
     const size = { rows, cols, columns, entries }
     const loss = text(params, 'loss') as SvmLoss

@@ -102,7 +102,7 @@ export const logistic: Trainer = {
     },
     { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most steps of L-BFGS' },
   ],
-  foreseenBytes({ rows, cols, counts, entries }) {
+  estimatedBytes({ rows, cols, counts, entries }) {
     const columns = counts.length === 2 ? 1 : counts.length
     const size = { rows, cols, columns, entries }
     if (prefersGram(rows, cols, columns)) return gramSpaceBytes(size)

@@ -12,7 +12,7 @@ export const nearestMean: Trainer = {
   summary: 'The class whose mean embedding is nearest; a baseline without parameters.',
   defaultPreprocess: 'l2',
   params: [],
-  foreseenBytes: ({ cols, counts }) => 12 * counts.length * cols,
+  estimatedBytes: ({ cols, counts }) => 12 * counts.length * cols,
   async fit(set, { signal, onProgress }) {
     const { data, cols } = set.x
     const classes = set.classes.length

@@ -22,7 +22,7 @@ const maxMaskBytes = 64 << 20
  */
 const maxRunProducts = 4e10
 /**
- * What `epochs` 0 stands for: about this many optimiser steps, within these bounds. scikit-learn's `max_iter` of 200 epochs makes as
+ * What `epochs` 0 stands for: about this many optimizer steps, within these bounds. scikit-learn's `max_iter` of 200 epochs makes as
  * many of 2,000 rows.
  */
 const usualSteps = 2000
@@ -144,7 +144,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     logits: 'logits',
     trainable: layers.flatMap((i) => [`w${i}`, `b${i}`]),
     loss: { kind: 'softmax' },
-    optimiser: params.get('optimiser') === 'sgd' ? { kind: 'sgd' } : { kind: 'adamw' },
+    optimizer: params.get('optimizer') === 'sgd' ? { kind: 'sgd' } : { kind: 'adamw' },
     weightDecay: value('decay'),
     norm: false,
   })
@@ -242,7 +242,7 @@ export const mlp: Trainer = {
       help: 'share of hidden units left out',
     },
     {
-      name: 'optimiser',
+      name: 'optimizer',
       type: 'choice',
       default: 'adam',
       choices: ['adam', 'sgd'],
@@ -294,7 +294,7 @@ export const mlp: Trainer = {
       help: 'share of 200 rows or more held back for early stopping',
     },
   ],
-  foreseenBytes({ rows, cols, counts }, params) {
+  estimatedBytes({ rows, cols, counts }, params) {
     const sizes = [cols, ...hiddenSizes(params), counts.length]
     const weights = sizes.slice(1).reduce((sum, n, i) => sum + n * sizes[i]!, 0)
     const hidden = sizes.slice(1, -1).reduce((sum, n) => sum + n, 0)
@@ -302,7 +302,7 @@ export const mlp: Trainer = {
     const masks = batch * hidden * stepsPerRun(sizes, batch, Math.ceil(rows / batch))
     const held = 4 * rows * cols * number(params, 'validation')
     // Weights and moments before and after a run, in its loop and its snapshots; the ones begun with, the best so far.
-    const moments = text(params, 'optimiser') === 'sgd' ? 2 : 3
+    const moments = text(params, 'optimizer') === 'sgd' ? 2 : 3
     const carried = 4 * weights * moments
     return (
       6 * carried + 20 * weights + uncollectedBytes(carried) + masks + held + 16 * batch * (hidden + cols) + 16 * rows

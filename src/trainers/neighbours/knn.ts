@@ -122,7 +122,7 @@ export const knn: Trainer = {
     },
   ],
   /** The rows are the model. */
-  foreseenBytes: ({ rows, cols }) => 4 * rows * cols + 20 * rows,
+  estimatedBytes: ({ rows, cols }) => 4 * rows * cols + 20 * rows,
   async fit(set, { params, signal, onProgress }) {
     const { x } = set
     const copy = { ...x, data: new Float32Array(x.data.length) }

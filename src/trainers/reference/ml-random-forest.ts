@@ -57,7 +57,7 @@ export const mlRandomForest: Trainer = {
   checkSize: (rows, cols) =>
     refuseSlow('ml-random-forest', 54 * (rows / 2000) ** 2 * (Math.min(cols, 64) / 2048) * 10, 'random-forest'),
   // Plain arrays of float64: the rows, and what every tree sees of them.
-  foreseenBytes: ({ rows, cols }, params) =>
+  estimatedBytes: ({ rows, cols }, params) =>
     8 * rows * cols + 16 * rows * Math.min(cols, number(params, 'features')) * number(params, 'trees'),
   async fit({ x, y, classes }, { params, seed, onProgress }) {
     const forest = new Package({

@@ -67,7 +67,7 @@ export const mlSvm: Trainer = {
   checkSize: (rows, cols, classes) =>
     refuseSlow('ml-svm', 24 * (rows / 2000) ** 2 * (cols / 2048) * classes, 'linear-svm or kernel-svm'),
   // Plain arrays of float64, and the kernel matrix as such.
-  foreseenBytes: ({ rows, cols, counts }) => 8 * rows * cols * (1 + counts.length) + 16 * rows * rows,
+  estimatedBytes: ({ rows, cols, counts }) => 8 * rows * cols * (1 + counts.length) + 16 * rows * rows,
   async fit({ x, y, classes }, { params, seed, signal, onProgress }) {
     const rows = nested(x.data, x.rows, x.cols)
     const machines: Machine[] = []

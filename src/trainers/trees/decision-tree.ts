@@ -163,7 +163,7 @@ export const decisionTree: Trainer = {
     },
   ],
   checkSize: checkTreeSize,
-  foreseenBytes(size) {
+  estimatedBytes(size) {
     const { rows, cols, threads } = size
     return 2 * rows * cols + poolBytes(size, treePool(rows, cols, threads)) + 200 * rows + 5 * 2 ** 20
   },

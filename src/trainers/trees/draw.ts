@@ -1,6 +1,6 @@
 import { type CountedTree, impurity } from './growing/prune.js'
 
-/** What the pictures of a tree need besides it. */
+/** What the images of a tree need besides it. */
 export interface TreeNames {
   readonly classes: readonly string[]
   readonly criterion: 'gini' | 'entropy'
@@ -11,7 +11,7 @@ const drawnDepth = { text: 20, svg: 6 } as const
 const box = { width: 168, height: 62, gapX: 14, gapY: 44, margin: 16, letters: 24 } as const
 
 const short = (value: number): string => String(Number(value.toPrecision(4)))
-/** Labels come from outside: control and bidirectional characters have no place in a terminal or picture. */
+/** Labels come from outside: control and bidirectional characters have no place in a terminal or image. */
 const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, '\uFFFD')
 const escaped = (text: string): string => plain(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
 
@@ -55,7 +55,7 @@ export function treeText(tree: CountedTree, names: TreeNames): string {
 const colour = (c: number, classes: number, share: number): string =>
   `hsl(${Math.round((360 * c) / classes)} 60% ${Math.round(97 - 32 * share)}%)`
 
-/** The tree as a picture that stands alone: a box a node, coloured by its class and paler the less sure; six levels at most. */
+/** The tree as an image that stands alone: a box a node, coloured by its class and paler the less sure; six levels at most. */
 export function treeSvg(tree: CountedTree, names: TreeNames): string {
   const x = new Float64Array(tree.feature.length)
   const shown: { node: number; depth: number }[] = []

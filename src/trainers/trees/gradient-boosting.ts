@@ -297,7 +297,7 @@ export const gradientBoosting: Trainer = {
     },
   ],
   checkSize: checkTreeSize,
-  foreseenBytes(size, params) {
+  estimatedBytes(size, params) {
     const { rows, cols, counts, threads } = size
     const perIteration = counts.length === 2 ? 1 : counts.length
     const plan = boostPool(rows, cols, perIteration, threads, params)

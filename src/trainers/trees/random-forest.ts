@@ -209,7 +209,7 @@ function checkForest(rows: number, cols: number, classes: number): void {
 }
 
 /** The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it did not see. */
-function foresee({ rows, cols, counts, threads }: FitSize, params: Params): number {
+function estimate({ rows, cols, counts, threads }: FitSize, params: Params): number {
   const { size, plan } = planForest(rows, cols, counts.length, threads, params)
   const trees = number(params, 'trees')
   return forestRoomBytes(size, plan.workers + 1) + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
@@ -228,7 +228,7 @@ export const randomForest: Trainer = {
   params: sharedParams,
   defaultPreprocess: 'none',
   checkSize: checkForest,
-  foreseenBytes: foresee,
+  estimatedBytes: estimate,
   fit: (set, context) => fitForest(set, context, { bootstrap: true, randomCuts: false }),
   load: loadForest,
 }
@@ -240,7 +240,7 @@ export const extraTrees: Trainer = {
   params: sharedParams,
   defaultPreprocess: 'none',
   checkSize: checkForest,
-  foreseenBytes: foresee,
+  estimatedBytes: estimate,
   fit: (set, context) => fitForest(set, context, { bootstrap: false, randomCuts: true }),
   load: loadForest,
 }

@@ -22,7 +22,7 @@ export function readWindow(context: RuleContext, kernel: readonly number[]): Win
   const { node, attributes } = context
   const x = context.shape(node.input[0]!)
   const y = context.shape(node.output[0]!)
-  if (x.length !== 4) throw unsupported(node, `it has ${x.length - 2} spatial axes, and fc7 trains pictures (two)`)
+  if (x.length !== 4) throw unsupported(node, `it has ${x.length - 2} spatial axes, and fc7 trains images (two)`)
   const pair = (values: readonly number[] | undefined, fallback: number): [number, number] => [
     values?.[0] ?? fallback,
     values?.[1] ?? fallback,

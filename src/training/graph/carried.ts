@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../../onnx/build.js'
 import { reshape } from '../gradients/arithmetic.js'
 
-/** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimiser. */
+/** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimizer. */
 export interface CarriedTensor {
   /** Name of the initializer in the network, `<slot>:<initializer>`, or `sum:<initializer>` for a gradient that accumulates. */
   readonly name: string

@@ -1,9 +1,9 @@
 import { GraphBuilder } from '../../onnx/build.js'
 import { reshape } from '../gradients/arithmetic.js'
-import type { Optimiser, OptimiserResult } from '../optimizers/contract.js'
+import type { Optimizer, OptimizerResult } from '../optimizers/contract.js'
 
 /**
- * Parameters with as many values or more are moved a piece at a time. An optimiser's step is seven passes or more over parameter,
+ * Parameters with as many values or more are moved a piece at a time. An optimizer's step is seven passes or more over parameter,
  * gradient and state; a piece of all of them stays in a core's cache from the first pass to the last.
  */
 export const chunkFrom = 1 << 22
@@ -17,13 +17,13 @@ export function chunkCount(count: number, from: number): number | undefined {
 }
 
 /**
- * One step of an optimiser over the rows of `[rows, values]` tensors, in an ONNX Scan. Same numbers as over the whole.
+ * One step of an optimizer over the rows of `[rows, values]` tensors, in an ONNX Scan. Same numbers as over the whole.
  *
  * @param at `rate` and `scale` (the factor of the gradient, if it is limited) are scalars of `g`, which the pieces read
  */
 export function stepInChunks(
   g: GraphBuilder,
-  optimiser: Optimiser,
+  optimizer: Optimizer,
   at: {
     readonly parameter: string
     readonly gradient: string
@@ -35,14 +35,14 @@ export function stepInChunks(
     readonly decay: number
   },
   shared: readonly string[],
-): OptimiserResult {
+): OptimizerResult {
   const prefix = g.fresh('chunk')
   const piece = new GraphBuilder(prefix, `${prefix}.`)
   const dims = [at.shape[1]]
   const input = (name: string) => piece.input(`${prefix}.${name}`, 'float32', dims)
   const [parameter, gradient] = [input('parameter'), input('gradient')]
   const state = at.state.map((_, i) => input(`state${i}`))
-  const moved = optimiser.step(
+  const moved = optimizer.step(
     piece,
     {
       parameter,

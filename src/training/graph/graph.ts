@@ -4,8 +4,8 @@ import type { ModelProto, NodeProto } from '../../onnx/generated/onnx_pb.js'
 import { floatsOf } from '../../onnx/values.js'
 import { reshape } from '../gradients/arithmetic.js'
 import type { Network } from '../network.js'
-import type { OptimiserOptions } from '../optimizers/contract.js'
-import { createOptimiser } from '../optimizers/registry.js'
+import type { OptimizerOptions } from '../optimizers/contract.js'
+import { createOptimizer } from '../optimizers/registry.js'
 import { type CarriedTensor, LoopTensors } from './carried.js'
 import { chunkCount, chunkFrom, stepInChunks } from './chunks.js'
 import { Differentiation, type MaskSpec } from './differentiate.js'
@@ -22,7 +22,7 @@ export interface TrainingGraphOptions {
   /** Initializers that are trained; all others stay as they are. */
   readonly trainable: readonly string[]
   readonly loss: Loss
-  readonly optimiser: OptimiserOptions
+  readonly optimizer: OptimizerOptions
   /** Default 0. */
   readonly weightDecay?: number
   /** Whether weight decay takes hold of a parameter. Default: of those with two or more axes, so biases and norms are spared. */
@@ -78,7 +78,7 @@ export interface TrainingGraph {
   readonly initial: ReadonlyMap<string, Float32Array>
 }
 
-/** Joins forward pass, loss, gradients and optimiser into one ONNX graph whose Loop makes K steps per run. */
+/** Joins forward pass, loss, gradients and optimizer into one ONNX graph whose Loop makes K steps per run. */
 export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph {
   const network = foldNorms(
     options.network,
@@ -89,7 +89,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const rowShape = network.shapes.get(network.input)!.slice(1)
   const { batch } = network
   if (logitsShape?.length !== 2 || logitsShape[0] !== batch) {
-    throw new Fc7Error('TRAIN_LOGITS', `${options.logits} is not one row of class scores for each picture.`, {
+    throw new Fc7Error('TRAIN_LOGITS', `${options.logits} is not one row of class scores for each image.`, {
       hint: 'The tensor that the loss reads must have the shape [batch, classes].',
     })
   }
@@ -98,7 +98,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     if (tensor) return tensor.dims.map(Number)
     throw new Fc7Error('TRAIN_PARAMETER', `The network has no weights named ${name}.`)
   }
-  const optimiser = createOptimiser(options.optimiser)
+  const optimizer = createOptimizer(options.optimizer)
   const body = new GraphBuilder('step', 'step.')
   const outer = new GraphBuilder('fc7 training', 'loop.')
   const masks: MaskSpec[] = []
@@ -110,7 +110,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   outer.input('rate', 'float32', ['K'])
   outer.input('step', 'int64', [])
 
-  // The body of the loop: pick the batch, forward, loss, backward, optimiser.
+  // The body of the loop: pick the batch, forward, loss, backward, optimizer.
   const iteration = body.input('step.iteration', 'int64', [])
   body.input('step.go', 'bool', [])
   body.add('Identity', ['step.go'], {}, { outputs: ['step.go.on'] })
@@ -127,7 +127,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const mix = mixup > 0 ? mixing(body, network, iteration) : undefined
   const accumulate = options.accumulate ?? 1
   const done = body.add('Add', ['step', iteration])
-  // Parameters move at the last of every `accumulate` steps; the optimiser counts only those.
+  // Parameters move at the last of every `accumulate` steps; the optimizer counts only those.
   const moves =
     accumulate > 1
       ? body.add('Equal', [body.add('Mod', [done, body.ints(accumulate)]), body.ints(accumulate - 1)])
@@ -178,7 +178,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       value,
       dims.map(() => 1),
     )
-  // See OptimiserStep.number.
+  // See OptimizerStep.number.
   const wide = (scalar: string, dims: readonly number[]) =>
     reshape(
       body,
@@ -205,14 +205,14 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     scale = body.add('Min', [ratio, body.floats(1)])
   }
 
-  const shared = optimiser.shared?.(body, stepNumber) ?? []
+  const shared = optimizer.shared?.(body, stepNumber) ?? []
   const decays = options.decays ?? ((_name, dims) => dims.length > 1)
   for (const name of options.trainable) {
     const dims = dimsOf(name)
     const count = dims.reduce((product, n) => product * n, 1)
     const rows = moves ? undefined : chunkCount(count, options.chunkFrom ?? chunkFrom)
     const own = loop.carry(name, 'parameter', dims, start(name), rows)
-    const state = optimiser.slots.map((slot) =>
+    const state = optimizer.slots.map((slot) =>
       loop.carry(`${slot}:${name}`, 'state', dims, new Float32Array(count), rows),
     )
     const factor = options.rateFactor?.(name) ?? 1
@@ -223,11 +223,11 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
       body.nodes.unshift(node('Reshape', [own, body.ints(dims)], [name]))
       const shape = [rows, count / rows] as const
       const at = { parameter: own, gradient, state, shape, rate: ownRate, scale, step: stepNumber, decay }
-      const moved = stepInChunks(body, optimiser, at, shared)
+      const moved = stepInChunks(body, optimizer, at, shared)
       for (const tensor of [moved.parameter, ...moved.state]) loop.finish(tensor, shape)
       continue
     }
-    const moved = optimiser.step(
+    const moved = optimizer.step(
       body,
       {
         parameter: name,

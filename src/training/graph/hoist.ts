@@ -8,7 +8,7 @@ import type { Network } from '../network.js'
 export interface Hoisted {
   readonly nodes: ReadonlySet<NodeProto>
   readonly initializers: ReadonlySet<string>
-  /** Tensors that the loop still reads, one row a picture, with their names outside; the network's input is among them if read. */
+  /** Tensors that the loop still reads, one row an image, with their names outside; the network's input is among them if read. */
   readonly crossing: ReadonlyMap<string, string>
 }
 
@@ -34,16 +34,16 @@ export function hoistFrozen(outer: GraphBuilder, network: Network, stays: (node:
       for (const name of node.output) inside.add(name)
     else nodes.add(node)
   }
-  // From here on only what depends on the pictures: constants that are computed may be read from inside as they are.
+  // From here on only what depends on the images: constants that are computed may be read from inside as they are.
   const made = new Set([...nodes].flatMap(({ output }) => output))
-  const perPicture = new Set([network.input])
+  const perImage = new Set([network.input])
   for (const { input, output } of nodes)
-    if (input.some((name) => perPicture.has(name))) for (const name of output) perPicture.add(name)
+    if (input.some((name) => perImage.has(name))) for (const name of output) perImage.add(name)
   const crossing = new Map<string, string>()
   for (const node of network.nodes) {
     if (nodes.has(node)) continue
     for (const name of dependencies(node))
-      if (perPicture.has(name)) crossing.set(name, made.has(name) ? `frozen:${name}` : 'data')
+      if (perImage.has(name)) crossing.set(name, made.has(name) ? `frozen:${name}` : 'data')
   }
   const outside = (name: string): string => (name === network.input ? 'data' : (crossing.get(name) ?? name))
   const initializers = new Set<string>()

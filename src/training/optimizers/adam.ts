@@ -1,4 +1,4 @@
-import type { AdamOptions, Optimiser } from './contract.js'
+import type { AdamOptions, Optimizer } from './contract.js'
 
 /**
  * Added to every gradient: moments of weights that no longer learn (a dead ReLU's) would decay into denormal numbers, which slow the
@@ -7,7 +7,7 @@ import type { AdamOptions, Optimiser } from './contract.js'
 const keepsNormal = 1e-17
 
 /** Adam and AdamW as torch.optim has them (Kingma and Ba 2015; Loshchilov and Hutter 2019). */
-export function adam(options: AdamOptions): Optimiser {
+export function adam(options: AdamOptions): Optimizer {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999]
   const epsilon = options.epsilon ?? 1e-8
   const decoupled = options.kind === 'adamw'

@@ -1,12 +1,12 @@
 import type { GraphBuilder } from '../../onnx/build.js'
 
 /** One parameter at one step. All names are float32 tensors of the parameter's shape unless said otherwise. */
-export interface OptimiserStep {
+export interface OptimizerStep {
   readonly parameter: string
   readonly gradient: string
-  /** One tensor per slot of the optimiser, zeros at the start of training. */
+  /** One tensor per slot of the optimizer, zeros at the start of training. */
   readonly state: readonly string[]
-  /** float32, one value with as many axes as the parameter ({@link OptimiserStep.number}): its learning rate at this step. */
+  /** float32, one value with as many axes as the parameter ({@link OptimizerStep.number}): its learning rate at this step. */
   readonly rate: string
   /** int64 scalar: number of this step, from 1. */
   readonly step: string
@@ -19,19 +19,19 @@ export interface OptimiserStep {
   number(value: number): string
 }
 
-export interface OptimiserResult {
+export interface OptimizerResult {
   readonly parameter: string
   readonly state: readonly string[]
 }
 
 /** How parameters move. Written into the training graph once per parameter. */
-export interface Optimiser {
+export interface Optimizer {
   readonly id: string
   /** Names of the state tensors that each parameter carries. */
   readonly slots: readonly string[]
   /** Nodes that all parameters of a step share; returns what {@link step} needs of them. */
   shared?(g: GraphBuilder, step: string): readonly string[]
-  step(g: GraphBuilder, at: OptimiserStep, shared: readonly string[]): OptimiserResult
+  step(g: GraphBuilder, at: OptimizerStep, shared: readonly string[]): OptimizerResult
 }
 
 export interface SgdOptions {
@@ -51,4 +51,4 @@ export interface AdamOptions {
   readonly epsilon?: number
 }
 
-export type OptimiserOptions = SgdOptions | AdamOptions
+export type OptimizerOptions = SgdOptions | AdamOptions

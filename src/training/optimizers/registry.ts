@@ -1,8 +1,8 @@
 import { adam } from './adam.js'
-import type { Optimiser, OptimiserOptions } from './contract.js'
+import type { Optimizer, OptimizerOptions } from './contract.js'
 import { sgd } from './sgd.js'
 
-/** The optimiser that the options describe. */
-export function createOptimiser(options: OptimiserOptions): Optimiser {
+/** The optimizer that the options describe. */
+export function createOptimizer(options: OptimizerOptions): Optimizer {
   return options.kind === 'sgd' ? sgd(options) : adam(options)
 }

@@ -1,10 +1,10 @@
-import type { Optimiser, SgdOptions } from './contract.js'
+import type { Optimizer, SgdOptions } from './contract.js'
 
 /** Keeps the momentum of weights that no longer learn from decaying into denormal numbers, which are slow. */
 const keepsNormal = 1e-30
 
 /** Stochastic gradient descent as torch.optim.SGD has it: decay added to the gradient, momentum without dampening. */
-export function sgd(options: SgdOptions): Optimiser {
+export function sgd(options: SgdOptions): Optimizer {
   const momentum = options.momentum ?? 0.9
   const nesterov = options.nesterov ?? true
   return {

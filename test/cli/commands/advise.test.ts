@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { adviceSchema } from '../../../src/advisor/rules/advice-file.js'
 import { createRandom } from '../../../src/base/random.js'
-import { tinyModel, writeTinyPictures } from '../../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../../support/tiny.js'
 import { fc7, fc7Warm } from '../run.js'
 
 let root: string
@@ -14,7 +14,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-advise-'))
   env = { FC7_CACHE: join(root, 'cache') }
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 12, test: 4 })
+  await writeTinyImages(join(root, 'photos'), { train: 12, test: 4 })
 })
 afterAll(async () => {
   await rm(root, { recursive: true, force: true })
@@ -23,14 +23,14 @@ afterAll(async () => {
 describe('fc7 advise', () => {
   const model = (): string[] => ['--model', join(root, 'tiny.onnx'), '--recipe', 'torchvision']
 
-  it('goes from pictures to a verdict with the command to run next, sweeping the layers in one pass; that command runs', async () => {
+  it('goes from images to a verdict with the command to run next, sweeping the layers in one pass; that command runs', async () => {
     const out = join(root, 'advice')
     const outcome = await fc7(['advise', join(root, 'photos'), ...model(), '--out', out, '--json'], { env })
-    expect([outcome.code, outcome.stderr]).toEqual([0, expect.stringContaining('holds pictures')])
+    expect([outcome.code, outcome.stderr]).toEqual([0, expect.stringContaining('holds images')])
     const { advice } = JSON.parse(outcome.stdout)
     expect(adviceSchema.parse(advice)).toEqual(advice)
     expect(advice.layers.map(({ name }: { name: string }) => name)).toEqual(['relu1', 'relu2', 'relu7'])
-    expect(advice.data).toMatchObject({ pictures: 36, classes: 3 })
+    expect(advice.data).toMatchObject({ images: 36, classes: 3 })
     expect(advice.source.entropy).toBeGreaterThan(0)
     expect(advice.verdict.command).toMatch(/^fc7 (compare|finetune) /)
     expect((await readdir(out)).sort()).toEqual(['advice.html', 'advice.json'])
@@ -46,7 +46,7 @@ describe('fc7 advise', () => {
       ])
   }, 60_000)
 
-  it('one class, three pictures, no labels: an error that says what to do', async () => {
+  it('one class, three images, no labels: an error that says what to do', async () => {
     const sorted = join(root, 'photos', 'train', 'red')
     const [first, second, third] = (await readdir(sorted)).map((name) => join(sorted, name))
     for (const [to, from] of [
@@ -60,9 +60,9 @@ describe('fc7 advise', () => {
     await cp(sorted, join(root, 'one', 'red'), { recursive: true })
     await cp(sorted, join(root, 'none'), { recursive: true })
     for (const [source, said] of [
-      ['one', /All 12 labelled pictures are "red"/],
-      ['three', /3 labelled pictures, 1 class with two or more: too few.*\n.*at least 10 pictures/],
-      ['none', /No picture has a label.*\n.*one folder for each class/],
+      ['one', /All 12 labelled images are "red"/],
+      ['three', /3 labelled images, 1 class with two or more: too few.*\n.*at least 10 images/],
+      ['none', /No image has a label.*\n.*one folder for each class/],
     ] as const) {
       const outcome = await fc7Warm(['advise', join(root, source), ...model(), '--quiet'], { env })
       expect([source, outcome.code, outcome.stdout]).toEqual([source, 1, ''])
@@ -87,6 +87,6 @@ describe('fc7 advise', () => {
 
   it('--dry-run says what would be measured', async () => {
     const outcome = await fc7Warm(['advise', join(root, 'photos'), ...model(), '--dry-run', '--json'], { env })
-    expect(JSON.parse(outcome.stdout)).toMatchObject({ pictures: 36, folds: 5, repeats: 5, fits: 95 })
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ images: 36, folds: 5, repeats: 5, fits: 95 })
   }, 60_000)
 })

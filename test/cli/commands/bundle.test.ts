@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import sharp from 'sharp'
 import { snippets } from '../../support/docs.js'
-import { tinyModel, writeTinyPictures } from '../../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../../support/tiny.js'
 import { fc7, fc7Warm, node } from '../run.js'
 
 let root: string
@@ -19,8 +19,8 @@ const runBy = async (by: typeof fc7Warm, args: readonly string[]) => {
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'fc7-bundled-'))
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 12, test: 4 })
-  // A smooth picture: sharp and Pillow resize it alike.
+  await writeTinyImages(join(root, 'photos'), { train: 12, test: 4 })
+  // A smooth image: sharp and Pillow resize it alike.
   const ramp = Uint8Array.from({ length: 60 * 45 * 3 }, (_, i) => [160, 90, 60][i % 3]! + Math.floor((i / 3) % 60))
   await sharp(ramp, { raw: { width: 60, height: 45, channels: 3 } })
     .png()
@@ -60,9 +60,9 @@ async function namesakeIsNotFetched(source: object): Promise<void> {
     expect([code, stderr]).toEqual([1, expect.stringContaining('has other weights than the one that fc7 knows')])
     expect(stderr).toContain(hash.slice(0, 12))
   }
-  // What is amiss with the pictures is said first.
+  // What is amiss with the images is said first.
   const mistyped = await run('predict', 'photos.clf', 'phots')
-  expect([mistyped.code, mistyped.stderr]).toEqual([1, expect.stringContaining('no store and no picture folder')])
+  expect([mistyped.code, mistyped.stderr]).toEqual([1, expect.stringContaining('no store and no image folder')])
   await rm(path)
 }
 
@@ -79,7 +79,7 @@ it('train --onnx, bundle, and the example in docs/bundle.md agree with predict',
     files: ['photos.onnx'],
     input: { shape: ['N', 32, 32, 3] },
     outputs: ['label', 'probabilities'],
-    check: { pictures: 4 },
+    check: { images: 4 },
   })
   const { json } = await run('predict', 'photos.clf', 'photos.fc7')
   const cat = json.predictions.find(({ path }: { path: string }) => path === 'test/red/ramp.png')
@@ -95,7 +95,7 @@ it('train --onnx, bundle, and the example in docs/bundle.md agree with predict',
   expect(Math.abs(Number(score) - cat.top[0].score)).toBeLessThan(0.02)
 }, 60_000)
 
-it('predict marks the pictures it was trained on by their bytes, not by their paths', async () => {
+it('predict marks the images it was trained on by their bytes, not by their paths', async () => {
   const out = join(root, 'rows.csv')
   const options = ['--model', 'tiny.onnx', '--out', 'rows.csv']
   const { json } = await run('predict', 'photos.clf', join('photos', 'train'), ...options)

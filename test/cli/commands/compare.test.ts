@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { decodeArrow, textValues } from '../../../src/embeddings/store/arrow.js'
-import { tinyModel, writeTinyPictures } from '../../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../../support/tiny.js'
 import { errorLines, fc7, fc7Warm, type Outcome } from '../run.js'
 
 let root: string
@@ -17,7 +17,7 @@ beforeAll(async () => {
   env = { FC7_CACHE: join(root, 'cache') }
   store = join(root, 'store')
   await writeFile(join(root, 'tiny.onnx'), tinyModel())
-  await writeTinyPictures(join(root, 'photos'), { train: 8, test: 6 })
+  await writeTinyImages(join(root, 'photos'), { train: 8, test: 6 })
   const made = await run('extract', 'photos', '--model', 'tiny.onnx', '--recipe', 'torchvision', '--out', 'store')
   expect([made.code, made.stderr]).toEqual([0, expect.any(String)])
 }, 60_000)
@@ -52,15 +52,15 @@ describe('fc7 compare', () => {
     expect(unknown.stderr).not.toContain('nowhere')
   }, 60_000)
 
-  it('refuses test pictures that the backbone was fine-tuned on, by their bytes', async () => {
+  it('refuses test images that the backbone was fine-tuned on, by their bytes', async () => {
     const shard = decodeArrow(await readFile(join(store, 'shard-00000.arrow')))
     const splits = textValues(shard, 'split')
     const hashes = textValues(shard, 'sha256')
     const { backbone } = JSON.parse(await readFile(join(store, 'plan.json'), 'utf8'))
-    const list = (pictures: (string | null)[]) =>
+    const list = (images: (string | null)[]) =>
       writeFile(
         join(root, 'trained-on.json'),
-        JSON.stringify({ format: 1, kind: 'fc7-trained-on', backbone: backbone.sha256, pictures, ids: [] }),
+        JSON.stringify({ format: 1, kind: 'fc7-trained-on', backbone: backbone.sha256, images, ids: [] }),
       )
     const compare = () => run('compare', 'store', '--trained-on', 'trained-on.json', '--out', 'tuned', '--dry-run')
     await list(hashes.filter((_, row) => splits[row] === 'train'))

@@ -1,6 +1,6 @@
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { tinyModel, writeTinyPictures } from '../../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../../support/tiny.js'
 import { errorLines, fc7, fc7Warm, type Outcome } from '../run.js'
 import { openTuneFolder } from '../tune-folder.js'
 
@@ -18,7 +18,7 @@ describe('bad input ends before training, with two lines', () => {
     await cp(file('photos', 'test', 'red'), file('unseen', 'test', 'yellow'), { recursive: true })
     await cp(file('photos'), file('loose'), { recursive: true })
     await cp(file('photos', 'test', 'red', '0.png'), file('loose', 'train', 'stray.png'))
-    await writeTinyPictures(file('few'), { train: 2, test: 0 })
+    await writeTinyImages(file('few'), { train: 2, test: 0 })
     outcomes = await Promise.all(cases.map(([, args]) => fc7Warm([...args(), '--out', file('bad')], { env })))
   }, 60_000)
 
@@ -26,24 +26,19 @@ describe('bad input ends before training, with two lines', () => {
     [
       'a batch larger than the data',
       () => [...base(), '--batch', '40'],
-      /batch of 40 is larger than the 30 pictures/,
+      /batch of 40 is larger than the 30 images/,
       /--batch 15/,
     ],
     [
       'a step of more batches than there are',
       () => [...base(), '--batch', '8', '--accumulate', '5'],
-      /5 batches of 8; the 30 pictures to train on make 4/,
+      /5 batches of 8; the 30 images to train on make 4/,
       /--accumulate 4/,
     ],
-    ['a label whose folder is empty', () => base('gap'), /label yellow has no picture/, /remove/],
-    [
-      'a label with pictures in test alone',
-      () => base('unseen'),
-      /label yellow has no picture to train on/,
-      /train split/,
-    ],
-    ['a picture without a label', () => base('loose'), /1 pictures? ha.* no label.*stray\.png/, /folder of its label/],
-    ['too few pictures to choose by', () => [...base('few'), '--batch', '1'], /too few pictures/, /Three pictures/],
+    ['a label whose folder is empty', () => base('gap'), /label yellow has no image/, /remove/],
+    ['a label with images in test alone', () => base('unseen'), /label yellow has no image to train on/, /train split/],
+    ['an image without a label', () => base('loose'), /1 images? ha.* no label.*stray\.png/, /folder of its label/],
+    ['too few images to choose by', () => [...base('few'), '--batch', '1'], /too few images/, /Three images/],
     [
       'a layer that does not exist',
       () => [...base(), '--strategy', 'last', '--freeze-until', 'nowhere'],

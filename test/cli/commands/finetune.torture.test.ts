@@ -15,13 +15,13 @@ const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
 // Half a minute each: most of it is the start of Node, a dozen times.
 
 describe('killed in the middle of an epoch', () => {
-  // Everything that carries a state or draws numbers; an epoch is 31 steps of one picture.
+  // Everything that carries a state or draws numbers; an epoch is 31 steps of one image.
   const args = (out: string): string[] => [
     ...base(),
     ...'--strategy last --freeze-until relu1 --no-cache-frozen --batch 1 --accumulate 2 --epochs 3 --patience 9'.split(
       ' ',
     ),
-    ...'--dropout 0.3 --mixup 0.4 --erase 0.5 --optimiser adamw --rate 0.001 --threads 1 --json --out'.split(' '),
+    ...'--dropout 0.3 --mixup 0.4 --erase 0.5 --optimizer adamw --rate 0.001 --threads 1 --json --out'.split(' '),
     file(out),
   ]
 
@@ -122,7 +122,7 @@ describe('a tuned network', () => {
     expect(extracted).toMatchObject({ rows: 51, failures: 0 })
     expect(JSON.stringify(models)).toContain('photos-resnet')
     expect(await readFile(file(curves.html), 'utf8')).toContain('Fine-tuning')
-    // Tuned and frozen features meet the same classifiers. What the network was trained on is no test picture.
+    // Tuned and frozen features meet the same classifiers. What the network was trained on is no test image.
     const [again] = await Promise.all([
       fc7(['compare', 'photos-tuned.fc7', '--protocol', 'kfold', '--trainers', 'knn', '--out', 'again'], {
         env,
@@ -132,7 +132,7 @@ describe('a tuned network', () => {
     ])
     expect([again.code, errorLines(again)[0]]).toEqual([
       1,
-      expect.stringContaining('was fine-tuned on 36 of the test pictures'),
+      expect.stringContaining('was fine-tuned on 36 of the test images'),
     ])
     await run('fc7 report both')
     expect(await readFile(file('both', 'report.html'), 'utf8')).toContain('photos-resnet')

@@ -64,7 +64,7 @@ describe('fc7 train', () => {
     const refused = await train(...args)
     expect([refused.code, errorLines(refused)[0]]).toEqual([
       1,
-      'fc7: weights.csv: the training picture p7 has no weight.',
+      'fc7: weights.csv: the training image p7 has no weight.',
     ])
   }, 30_000)
 
@@ -100,11 +100,14 @@ describe('fc7 train', () => {
     for (const name of ['late', 'reference']) expect(left).not.toContain(name)
   }, 60_000)
 
-  it('says what memory it foresees, what it took, and with --dry-run stops there', async () => {
+  it('says what memory it estimates, what it took, and with --dry-run stops there', async () => {
     const args = ['--preprocess', 'standardise', '--calibrate', 'sigmoid']
     const planned = await train(...args, '--out', 'planned', '--dry-run', '--json')
     const plan = JSON.parse(planned.stdout)
-    expect([planned.code, planned.stderr]).toEqual([0, expect.stringMatching(/About \d+ MB of memory foreseen: rows /)])
+    expect([planned.code, planned.stderr]).toEqual([
+      0,
+      expect.stringMatching(/About \d+ MB of memory estimated: rows /),
+    ])
     expect(plan).toMatchObject({
       dryRun: true,
       trainer: 'knn',
@@ -118,8 +121,8 @@ describe('fc7 train', () => {
     })
     expect(await readdir(root)).not.toContain('planned')
     const { memory } = JSON.parse((await train(...args, '--out', 'fitted', '--json')).stdout)
-    const { peakBytes, ...foreseen } = memory
-    expect(foreseen).toEqual(plan.memory)
+    const { peakBytes, ...estimated } = memory
+    expect(estimated).toEqual(plan.memory)
     expect(peakBytes).toBeGreaterThan(30e6)
     const refused = await train('--memory-limit', '0.05', '--out', 'planned')
     expect([refused.code, errorLines(refused)[0]]).toEqual([

@@ -39,7 +39,7 @@ describe('executeExtraction', () => {
     expect((await readThumbs(await openStore(out))).get('p5')?.webp).toEqual(new Uint8Array([5]))
   })
 
-  it('lists pictures that cannot be decoded and keeps the others aligned', async () => {
+  it('lists images that cannot be decoded and keeps the others aligned', async () => {
     const out = join(root, 'store')
     const summary = await executeExtraction(fakeJob(out, fakePlan(20), [0, 5, 6, 7, 4, 19]))
     expect(summary).toMatchObject({ rows: 14, failures: 6 })
@@ -59,7 +59,7 @@ describe('executeExtraction', () => {
     })
   })
 
-  it('survives a data set of which no picture can be read', async () => {
+  it('survives a data set of which no image can be read', async () => {
     const out = join(root, 'store')
     const summary = await executeExtraction(fakeJob(out, fakePlan(3), [0, 1, 2]))
     expect(summary).toMatchObject({ rows: 0, failures: 3 })
@@ -190,6 +190,6 @@ describe('planExtraction', () => {
   })
 
   it('refuses nothing to do', () => {
-    expect(() => fakePlan(0)).toThrow('holds no picture')
+    expect(() => fakePlan(0)).toThrow('holds no image')
   })
 })

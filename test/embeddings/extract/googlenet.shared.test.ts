@@ -15,7 +15,7 @@ afterAll(async () => {
 
 const dim = 1024
 
-describe('GoogLeNet embeddings of 24 real pictures, recorded with Pillow and Python onnxruntime on the published file', () => {
+describe('GoogLeNet embeddings of 24 real images, recorded with Pillow and Python onnxruntime on the published file', () => {
   it.each([
     ['caffe', 0, 0.99999],
     ['keras-caffe', 1, 0.999999],

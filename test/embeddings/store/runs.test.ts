@@ -12,23 +12,23 @@ const paceOf = async (...runs: readonly object[]) => {
   const store = await mkdtemp(join(tmpdir(), 'fc7-runs-'))
   made.push(store)
   const text = runs.map((run) => JSON.stringify({ machine: machineFacts(), ...run })).join('\n')
-  await writeFile(join(store, 'run.jsonl'), `${text}\n{"pictures": 9`)
+  await writeFile(join(store, 'run.jsonl'), `${text}\n{"images": 9`)
   return measuredPace(store)
 }
 
 describe('the measured pace', () => {
-  it('tells what starting took from what each picture took', async () => {
-    expect(await paceOf({ pictures: 100, seconds: 5, steady: { pictures: 80, seconds: 2.4 } })).toEqual({
+  it('tells what starting took from what each image took', async () => {
+    expect(await paceOf({ images: 100, seconds: 5, steady: { images: 80, seconds: 2.4 } })).toEqual({
       start: expect.closeTo(2),
-      perPicture: expect.closeTo(0.03),
+      perImage: expect.closeTo(0.03),
     })
   })
 
-  it('takes the largest run of this machine; too few pictures cannot be told apart', async () => {
-    const small = { pictures: 10, seconds: 5, steady: { pictures: 2, seconds: 0.1 } }
-    const other = { ...small, pictures: 900, machine: { ...machineFacts(), cores: 4096 } }
-    expect(await paceOf(small, other)).toEqual({ start: 0, perPicture: 0.5 })
-    expect(await paceOf(small, { pictures: 20, seconds: 4 })).toEqual({ start: 0, perPicture: 0.2 })
+  it('takes the largest run of this machine; too few images cannot be told apart', async () => {
+    const small = { images: 10, seconds: 5, steady: { images: 2, seconds: 0.1 } }
+    const other = { ...small, images: 900, machine: { ...machineFacts(), cores: 4096 } }
+    expect(await paceOf(small, other)).toEqual({ start: 0, perImage: 0.5 })
+    expect(await paceOf(small, { images: 20, seconds: 4 })).toEqual({ start: 0, perImage: 0.2 })
     expect(await paceOf(other)).toBeUndefined()
   })
 })

@@ -23,7 +23,7 @@ const problems = async (): Promise<string[]> =>
 describe('verifyStore', () => {
   it('finds nothing wrong with a whole store', async () => {
     await executeExtraction(fakeJob(store, fakePlan(25), [3]))
-    // Picture 0 is black: its embedding still ends in 1, so no row is all zeros.
+    // Image 0 is black: its embedding still ends in 1, so no row is all zeros.
     expect(await verifyStore(store)).toEqual({ ok: true, rows: 24, failures: 1, findings: [] })
   })
 
@@ -40,7 +40,7 @@ describe('verifyStore', () => {
     const found = await problems()
     expect(found).toContain('error shard-00001.arrow its bytes do not have the sha256 of its commit file')
     expect(found).toContain('error shard-00002.arrow is missing')
-    expect(found).toContain('warning thumbs-00003.arrow is missing: reports will have no pictures of this shard')
+    expect(found).toContain('warning thumbs-00003.arrow is missing: reports will have no images of this shard')
     expect(found).toContain('error shard-00004.arrow holds 5 rows, its commit file says 6')
     expect(found).toContain('error manifest.json says 45 rows, the shards hold 46')
   })

@@ -13,7 +13,7 @@ import { verifyStore } from '../../../src/embeddings/store/verify.js'
 import { plannedRows, unitsOf } from '../../../src/embeddings/store/views.js'
 import { itemsOf, trainingRows } from '../../../src/evaluation/plan/items.js'
 import { fc7Warm } from '../../cli/run.js'
-import { tinyModel, writeTinyPictures } from '../../support/tiny.js'
+import { tinyModel, writeTinyImages } from '../../support/tiny.js'
 import { fakeItems, fakeJob, fakePlan } from '../fake.js'
 
 let root: string
@@ -24,11 +24,11 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-/** A number that tells a view from the picture itself and from the other views. */
+/** A number that tells a view from the image itself and from the other views. */
 const mark = (pose: Pose | undefined): number =>
   pose?.augmentation ? 1 + (Math.round(97 * JSON.stringify(pose.augmentation).length) % 89) : 0
 
-/** The pixels of picture i in a view are i plus the view's mark. */
+/** The pixels of image i in a view are i plus the view's mark. */
 function viewJob(...args: Parameters<typeof fakeJob>): ExtractionJob<number> {
   const job = fakeJob(...args)
   return {
@@ -51,12 +51,12 @@ const bytesOf = async (folder: string): Promise<string[]> =>
   )
 
 describe('augmented training views', () => {
-  it('every training picture has its rows, test pictures have one, and a picture is never divided from its views', async () => {
+  it('every training image has its rows, test images have one, and an image is never divided from its views', async () => {
     const plan = fakePlan(23, { views: 3, seed: 5 })
     const out = join(root, 'store')
     const summary = await executeExtraction(viewJob(out, plan))
     // 12 of 23 are of the train split.
-    expect(summary).toMatchObject({ rows: 12 * 3 + 11, pictures: 23, failures: 0 })
+    expect(summary).toMatchObject({ rows: 12 * 3 + 11, images: 23, failures: 0 })
     expect(
       plannedRows(
         plan,
@@ -84,7 +84,7 @@ describe('augmented training views', () => {
     expect(trainingRows(items, [0]).map((row) => table.ids[row])).toEqual(['p0', 'p0#v1', 'p0#v2'])
   })
 
-  it('equal bytes whatever the batch; other views with another seed; a bad picture is one failure', async () => {
+  it('equal bytes whatever the batch; other views with another seed; a bad image is one failure', async () => {
     const plan = fakePlan(23, { views: 3, seed: 5 })
     await executeExtraction({ ...viewJob(join(root, 'a'), plan, [4]), batch: 1 })
     await executeExtraction({ ...viewJob(join(root, 'b'), plan, [4]), batch: 7 })
@@ -109,7 +109,7 @@ describe('augmented training views', () => {
     expect(await bytesOf(join(root, 'a'))).toEqual(before)
   })
 
-  it.each(['csv', 'parquet', 'npy'])('an import of an export to %s has the same pictures and views', async (format) => {
+  it.each(['csv', 'parquet', 'npy'])('an import of an export to %s has the same images and views', async (format) => {
     await executeExtraction(viewJob(join(root, 'store'), fakePlan(10, { views: 3 })))
     const store = await openStore(join(root, 'store'))
     const exporter = getExporter(format)
@@ -124,7 +124,7 @@ describe('augmented training views', () => {
   it('verify misses a view that is not there', async () => {
     const out = join(root, 'store')
     await executeExtraction(viewJob(out, fakePlan(10, { views: 3 })))
-    // The same shard under a plan that foresees four rows a picture.
+    // The same shard under a plan that estimates four rows an image.
     const { hash, text } = encodePlan(fakePlan(10, { views: 4 }))
     await writeFile(join(out, 'plan.json'), text)
     const commit = JSON.parse(await readFile(join(out, 'shard-00000.json'), 'utf8'))
@@ -132,7 +132,7 @@ describe('augmented training views', () => {
     const { ok, findings } = await verifyStore(out)
     expect(ok).toBe(false)
     expect(findings.map(({ problem }) => problem)).toContain(
-      'the views of p0 (row 0) are not the 4 rows in order that the plan foresees',
+      'the views of p0 (row 0) are not the 4 rows in order that the plan estimates',
     )
   })
 })
@@ -141,32 +141,28 @@ describe('test-time views', () => {
   it.each([
     ['ten-crop', 10],
     ['razavian16', 16],
-  ] as const)(
-    '%s: the row is the mean over %i views, for pictures outside the train split',
-    async (testViews, count) => {
-      const plan = fakePlan(20, { testViews })
-      for (const batch of [1, 7]) await executeExtraction({ ...viewJob(join(root, `b${batch}`), plan, [3]), batch })
-      expect(await bytesOf(join(root, 'b1'))).toEqual(await bytesOf(join(root, 'b7')))
-      const table = await readTable(await openStore(join(root, 'b7')))
-      expect(table.rows).toBe(19)
-      const views = unitsOf(plan, fakeItems(2)[1]!)
-      expect(views).toHaveLength(count)
-      const mean =
-        views.reduce((sum, { augmentation }) => sum + mark({ augmentation: augmentation!, thumbnail: false }), 0) /
-        count
-      for (let row = 0; row < table.rows; row++) {
-        const number = Number(table.ids[row]!.slice(1))
-        expect(table.x[row * 3 + 1]).toBeCloseTo(number + (table.splits[row] === 'train' ? 0 : mean), 4)
-      }
-      expect(await verifyStore(join(root, 'b7'))).toMatchObject({ ok: true, findings: [] })
-    },
-  )
+  ] as const)('%s: the row is the mean over %i views, for images outside the train split', async (testViews, count) => {
+    const plan = fakePlan(20, { testViews })
+    for (const batch of [1, 7]) await executeExtraction({ ...viewJob(join(root, `b${batch}`), plan, [3]), batch })
+    expect(await bytesOf(join(root, 'b1'))).toEqual(await bytesOf(join(root, 'b7')))
+    const table = await readTable(await openStore(join(root, 'b7')))
+    expect(table.rows).toBe(19)
+    const views = unitsOf(plan, fakeItems(2)[1]!)
+    expect(views).toHaveLength(count)
+    const mean =
+      views.reduce((sum, { augmentation }) => sum + mark({ augmentation: augmentation!, thumbnail: false }), 0) / count
+    for (let row = 0; row < table.rows; row++) {
+      const number = Number(table.ids[row]!.slice(1))
+      expect(table.x[row * 3 + 1]).toBeCloseTo(number + (table.splits[row] === 'train' ? 0 : mean), 4)
+    }
+    expect(await verifyStore(join(root, 'b7'))).toMatchObject({ ok: true, findings: [] })
+  })
 
   it('through the built command: extract with both, verify, train, predict with averaged views', async () => {
     const env = { FC7_CACHE: join(root, 'cache') }
     const model = join(root, 'tiny.onnx')
     await writeFile(model, tinyModel())
-    await writeTinyPictures(join(root, 'photos'), { train: 6, test: 4 })
+    await writeTinyImages(join(root, 'photos'), { train: 6, test: 4 })
     const common = [
       'extract',
       join(root, 'photos'),
@@ -190,7 +186,7 @@ describe('test-time views', () => {
       rows: 84,
     })
     await fc7Warm(['train', join(root, 's'), '--trainer', 'knn', '--out', join(root, 'knn')], { env })
-    const onPictures = [
+    const onImages = [
       'predict',
       join(root, 'knn'),
       join(root, 'photos', 'test'),
@@ -200,7 +196,7 @@ describe('test-time views', () => {
       'ten-crop',
       '--json',
     ]
-    expect(JSON.parse((await fc7Warm(onPictures, { env })).stdout)).toMatchObject({ rows: 12, trainedOn: 0 })
+    expect(JSON.parse((await fc7Warm(onImages, { env })).stdout)).toMatchObject({ rows: 12, trainedOn: 0 })
     const refused = await fc7Warm(['predict', join(root, 'knn'), join(root, 's'), '--test-views', 'ten-crop'], { env })
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('already embedded')])
   }, 60_000)

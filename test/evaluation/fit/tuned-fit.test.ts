@@ -52,11 +52,11 @@ describe('fitTuned', () => {
     // Every row four times over: a neighbour at distance 0 has the same meaningless label.
     const random = createRandom('meaningless')
     const labels = Array.from({ length: 60 }, () => random.int(2))
-    const pictures = clusters(60, 6, 2, 2)
+    const images = clusters(60, 6, 2, 2)
     const rows = Array.from({ length: 240 }, (_, i) => i % 60)
     const set = {
       x: {
-        data: Float32Array.from(rows.flatMap((i) => [...pictures.x.data.subarray(6 * i, 6 * i + 6)])),
+        data: Float32Array.from(rows.flatMap((i) => [...images.x.data.subarray(6 * i, 6 * i + 6)])),
         rows: 240,
         cols: 6,
       },
@@ -68,7 +68,7 @@ describe('fitTuned', () => {
       (await tuned('knn', own, { ...k1, ...options })).info.tuning!.trials[0]!.scores as number[]
     // A row is alone only where all four copies of it fell into one fold.
     for (const score of await scores({}, set)) expect(score).toBeGreaterThan(0.9)
-    const grouped = { ...set, groups: rows.map((i) => `picture ${i}`) }
+    const grouped = { ...set, groups: rows.map((i) => `image ${i}`) }
     for (const score of await scores({}, grouped)) expect(score).toBeLessThan(0.8)
     // Sixty originals in three folds of about twenty: a share of so few rows is a multiple of 1/n for one n up to 22.
     const counted = await scores({ originals: new Set(Array(60).keys()) }, grouped)

@@ -10,9 +10,9 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true, force: true }))
 
-const list = { format: 1, kind: 'fc7-trained-on', backbone: 'b'.repeat(64), pictures: ['a'.repeat(64)], ids: ['x.png'] }
+const list = { format: 1, kind: 'fc7-trained-on', backbone: 'b'.repeat(64), images: ['a'.repeat(64)], ids: ['x.png'] }
 
-describe('the list of pictures that a backbone was trained on', () => {
+describe('the list of images that a backbone was trained on', () => {
   it('is read from a file or a folder, refused when broken, and travels into a store of the same backbone only', async () => {
     const tuned = join(root, 'tuned')
     await mkdir(tuned)
@@ -25,7 +25,7 @@ describe('the list of pictures that a backbone was trained on', () => {
     await carryTrainedOn(join(tuned, 'model.onnx'), stores.other, 'c'.repeat(64))
     expect(await readTrainedOn(stores.own)).toEqual(list)
     expect(await readTrainedOn(stores.other)).toBeUndefined()
-    await writeFile(join(tuned, 'trained-on.json'), JSON.stringify({ ...list, pictures: ['short'] }))
+    await writeFile(join(tuned, 'trained-on.json'), JSON.stringify({ ...list, images: ['short'] }))
     await expect(readTrainedOn(tuned)).rejects.toMatchObject({ code: 'TRAINED_ON_BROKEN' })
   })
 })

@@ -10,8 +10,8 @@ const bare = itemsOf(cloudTable({ classes, perClass: 40 }))
 const grouped = itemsOf(cloudTable({ classes, perClass: 40, group: (item) => `camera ${item % 7}` }))
 const plan = (items: typeof bare, options: Partial<FoldOptions> = {}) => planFolds(items, { seed: 1, ...options })
 
-describe('groups of pictures', () => {
-  it('a picture under its own id is no group, but a group that is named after one of its pictures holds together', () => {
+describe('groups of images', () => {
+  it('an image under its own id is no group, but a group that is named after one of its images holds together', () => {
     const alone = itemsOf(cloudTable({ classes, perClass: 4, views: 1, group: (item) => `${item}.png` }))
     expect(alone.groups.every((group) => group === null)).toBe(true)
     const pairs = itemsOf(cloudTable({ classes, perClass: 4, group: (item) => `${item - (item % 2)}.png` }))
@@ -28,7 +28,7 @@ describe('protocols', () => {
     expect(plan(split, { holdout: 'val' }).protocol).toEqual({ kind: 'holdout', split: 'val', train: ['train'] })
   })
 
-  it.each(protocolKinds)('%s: no picture and no group on two sides, and a sentence says what was done', (protocol) => {
+  it.each(protocolKinds)('%s: no image and no group on two sides, and a sentence says what was done', (protocol) => {
     const items = protocol === 'holdout' ? split : protocol === 'leave-one-group-out' ? grouped : bare
     const { folds, protocol: found } = plan(items, { protocol, perClass: 5 })
     expect(found.kind).toBe(protocol)

@@ -25,7 +25,7 @@ const record = JSON.parse(readFileSync(new URL('augment.json', fixtures), 'utf8'
   cases: { name: string; offset: number; box?: [number, number, number, number]; factor?: number }[]
 }
 const { width, height, net } = record
-const picture: Pixels = { width, height, data: bytes.slice(0, width * height * 3) }
+const image: Pixels = { width, height, data: bytes.slice(0, width * height * 3) }
 const recipe: Recipe = namedRecipe('torchvision', { width: net, height: net })
 const size = net * net * 3
 const plain = tenCropViews()[0]!
@@ -47,7 +47,7 @@ describe('views against torchvision on Pillow images', () => {
     expect(recipe.resize).toMatchObject({ size: record.short })
     tenCropViews().forEach((plan, i) => {
       const { offset } = casesOf(`ten-crop ${i}`)[0]!
-      expect([i, differences(applyAugmentation(picture, plan, recipe), referenceOf(offset))]).toEqual([
+      expect([i, differences(applyAugmentation(image, plan, recipe), referenceOf(offset))]).toEqual([
         i,
         { worst: 0, mean: 0 },
       ])
@@ -64,7 +64,7 @@ describe('views against torchvision on Pillow images', () => {
         u: w === width ? 0 : x / (width - w),
         v: h === height ? 0 : y / (height - h),
       }
-      expect(differences(applyAugmentation(picture, { ...plain, crop }, recipe), referenceOf(offset)).worst).toBe(0)
+      expect(differences(applyAugmentation(image, { ...plain, crop }, recipe), referenceOf(offset)).worst).toBe(0)
     }
   })
 
@@ -72,14 +72,14 @@ describe('views against torchvision on Pillow images', () => {
     for (const { offset, factor } of casesOf(name)) {
       const change = name === 'grey' ? { grey: true } : { [name]: factor }
       expect(
-        differences(applyAugmentation(picture, { ...plain, ...change }, recipe), referenceOf(offset)).worst,
+        differences(applyAugmentation(image, { ...plain, ...change }, recipe), referenceOf(offset)).worst,
       ).toBeLessThanOrEqual(1)
     }
   })
 
   it('a turn: within two levels inside the circle that no corner turns into', () => {
     for (const { offset, factor } of casesOf('rotation')) {
-      const turned = applyAugmentation(picture, { ...plain, rotationDegrees: factor! }, recipe)
+      const turned = applyAugmentation(image, { ...plain, rotationDegrees: factor! }, recipe)
       const reference = referenceOf(offset)
       let worst = 0
       for (let y = 0; y < net; y++) {
@@ -94,22 +94,20 @@ describe('views against torchvision on Pillow images', () => {
   })
 
   it('hue leaves grey and a whole turn alone', () => {
-    const grey: Pixels = { ...picture, data: picture.data.map((_, i) => picture.data[i - (i % 3)]!) }
+    const grey: Pixels = { ...image, data: image.data.map((_, i) => image.data[i - (i % 3)]!) }
     const before = applyAugmentation(grey, plain, recipe)
     expect(
       differences(applyAugmentation(grey, { ...plain, hueDegrees: 77 }, recipe), before).worst,
     ).toBeLessThanOrEqual(1)
-    const whole = applyAugmentation(picture, { ...plain, hueDegrees: 360 }, recipe)
-    expect(differences(whole, applyAugmentation(picture, plain, recipe)).worst).toBeLessThanOrEqual(1)
-    expect(differences(applyAugmentation(picture, { ...plain, hueDegrees: 60 }, recipe), before).mean).toBeGreaterThan(
-      5,
-    )
+    const whole = applyAugmentation(image, { ...plain, hueDegrees: 360 }, recipe)
+    expect(differences(whole, applyAugmentation(image, plain, recipe)).worst).toBeLessThanOrEqual(1)
+    expect(differences(applyAugmentation(image, { ...plain, hueDegrees: 60 }, recipe), before).mean).toBeGreaterThan(5)
   })
 
   it('an erased rectangle has its colour, the rest is untouched', () => {
     const erase = { x: 0.25, y: 0.5, w: 0.5, h: 0.25, colour: [1, 2, 3] as const }
-    const view = applyAugmentation(picture, { ...plain, erase }, recipe)
-    const before = applyRecipe(picture, recipe)
+    const view = applyAugmentation(image, { ...plain, erase }, recipe)
+    const before = applyRecipe(image, recipe)
     let erased = 0
     for (let i = 0; i < size; i += 3) {
       const [x, y] = [(i / 3) % net, Math.floor(i / 3 / net)]
@@ -130,9 +128,9 @@ describe('planned augmentation', () => {
     erase: 0.5,
   }
   const many = (settings = all): AugmentationPlan[] =>
-    Array.from({ length: 2000 }, (_, i) => planAugmentation(1, i % 7, `picture ${i}`, settings))
+    Array.from({ length: 2000 }, (_, i) => planAugmentation(1, i % 7, `image ${i}`, settings))
 
-  it('is a pure function of seed, epoch and picture; each of them changes it', () => {
+  it('is a pure function of seed, epoch and image; each of them changes it', () => {
     const a = planAugmentation(1, 2, 'x', all)
     many()
     expect(planAugmentation(1, 2, 'x', all)).toEqual(a)
@@ -166,7 +164,7 @@ describe('planned augmentation', () => {
     })
   })
 
-  it('makes a view of any picture, however small or long', () => {
+  it('makes a view of any image, however small or long', () => {
     for (const [w, h] of [
       [1, 1],
       [3000, 1],
@@ -180,15 +178,15 @@ describe('planned augmentation', () => {
     }
   })
 
-  it('training views begin with the picture itself; sixteen views are eight and their mirror images', () => {
+  it('training views begin with the image itself; sixteen views are eight and their mirror images', () => {
     const views = planViews(3, 'x', 4)
     expect(views).toHaveLength(4)
-    expect(differences(applyAugmentation(picture, views[0]!, recipe), applyRecipe(picture, recipe)).worst).toBe(0)
+    expect(differences(applyAugmentation(image, views[0]!, recipe), applyRecipe(image, recipe)).worst).toBe(0)
     expect(new Set(views.map((view) => JSON.stringify(view))).size).toBe(4)
     const sixteen = sixteenViews()
     expect(sixteen).toHaveLength(16)
     expect(sixteen.slice(8)).toEqual(sixteen.slice(0, 8).map((view) => ({ ...view, flip: true })))
-    // Five parts with four ninths of the picture's area: two thirds of each side.
+    // Five parts with four ninths of the image's area: two thirds of each side.
     expect(sixteen.slice(1, 6).map(({ crop }) => crop.kind === 'part' && Math.sqrt(crop.area))).toEqual(
       new Array(5).fill(2 / 3),
     )
@@ -196,7 +194,7 @@ describe('planned augmentation', () => {
 })
 
 describe('views in a decoding thread', () => {
-  it('several views of one key are those of the picture, and a thumbnail comes when it is asked for', async () => {
+  it('several views of one key are those of the image, and a thumbnail comes when it is asked for', async () => {
     const path = new URL('../../../docs/report.png', import.meta.url).pathname
     const settings = { recipe, hash: true, thumbnail: true }
     const views = tenCropViews()

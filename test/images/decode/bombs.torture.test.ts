@@ -6,33 +6,33 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import sharp from 'sharp'
 import { tinyModel } from '../../support/tiny.js'
-import { extractWatched, inOrder, writeBadPictures, zeroPng } from '../bad.js'
+import { extractWatched, inOrder, writeBadImages, zeroPng } from '../bad.js'
 
 const root = mkdtempSync(join(tmpdir(), 'fc7-bombs-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-let made: Awaited<ReturnType<typeof writeBadPictures>>
+let made: Awaited<ReturnType<typeof writeBadImages>>
 let usualMiB: number
 beforeAll(async () => {
   writeFileSync(join(root, 'tiny.onnx'), tinyModel())
-  made = await writeBadPictures(join(root, 'bad'))
+  made = await writeBadImages(join(root, 'bad'))
   mkdirSync(join(root, 'good'))
   for (let i = 0; i < 20; i++) writeFileSync(join(root, 'good', `${i}.jpg`), made.jpeg)
   usualMiB = (await extractWatched(root, join(root, 'good'))).peakMiB
 }, 120_000)
 
-/** Pictures at the limit, and Parquet cells, of 60 MiB. */
+/** Images at the limit, and Parquet cells, of 60 MiB. */
 const [atTheLimit, bombs] = process.env.FC7_TORTURE === 'sample' ? [6, 3] : [30, 20]
 
-/** A decoded picture of the largest size that is allowed, in MiB; each decoding thread may hold two while it works. */
+/** A decoded image of the largest size that is allowed, in MiB; each decoding thread may hold two while it works. */
 const largestMiB = (100e6 * 3) / 2 ** 20
 
 describe('bombs through the built command: listed or embedded, memory bounded', () => {
-  it('bad pictures of all kinds the fast way', async () => {
+  it('bad images of all kinds the fast way', async () => {
     expect((await extractWatched(root, join(root, 'bad'), ['--resize', 'fast'])).found).toEqual(inOrder(made.expected))
   }, 60_000)
 
-  it('pictures at the limit of what is decoded, and ten beyond it', async () => {
+  it('images at the limit of what is decoded, and ten beyond it', async () => {
     const folder = join(root, 'large')
     mkdirSync(folder)
     const atLimit = zeroPng(10_000, 10_000, 10_000)
@@ -43,7 +43,7 @@ describe('bombs through the built command: listed or embedded, memory bounded', 
     const webp = await sharp(options).webp({ quality: 1, effort: 0 }).toBuffer()
     for (let i = 0; i < 5; i++) writeFileSync(join(folder, `beyond-${i}.webp`), webp)
     const { found, peakMiB } = await extractWatched(root, folder, ['--threads', '4', '--decode-threads', '2'])
-    console.log(`usual ${usualMiB.toFixed(0)} MiB, with pictures of 100 megapixels ${peakMiB.toFixed(0)} MiB`)
+    console.log(`usual ${usualMiB.toFixed(0)} MiB, with images of 100 megapixels ${peakMiB.toFixed(0)} MiB`)
     expect(found.map(([name, code]) => [name.startsWith('limit'), code])).toEqual([
       ...Array.from({ length: 10 }, () => [false, 'IMAGE_TOO_MANY_PIXELS']),
       ...Array.from({ length: atTheLimit }, () => [true, null]),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
-import { decodePicture } from '../../../src/images/decode/decode.js'
-import { preparePicture } from '../../../src/images/prepare/prepare.js'
+import { decodeImage } from '../../../src/images/decode/decode.js'
+import { prepareImage } from '../../../src/images/prepare/prepare.js'
 import { namedRecipe, parseRecipe, type Recipe, recipeNames } from '../../../src/images/recipe/recipe.js'
 import { recipeSize } from '../../../src/images/recipe/recipe-size.js'
 
@@ -13,8 +13,8 @@ const record = JSON.parse(readFileSync(new URL('recipes.json', fixtures), 'utf8'
   cases: { name: string; offset: number; bytes: number; width: number; height: number; orient: boolean }[]
   /** Side of the network's input for the whole recipes. */
   net: number
-  pictures: { width: number; height: number; offset: number; bytes: number }[]
-  wholes: { recipe: string; picture: number; offset: number }[]
+  images: { width: number; height: number; offset: number; bytes: number }[]
+  wholes: { recipe: string; image: number; offset: number }[]
 }
 const side = 32
 const recipe: Recipe = {
@@ -27,13 +27,13 @@ const fileOf = (name: string) => {
 }
 
 describe('named recipes, numbers included, against the libraries whose conventions they follow', () => {
-  for (const { recipe: name, picture, offset } of record.wholes) {
-    const { width, height, offset: at, bytes: length } = record.pictures[picture]!
+  for (const { recipe: name, image, offset } of record.wholes) {
+    const { width, height, offset: at, bytes: length } = record.images[image]!
     it(`${name} of ${width}x${height}: within one rounding step of the grey levels`, async () => {
       const { net } = record
       const { channelOrder, scale, mean, std, ...geometry } = namedRecipe(name, { width: net, height: net })
       const whole = { channelOrder, scale, mean, std, ...geometry }
-      const { pixels } = await preparePicture(bytes.slice(at, at + length), whole)
+      const { pixels } = await prepareImage(bytes.slice(at, at + length), whole)
       const reference = new Float32Array(bytes.slice(offset, offset + net * net * 12).buffer)
       const worst = [0, 0, 0]
       for (let i = 0; i < reference.length; i++) {
@@ -48,10 +48,10 @@ describe('named recipes, numbers included, against the libraries whose conventio
   }
 })
 
-describe('pictures of every colour model against Pillow and torchvision', () => {
+describe('images of every colour model against Pillow and torchvision', () => {
   for (const { name, offset, bytes: length, orient, ...size } of record.cases) {
     it(`${name}: no difference`, async () => {
-      const { pixels, width, height } = await preparePicture(bytes.slice(offset, offset + length), recipe, { orient })
+      const { pixels, width, height } = await prepareImage(bytes.slice(offset, offset + length), recipe, { orient })
       expect({ width, height }).toEqual(size)
       const reference = bytes.subarray(offset + length, offset + length + side * side * 3)
       const worst = pixels.reduce((most, value, i) => Math.max(most, Math.abs(value - reference[i]!)), 0)
@@ -59,9 +59,9 @@ describe('pictures of every colour model against Pillow and torchvision', () => 
     })
   }
 
-  it('turns a picture by its EXIF orientation only when asked', async () => {
-    const flat = await decodePicture(fileOf('EXIF-rotated JPEG'))
-    const turned = await decodePicture(fileOf('EXIF-rotated JPEG'), { orient: true })
+  it('turns an image by its EXIF orientation only when asked', async () => {
+    const flat = await decodeImage(fileOf('EXIF-rotated JPEG'))
+    const turned = await decodeImage(fileOf('EXIF-rotated JPEG'), { orient: true })
     expect([flat.width, flat.height]).toEqual([record.width, record.height])
     expect([turned.width, turned.height]).toEqual([record.height, record.width])
     // Orientation 6: the top left corner goes to the top right.
@@ -69,20 +69,20 @@ describe('pictures of every colour model against Pillow and torchvision', () => 
   })
 
   it('cuts a box out before the resize, and says when it lies outside', async () => {
-    const whole = await decodePicture(fileOf('colour JPEG'))
-    const part = await decodePicture(fileOf('colour JPEG'), { box: { x: 50, y: 10.4, w: 20, h: 5 } })
+    const whole = await decodeImage(fileOf('colour JPEG'))
+    const part = await decodeImage(fileOf('colour JPEG'), { box: { x: 50, y: 10.4, w: 20, h: 5 } })
     expect([part.width, part.height]).toEqual([7, 5])
     const at = (10 * whole.width + 50) * 3
     expect([...part.data.subarray(0, 3)]).toEqual([...whole.data.subarray(at, at + 3)])
-    await expect(decodePicture(fileOf('colour JPEG'), { box: { x: 900, y: 0, w: 5, h: 5 } })).rejects.toMatchObject({
+    await expect(decodeImage(fileOf('colour JPEG'), { box: { x: 900, y: 0, w: 5, h: 5 } })).rejects.toMatchObject({
       code: 'IMAGE_BOX_OUTSIDE',
     })
   })
 
-  it('makes nearly the same of a picture the fast way', async () => {
+  it('makes nearly the same of an image the fast way', async () => {
     for (const name of ['colour JPEG', 'CMYK JPEG', 'lossy WebP', '16-bit grey PNG']) {
-      const exact = await preparePicture(fileOf(name), recipe)
-      const fast = await preparePicture(fileOf(name), recipe, { resizeMode: 'fast', thumbnail: true })
+      const exact = await prepareImage(fileOf(name), recipe)
+      const fast = await prepareImage(fileOf(name), recipe, { resizeMode: 'fast', thumbnail: true })
       const sum = exact.pixels.reduce((total, value, i) => total + Math.abs(value - fast.pixels[i]!), 0)
       expect(sum / exact.pixels.length).toBeLessThan(2)
       expect([fast.width, fast.height]).toEqual([record.width, record.height])
@@ -90,9 +90,9 @@ describe('pictures of every colour model against Pillow and torchvision', () => 
   })
 
   it('makes a WebP thumbnail and a hash that a small change hardly moves', async () => {
-    const a = await preparePicture(fileOf('colour JPEG'), recipe, { thumbnail: true })
-    const b = await preparePicture(fileOf('lossy WebP'), recipe, { thumbnail: true })
-    const thumbnail = await decodePicture(a.thumbnail!)
+    const a = await prepareImage(fileOf('colour JPEG'), recipe, { thumbnail: true })
+    const b = await prepareImage(fileOf('lossy WebP'), recipe, { thumbnail: true })
+    const thumbnail = await decodeImage(a.thumbnail!)
     expect([thumbnail.width, thumbnail.height]).toEqual([48, 35])
     expect(a.dHash).toMatch(/^[0-9a-f]{16}$/)
     const bits = (BigInt(`0x${a.dHash}`) ^ BigInt(`0x${b.dHash}`)).toString(2).replaceAll('0', '').length
@@ -102,10 +102,10 @@ describe('pictures of every colour model against Pillow and torchvision', () => 
   it('writes into a slot of a shared buffer', async () => {
     const shared = new Uint8Array(new SharedArrayBuffer(side * side * 3 * 2))
     const into = shared.subarray(side * side * 3)
-    await preparePicture(fileOf('colour JPEG'), recipe, { into })
+    await prepareImage(fileOf('colour JPEG'), recipe, { into })
     expect(shared.subarray(0, side * side * 3).every((value) => value === 0)).toBe(true)
-    expect([...into]).toEqual([...(await preparePicture(fileOf('colour JPEG'), recipe)).pixels])
-    const wrong = preparePicture(fileOf('colour JPEG'), recipe, { into: new Uint8Array(5) })
+    expect([...into]).toEqual([...(await prepareImage(fileOf('colour JPEG'), recipe)).pixels])
+    const wrong = prepareImage(fileOf('colour JPEG'), recipe, { into: new Uint8Array(5) })
     await expect(wrong).rejects.toMatchObject({ code: 'IMAGE_SLOT_SIZE' })
   })
 })

@@ -25,7 +25,7 @@ describe('resample', () => {
   for (const { filter, antialias, width, height, offset } of record.cases) {
     const reference = bytes.subarray(offset, offset + width * height * 3)
     const title = `${filter}${antialias ? '' : ' without antialias'} to ${width}x${height}`
-    it(`${title} is the recorded ${antialias ? 'Pillow' : 'TensorFlow'} picture`, () => {
+    it(`${title} is the recorded ${antialias ? 'Pillow' : 'TensorFlow'} image`, () => {
       for (const wasm of [true, false]) {
         const { data } = resample(source, { width, height }, { filter, antialias, wasm })
         expect(largestDifference(data, reference)).toBeLessThanOrEqual(antialias ? 0 : 1)
@@ -45,7 +45,7 @@ describe('resample', () => {
     })
   }
 
-  it('reads large pictures by strips, with the same result as JavaScript', () => {
+  it('reads large images by strips, with the same result as JavaScript', () => {
     const large: Pixels = { width: 1500, height: 1201, data: new Uint8Array(1500 * 1201 * 3) }
     for (let i = 0; i < large.data.length; i++) large.data[i] = Math.imul(i, 2654435761) >>> 24
     const target = { width: 320, height: 256 }
@@ -67,8 +67,8 @@ describe('geometry', () => {
   const short = { mode: 'short-side', size: 256, filter: 'bilinear', antialias: true } as const
 
   it('truncates or rounds the long side', () => {
-    const picture = { width: 500, height: 375 }
-    expect(resizedSize({ ...short, longSide: 'truncate' }, picture)).toEqual({ width: 341, height: 256 })
+    const image = { width: 500, height: 375 }
+    expect(resizedSize({ ...short, longSide: 'truncate' }, image)).toEqual({ width: 341, height: 256 })
     const tall = { width: 427, height: 640 }
     expect(resizedSize({ ...short, longSide: 'truncate' }, tall)).toEqual({ width: 256, height: 383 })
     expect(resizedSize({ ...short, longSide: 'round' }, tall)).toEqual({ width: 256, height: 384 })
@@ -81,7 +81,7 @@ describe('geometry', () => {
     expect([at('floor', 341), at('floor', 227), at('floor', 229)]).toEqual([58, 1, 2])
   })
 
-  it('pads where the picture is smaller than the crop', () => {
+  it('pads where the image is smaller than the crop', () => {
     expect(cropWindow({ width: 10, height: 10, rounding: 'half-even' }, { width: 7, height: 30 })).toEqual({
       x: -1,
       y: 10,

@@ -17,7 +17,7 @@ function crossEntropy(scores: Float32Array, y: ArrayLike<number>, classes: numbe
 function byHand(
   { x, y, classes }: TrainingSet,
   [weights, biases]: readonly [Float64Array, Float64Array],
-  optimiser: 'sgd' | 'adam',
+  optimizer: 'sgd' | 'adam',
   rate: number,
   decay: number,
 ): [Float64Array, Float64Array] {
@@ -47,7 +47,7 @@ function byHand(
     const now = rate * 0.5 * (1 + Math.cos((Math.PI * step) / 4))
     values.forEach((value, at) => {
       const own = at < cols * k ? decay : 0
-      if (optimiser === 'sgd') {
+      if (optimizer === 'sgd') {
         // Nesterov's momentum of 0.9, as torch.optim.SGD has it.
         const slope = gradient[at]! + own * value
         first[at] = 0.9 * first[at]! + slope
@@ -129,9 +129,9 @@ describe('mlp', () => {
   it.each([
     ['sgd', 0.05],
     ['adam', 0.05],
-  ] as const)('%s alone: four steps over all rows are those worked out by hand', async (optimiser, rate) => {
+  ] as const)('%s alone: four steps over all rows are those worked out by hand', async (optimizer, rate) => {
     const set = clusters(60, 5, 3)
-    const settings = { hidden: '', optimiser, batch: 60, decay: 0.1, dropout: 0 }
+    const settings = { hidden: '', optimizer, batch: 60, decay: 0.1, dropout: 0 }
     const weights = async (raw: RawParams) => {
       const { tensors } = (await mlp.fit(set, { params: params(raw), seed: 4, threads: 1 })).save()
       return ['weight0', 'bias0'].map((name) => Float64Array.from(tensors.get(name)!.values as Float32Array)) as [
@@ -141,7 +141,7 @@ describe('mlp', () => {
     }
     const start = await weights({ ...settings, epochs: 1, rate: 1e-8 })
     const found = await weights({ ...settings, epochs: 4, rate })
-    const expected = byHand(set, start, optimiser, rate, 0.1)
+    const expected = byHand(set, start, optimizer, rate, 0.1)
     for (const i of [0, 1] as const) {
       expect(largestDifference(found[i], expected[i])).toBeLessThan(1e-5)
       expect(largestDifference(found[i], start[i])).toBeGreaterThan(1e-2)

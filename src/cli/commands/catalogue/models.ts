@@ -44,7 +44,7 @@ async function list(context: CommandContext): Promise<void> {
 
 function trainingLine({ training }: Card): string[] {
   if (!training) return []
-  const { optimiser, momentum, learningRate, weightDecay, batchSize, epochs, schedule, source, note } = training
+  const { optimizer, momentum, learningRate, weightDecay, batchSize, epochs, schedule, source, note } = training
   const numbers = [
     `rate ${learningRate}`,
     ...(momentum === undefined ? [] : [`momentum ${momentum}`]),
@@ -53,7 +53,7 @@ function trainingLine({ training }: Card): string[] {
     ...(epochs === undefined ? [] : [`${epochs} epochs`]),
   ]
   return [
-    `Trained with ${optimiser}, ${numbers.join(', ')}; ${schedule} (${source})`,
+    `Trained with ${optimizer}, ${numbers.join(', ')}; ${schedule} (${source})`,
     ...(note ? [`  Note: ${note}`] : []),
   ]
 }

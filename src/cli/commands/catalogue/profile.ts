@@ -15,7 +15,7 @@ function text(profile: ModelProfile, all: boolean): string {
     ? profile.nodes
     : profile.nodes.toSorted((a, b) => b.milliseconds - a.milliseconds).slice(0, shownNodes)
   return [
-    `${profile.backbone} on ${profile.provider}, batch ${profile.batch}, ${profile.threads} threads: ${profile.milliseconds.toFixed(1)} ms a run, ${profile.imagesPerSecond.toFixed(1)} pictures a second (with the profiler on)`,
+    `${profile.backbone} on ${profile.provider}, batch ${profile.batch}, ${profile.threads} threads: ${profile.milliseconds.toFixed(1)} ms a run, ${profile.imagesPerSecond.toFixed(1)} images a second (with the profiler on)`,
     ...(plain === null
       ? []
       : [
@@ -54,7 +54,7 @@ export const profile = defineCommand({
       .option('pool', { choices: poolings, default: 'avg' as const, describe: 'What 4-D layers become' })
       .option('recipe', { type: 'string', describe: 'Preprocessing; default the model card’s first' })
       .option('provider', { choices: providerNames, default: 'auto' as const, describe: 'Where the network runs' })
-      .option('batch', { type: 'number', default: 8, describe: 'Pictures a run' })
+      .option('batch', { type: 'number', default: 8, describe: 'Images a run' })
       .option('threads', { type: 'number', describe: 'Threads inside an operator; default the cores' })
       .option('runs', { type: 'number', default: 5, describe: 'Measured runs, of which the median counts' })
       .option('rewrite', { type: 'boolean', default: true, describe: 'With exact rewrites (--no-rewrite: without)' })

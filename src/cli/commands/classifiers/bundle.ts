@@ -12,7 +12,7 @@ import { readModel } from '../../../onnx/read.js'
 import { defineCommand } from '../../command.js'
 import { ownNetwork } from '../../own-network.js'
 
-/** What must happen to a picture before it enters the bundle. */
+/** What must happen to an image before it enters the bundle. */
 function geometry({ resize, crop }: Recipe): string {
   const how =
     resize.mode === 'none'
@@ -62,7 +62,7 @@ export const bundle = defineCommand({
       },
       [
         `${files.join(', ')}: ${formatBytes(bytes)}, from uint8 RGB pixels [N, ${built.height}, ${built.width}, 3] to ${classifier.classes.length} classes.`,
-        `Before it: ${geometry(built.recipe)}. Run on ${check.pictures} pictures, its scores are the classifier's to ${check.difference.toExponential(1)}.`,
+        `Before it: ${geometry(built.recipe)}. Run on ${check.images} images, its scores are the classifier's to ${check.difference.toExponential(1)}.`,
       ].join('\n'),
     )
   },

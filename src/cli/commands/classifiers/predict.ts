@@ -19,10 +19,10 @@ export const predict = defineCommand({
   options: (yargs) =>
     sourceOptions(yargs)
       .positional('classifier', { type: 'string', demandOption: true, describe: 'Classifier folder' })
-      .positional('source', { type: 'string', demandOption: true, describe: 'Pictures or a store' })
+      .positional('source', { type: 'string', demandOption: true, describe: 'Images or a store' })
       .option('model', { type: 'string', describe: 'Backbone id or ONNX file; default the classifier’s' })
       .option('layer', { type: 'string', array: true, describe: 'Layer; default the classifier’s' })
-      .option('top', { type: 'number', default: 1, describe: 'Classes to list for each picture' })
+      .option('top', { type: 'number', default: 1, describe: 'Classes to list for each image' })
       .option('out', { type: 'string', describe: 'File to write, .csv or .jsonl' }),
   async run(options, context) {
     const format = options.out === undefined ? undefined : extname(options.out)
@@ -68,7 +68,7 @@ export const predict = defineCommand({
     const lines = [
       options.out === undefined
         ? formatTable(
-            ['picture', 'predicted', classifier.scoreKind, ...(labelled.length > 0 ? ['label'] : [])],
+            ['image', 'predicted', classifier.scoreKind, ...(labelled.length > 0 ? ['label'] : [])],
             predictions.map((row) => [
               row.path,
               row.top.map((best) => best.label).join(', '),
@@ -84,7 +84,7 @@ export const predict = defineCommand({
         : []),
       ...(seen > 0 ? [`${seen} rows were trained on: their predictions prove nothing.`] : []),
       ...(store.manifest.failures > 0
-        ? [`${store.manifest.failures} pictures could not be embedded: see ${store.path}/failures.jsonl`]
+        ? [`${store.manifest.failures} images could not be embedded: see ${store.path}/failures.jsonl`]
         : []),
     ]
     context.result(

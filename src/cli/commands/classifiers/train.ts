@@ -4,7 +4,7 @@ import { Fc7Error } from '../../../base/errors.js'
 import { formatSeconds } from '../../../base/text.js'
 import { type Classifier, fitClassifier } from '../../../classifiers/classifier.js'
 import { onnxName } from '../../../classifiers/classifier-file.js'
-import { checkMemory, foreseeMemory, memoryWords } from '../../../classifiers/memory.js'
+import { checkMemory, estimateMemory, memoryWords } from '../../../classifiers/memory.js'
 import { provenanceOf } from '../../../classifiers/store-provenance.js'
 import { readWeights } from '../../../classifiers/weights-file.js'
 import { openStore, readTable } from '../../../embeddings/store/store.js'
@@ -87,7 +87,7 @@ export const train = defineCommand({
       .option('dry-run', {
         type: 'boolean',
         default: false,
-        describe: 'Say what would be fitted and the memory foreseen',
+        describe: 'Say what would be fitted and the memory estimated',
       })
       .option('onnx', {
         type: 'boolean',
@@ -114,7 +114,7 @@ export const train = defineCommand({
     context.progress.say(
       `Fitting ${trainer.title} on ${set.x.rows} rows${split ? ` of the ${split} split` : ''}, ${set.classes.length} classes.`,
     )
-    const memory = foreseeMemory({
+    const memory = estimateMemory({
       trainer,
       set,
       params,

@@ -11,11 +11,11 @@ export const advise = defineCommand({
   example: ['$0 advise photos/ --out advice', 'measure, then say whether to fine-tune and what to run next'],
   options: (yargs) =>
     sourceOptions(yargs)
-      .positional('source', { type: 'string', demandOption: true, describe: 'Store, or folder of pictures' })
-      .option('model', { type: 'string', default: defaultModel, describe: 'Backbone for pictures' })
+      .positional('source', { type: 'string', demandOption: true, describe: 'Store, or folder of images' })
+      .option('model', { type: 'string', default: defaultModel, describe: 'Backbone for images' })
       .option('epochs', {
         type: 'number',
-        describe: 'Epochs that costs are foreseen for; default those of each strategy',
+        describe: 'Epochs that costs are estimated for; default those of each strategy',
       })
       .option('out', { type: 'string', describe: 'Folder for advice.html and advice.json' })
       .option('dry-run', {
@@ -34,9 +34,9 @@ export const advise = defineCommand({
       const repeats = new Set(folds.map(({ repeat }) => repeat)).size
       const layers = prepared.depths.map(({ table }) => table.layer)
       context.result(
-        { pictures: sample.length, folds: curveFolds.length, repeats, fits, layers, notes },
+        { images: sample.length, folds: curveFolds.length, repeats, fits, layers, notes },
         [
-          `${fits} fits on ${sample.length} pictures: ${curveFolds.length} folds${repeats > 1 ? `, ${repeats} times,` : ''} of ${layers.join(', ')} and a learning curve.`,
+          `${fits} fits on ${sample.length} images: ${curveFolds.length} folds${repeats > 1 ? `, ${repeats} times,` : ''} of ${layers.join(', ')} and a learning curve.`,
           ...notes,
         ].join('\n'),
       )

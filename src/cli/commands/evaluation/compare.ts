@@ -33,7 +33,7 @@ function planWords(plan: ComparisonPlan): string {
   return [
     ...plan.datasets.map(
       ({ name, items, classes, folds, protocol }) =>
-        `${name}: ${items} pictures, ${classes.length} classes, ${folds.length} folds. ${describeProtocol(protocol)}`,
+        `${name}: ${items} images, ${classes.length} classes, ${folds.length} folds. ${describeProtocol(protocol)}`,
     ),
     `${plan.fits.length} fits of ${plan.trainers.map((trainer) => trainer.key).join(', ')} on ${of}`,
     ...positiveWords(plan),
@@ -51,20 +51,20 @@ export const compare = defineCommand({
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'Stores or folders of pictures, or one experiment file (.yaml)',
+        describe: 'Stores or folders of images, or one experiment file (.yaml)',
       })
       .option('out', { type: 'string', describe: 'Evaluation folder to write' })
       .option('trainers', {
         type: 'string',
         describe: `Comma-separated: ${trainers.map((trainer) => trainer.id).join(', ')} (default ${defaultTrainers.join(',')})`,
       })
-      .option('model', { type: 'string', default: defaultModel, describe: 'Backbone for pictures' })
+      .option('model', { type: 'string', default: defaultModel, describe: 'Backbone for images' })
       .option('layer', { type: 'string', array: true, describe: 'Layers; default all of a store' })
       .option('protocol', { choices: protocolKinds, describe: 'Default: what the data ask for' })
       .option('folds', { type: 'number', describe: 'Folds of the cross-validation' })
       .option('repeats', { type: 'number', describe: 'Repeats of it' })
       .option('holdout', { choices: ['val', 'test'] as const, describe: 'Split to test on' })
-      .option('per-class', { type: 'number', describe: 'Training pictures a class (few-shot 5, decaf 30)' })
+      .option('per-class', { type: 'number', describe: 'Training images a class (few-shot 5, decaf 30)' })
       .option('draws', { type: 'number', describe: 'Random draws (few-shot 20) or splits (decaf 5)' })
       .option('test-per-class', { type: 'number', describe: 'Test at most so many a class in a draw' })
       .option('metric', { choices: metricIds, describe: 'What the ranking goes by (default accuracy)' })
@@ -76,12 +76,12 @@ export const compare = defineCommand({
       .option('curve', { type: 'boolean', describe: 'Learning curve at 10, 20, 40, 80, 100 % of the training rows' })
       .option('group-duplicates', {
         type: 'boolean',
-        describe: 'Keep near-duplicate pictures on one side of every fold',
+        describe: 'Keep near-duplicate images on one side of every fold',
       })
       .option('trained-on', {
         type: 'string',
         array: true,
-        describe: 'Folder of a fine-tuned backbone: its pictures are refused for testing',
+        describe: 'Folder of a fine-tuned backbone: its images are refused for testing',
       })
       .option('memory', { type: 'number', describe: 'GiB that fits may take together (default half of the machine)' })
       .option('dry-run', { type: 'boolean', default: false, describe: 'Print the plan, fit nothing' }),
@@ -108,7 +108,7 @@ export const compare = defineCommand({
     if (experiment['group-duplicates']) {
       const grouped = await groupDuplicates(tables, { threads, signal: context.signal })
       tables = grouped.tables
-      context.progress.say(`${grouped.pictures} near-duplicate pictures are kept together.`)
+      context.progress.say(`${grouped.images} near-duplicate images are kept together.`)
     }
     const plan = planComparison({ ...comparisonOptions(experiment), tables })
     if (options.dryRun) return context.result(plan, planWords(plan))

@@ -18,7 +18,7 @@ import { versions } from '../../versions.js'
 const referenceRows = 200
 
 export const demo = defineCommand({
-  example: ['$0 demo', 'fetch backbone and pictures, then write demo-output/report.html'],
+  example: ['$0 demo', 'fetch backbone and images, then write demo-output/report.html'],
   options: (yargs) =>
     yargs
       .option('out', { type: 'string', default: 'demo-output', describe: 'Folder for store, evaluation and report' })
@@ -28,12 +28,12 @@ export const demo = defineCommand({
     const { cacheFolder, offline, progress, signal, seed } = context
     const card = await loadDatasetCard('cifar10')
     progress.say(
-      `${card.title}, ${planPull(card, { cacheFolder }).trainPerClass} + ${planPull(card, { cacheFolder }).testPerClass} pictures a class (${formatBytes(card.bytes)} to fetch unless cached); licence: ${card.licence}.`,
+      `${card.title}, ${planPull(card, { cacheFolder }).trainPerClass} + ${planPull(card, { cacheFolder }).testPerClass} images a class (${formatBytes(card.bytes)} to fetch unless cached); licence: ${card.licence}.`,
     )
-    const pictures = await pullDataset(card, { cacheFolder, offline, progress, signal })
+    const images = await pullDataset(card, { cacheFolder, offline, progress, signal })
     const storePath = join(out, 'store')
     const request = {
-      source: pictures.folder,
+      source: images.folder,
       model: defaultModel,
       cacheFolder,
       offline,
@@ -44,7 +44,7 @@ export const demo = defineCommand({
     }
     const extraction = await extractImages(request, { out: storePath, versions: versions(), threads })
     progress.say(
-      extraction.pictures > 0
+      extraction.images > 0
         ? `Extracted ${extraction.rows} embeddings.`
         : `All ${extraction.rows} embeddings were there already.`,
     )

@@ -14,16 +14,16 @@ import { versions } from '../../versions.js'
 
 /** The plan in words. */
 function describe(plan: FinetunePlan): string {
-  const { pictures, features, optimiser } = plan
+  const { images, features, optimizer } = plan
   return [
-    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimiser.kind}, weight decay ${optimiser.weightDecay}${optimiser.clip === null ? '' : `, gradient’s norm at most ${optimiser.clip}`}`,
-    `${pictures.train} pictures train, ${pictures.select} choose the epoch (${pictures.sources.select}), ${pictures.report} are reported (${pictures.sources.report})`,
+    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}${optimizer.clip === null ? '' : `, gradient’s norm at most ${optimizer.clip}`}`,
+    `${images.train} images train, ${images.select} choose the epoch (${images.sources.select}), ${images.report} are reported (${images.sources.report})`,
     ...plan.phases.flatMap((phase) => [
       `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, rate ${phase.rate} (new layer ×${phase.headFactor}), batch norms ${phase.batchNorm}`,
       phase.trunk === 'trained'
         ? `  every layer trains; about ${formatBytes(phase.memoryBytes)} of memory`
         : phase.trunk === 'cached'
-          ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each picture), its ${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
+          ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each image), its ${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
           : `  the frozen part runs anew each epoch, ${phase.trunkPasses} times in all; about ${formatBytes(phase.memoryBytes)} of memory`,
     ]),
   ].join('\n')
@@ -32,20 +32,20 @@ function describe(plan: FinetunePlan): string {
 export const finetune = defineCommand({
   example: [
     '$0 finetune photos/ --model resnet50 --strategy last --out photos-resnet',
-    'train the last stage on labelled pictures',
+    'train the last stage on labelled images',
   ],
   options: (yargs) =>
     yargs
-      .positional('source', { type: 'string', demandOption: true, describe: 'Labelled pictures' })
+      .positional('source', { type: 'string', demandOption: true, describe: 'Labelled images' })
       .option('model', { type: 'string', demandOption: true, describe: 'Backbone id or ONNX file' })
       .option('out', { type: 'string', describe: 'Folder for the new backbone' })
       .option('id', { type: 'string', describe: 'Name of the new backbone; default the folder’s' })
       .option('strategy', { choices: strategies, default: 'head' as const, describe: 'What trains' })
       .option('freeze-until', { type: 'string', describe: 'last: this layer and all below stay' })
-      .option('epochs', { type: 'number', describe: 'Passes over the pictures, of each phase' })
-      .option('batch', { type: 'number', describe: 'Pictures a step; default 16' })
+      .option('epochs', { type: 'number', describe: 'Passes over the images, of each phase' })
+      .option('batch', { type: 'number', describe: 'Images a step; default 16' })
       .option('accumulate', { type: 'number', describe: 'Batches whose gradients are averaged; default 1' })
-      .option('optimiser', {
+      .option('optimizer', {
         choices: ['sgd', 'adam', 'adamw'] as const,
         describe: 'Default adamw; scratch: the card’s, else sgd (Nesterov)',
       })
@@ -64,7 +64,7 @@ export const finetune = defineCommand({
       })
       .option('smoothing', { type: 'number', describe: 'Label smoothing' })
       .option('dropout', { type: 'number', describe: 'Share of the features dropped before the new layer; default 0' })
-      .option('mixup', { type: 'number', describe: 'Blend pictures and labels in pairs: α of Beta(α, α); default 0' })
+      .option('mixup', { type: 'number', describe: 'Blend images and labels in pairs: α of Beta(α, α); default 0' })
       .option('class-weight', { choices: ['balanced', 'none'] as const, describe: 'Weight classes by rarity' })
       .option('positive', { type: 'string', describe: 'One output with a sigmoid for this label of two' })
       .option('batch-norm', {
@@ -77,7 +77,7 @@ export const finetune = defineCommand({
       .option('erase', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
       .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen part once; default where it fits' })
       .option('cache-budget', { type: 'number', describe: 'GiB for it; default 2' })
-      .option('views', { type: 'number', describe: 'Most views of a picture to keep; default 4' })
+      .option('views', { type: 'number', describe: 'Most views of an image to keep; default 4' })
       .option('patience', { type: 'number', describe: 'Epochs without a better result before stopping' })
       .option('checkpoint-steps', { type: 'number', describe: 'Steps between checkpoints; default 200' })
       .option('keep-work', { type: 'boolean', default: false, describe: 'Keep graphs and frozen activations' })
@@ -86,8 +86,8 @@ export const finetune = defineCommand({
       .option('layout', { choices: ['labels', 'splits'] as const, describe: 'What first-level folders mean' })
       .option('group-from', { type: 'string', describe: 'Regular expression whose capture is the group' })
       .option('allow-outside', { type: 'boolean', default: false, describe: 'Let lists leave their folder' })
-      .option('limit', { type: 'number', describe: 'Take the first n pictures' })
-      .option('orient', { type: 'boolean', default: false, describe: 'Turn pictures by their EXIF orientation' })
+      .option('limit', { type: 'number', describe: 'Take the first n images' })
+      .option('orient', { type: 'boolean', default: false, describe: 'Turn images by their EXIF orientation' })
       .option('threads', { type: 'number', describe: 'Threads in all; default the cores' })
       .option('decode-threads', { type: 'number', describe: 'Of them for decoding' })
       .option('force', { type: 'boolean', default: false, describe: 'Replace a training in --out' })
@@ -99,10 +99,10 @@ export const finetune = defineCommand({
       })
       .option('preview-augmentation', {
         type: 'string',
-        describe: 'Write a sheet of augmented pictures (.html), train nothing',
+        describe: 'Write a sheet of augmented images (.html), train nothing',
       }),
   async run(options, context) {
-    // A plan and a sheet of pictures leave nothing in a folder; what trains or exports says so before anything is read.
+    // A plan and a sheet of images leave nothing in a folder; what trains or exports says so before anything is read.
     if (options.out === undefined && !options.dryRun && options.previewAugmentation === undefined) {
       throw new Fc7Error('USAGE_OUT', 'There is no folder for the new backbone.', {
         hint: 'Add --out <folder>; --dry-run prints the plan without one.',
@@ -115,7 +115,7 @@ export const finetune = defineCommand({
       epochs: options.epochs,
       batch: options.batch,
       accumulate: options.accumulate,
-      optimiser: options.optimiser,
+      optimizer: options.optimizer,
       rate: options.rate,
       headFactor: options.headFactor,
       depthFactor: options.depthFactor,
@@ -160,7 +160,7 @@ export const finetune = defineCommand({
     const { plan } = prepared
     if (options.previewAugmentation !== undefined) {
       const shown = await previewAugmentation(prepared, options.previewAugmentation)
-      context.result({ out: options.previewAugmentation, shown }, `${options.previewAugmentation}: ${shown} pictures`)
+      context.result({ out: options.previewAugmentation, shown }, `${options.previewAugmentation}: ${shown} images`)
       return
     }
     if (options.dryRun) {
@@ -191,12 +191,12 @@ export const finetune = defineCommand({
       { ...summary, curves },
       [
         `${summary.model}: the backbone ${summary.id}, best after epoch ${summary.bestEpoch}`,
-        `${summary.correct} of ${summary.reported} right on ${plan.pictures.sources.report} (${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
+        `${summary.correct} of ${summary.reported} right on ${plan.images.sources.report} (${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
         `Curves: ${curves}`,
-        ...(summary.failures > 0 ? [`${summary.failures} pictures could not be read: see ${out}/failures.jsonl`] : []),
+        ...(summary.failures > 0 ? [`${summary.failures} images could not be read: see ${out}/failures.jsonl`] : []),
         summary.known
-          ? `Predict: fc7 predict ${out}/classifier <pictures>; embed: fc7 extract <pictures> --model ${summary.id}`
-          : `Predict: fc7 predict ${out}/classifier <pictures> --model ${out}/model.onnx (another model is called ${summary.id})`,
+          ? `Predict: fc7 predict ${out}/classifier <images>; embed: fc7 extract <images> --model ${summary.id}`
+          : `Predict: fc7 predict ${out}/classifier <images> --model ${out}/model.onnx (another model is called ${summary.id})`,
       ].join('\n'),
     )
   },

@@ -12,7 +12,7 @@ import { extractionRequest, sourceOptions } from '../../extraction-options.js'
 import { versions } from '../../versions.js'
 
 export const extract = defineCommand({
-  example: ['$0 extract photos/ --model resnet50 --out photos.fc7', 'embed every picture of a folder'],
+  example: ['$0 extract photos/ --model resnet50 --out photos.fc7', 'embed every image of a folder'],
   options: (yargs) =>
     sourceOptions(yargs)
       .positional('source', {
@@ -39,9 +39,9 @@ export const extract = defineCommand({
       })
       .option('views', {
         type: 'number',
-        describe: 'Rows of each training picture: itself and seeded crops and mirror images; default 1',
+        describe: 'Rows of each training image: itself and seeded crops and mirror images; default 1',
       })
-      .option('shard-size', { type: 'number', describe: 'Pictures a shard file' })
+      .option('shard-size', { type: 'number', describe: 'Images a shard file' })
       .option('shards', { type: 'number', describe: 'Number of parts, for several processes' })
       .option('shard', { type: 'number', describe: 'This part, from 0' })
       .option('retry-failed', { type: 'boolean', default: false, describe: 'Compute shards with failures again' })
@@ -54,7 +54,7 @@ export const extract = defineCommand({
       })
     }
     // Rows and thumbnails wait for their shard, so they outlive V8's young generation; left to itself the heap grows with the
-    // number of pictures long before old ones are collected. The process is this command's own, hence here and not in the library.
+    // number of images long before old ones are collected. The process is this command's own, hence here and not in the library.
     setFlagsFromString('--heap-growing-percent=15')
     const request = extractionRequest(options.source, options, context)
     const prepared = await prepareExtraction(request, options.out)
@@ -64,11 +64,11 @@ export const extract = defineCommand({
       context.result(
         { plan, planHash, done },
         [
-          `${plan.dataset.items} pictures of ${plan.dataset.name}, ${prepared.scan.labels.size} classes`,
+          `${plan.dataset.items} images of ${plan.dataset.name}, ${prepared.scan.labels.size} classes`,
           `${plan.backbone.id}, ${plan.layers.map((layer) => `${layer.name} (${layer.dim} values)`).join(', ')}, recipe ${plan.recipe?.name}, ${plan.provider}`,
           ...(plan.views > 1 || plan.testViews
             ? [
-                `${plannedRows(plan, prepared.scan.splits)} rows: ${plan.views} for each training picture${plan.testViews ? `, the mean of ${plan.testViews} views for pictures outside the train split` : ''}`,
+                `${plannedRows(plan, prepared.scan.splits)} rows: ${plan.views} for each training image${plan.testViews ? `, the mean of ${plan.testViews} views for images outside the train split` : ''}`,
               ]
             : []),
           `${plan.shards.length} shards in ${options.out}, ${done.length} of them done`,
@@ -93,20 +93,18 @@ export const extract = defineCommand({
     await carryTrainedOn(prepared.backbone.weights?.path, out, plan.backbone.sha256)
     const { manifest, ...facts } = summary
     const { chosen } = summary
-    const rate = summary.pictures / summary.seconds
+    const rate = summary.images / summary.seconds
     const lines = [
       `${out}: ${summary.rows} rows of ${plan.layers.map((layer) => `${layer.dim} values (${layer.name})`).join(', ')}`,
-      summary.pictures > 0
-        ? `${summary.pictures} pictures in ${formatSeconds(summary.seconds)}, ${rate.toFixed(1)} a second; waited ${formatSeconds(summary.waited.inference)} for the network, ${formatSeconds(summary.waited.decode)} for decoding, ${formatSeconds(summary.waited.disk)} for the disk`
+      summary.images > 0
+        ? `${summary.images} images in ${formatSeconds(summary.seconds)}, ${rate.toFixed(1)} a second; waited ${formatSeconds(summary.waited.inference)} for the network, ${formatSeconds(summary.waited.decode)} for decoding, ${formatSeconds(summary.waited.disk)} for the disk`
         : 'Everything was done already.',
-      ...(summary.pictures > 0
+      ...(summary.images > 0
         ? [
             `${chosen.provider}, ${chosen.sessions} × ${chosen.threadsPerSession} threads, ${chosen.decodeThreads} decoding beside them, batches of ${chosen.batch}`,
           ]
         : []),
-      ...(summary.failures > 0
-        ? [`${summary.failures} pictures could not be embedded: see ${out}/failures.jsonl`]
-        : []),
+      ...(summary.failures > 0 ? [`${summary.failures} images could not be embedded: see ${out}/failures.jsonl`] : []),
       ...(manifest ? [] : ['Other shards are still missing: run the other parts.']),
     ]
     context.result({ ...facts, finished: manifest !== null }, lines.join('\n'))

@@ -8,7 +8,7 @@ const stepsPerCheck = 256
 /** Passes of single steps before conjugate gradients help; most problems are solved by then. */
 const passesBeforeLeaps = 25
 const passesBetweenLeaps = 3
-const mostConjugate = 40
+const maxConjugate = 40
 
 export interface GramDualOptions extends Omit<DcdOptions, 'seed'> {
   readonly threads: number
@@ -214,7 +214,7 @@ class Column {
     const widest = upper.reduce((a, b) => Math.max(a, b), 0)
     const ways = [way]
     let products = 0
-    for (; products < mostConjugate && square > enough; products++) {
+    for (; products < maxConjugate && square > enough; products++) {
       await pause()
       const bent = curve(towards, this.marginsOf(towards)).map((v, i) => v * free[i]!)
       const length = square / inner(towards, bent)

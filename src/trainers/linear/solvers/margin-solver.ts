@@ -37,7 +37,7 @@ export interface Solution {
 const memory = { plain: 10, preconditioned: 6 } as const
 
 /** Most steps of conjugate gradients towards one Newton step. */
-const mostConjugate = 250
+const maxConjugate = 250
 /** float32 margins show no distance from the optimum below this share of the objective. */
 const leastTolerance = 1e-7
 
@@ -128,7 +128,7 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
         gradient,
         derivative,
         enough,
-        maxSteps: Math.min(mostConjugate, options.maxIterations - iteration),
+        maxSteps: Math.min(maxConjugate, options.maxIterations - iteration),
         ...(options.signal ? { signal: options.signal } : {}),
       })
       direction = found.direction

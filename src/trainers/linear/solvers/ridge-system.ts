@@ -69,7 +69,7 @@ function cholesky(z: Matrix, ridge: Float64Array, dead: Float64Array, b: Float64
   return w
 }
 
-const mostSteps = 500
+const maxSteps = 500
 /** Relative residual: what float32 products allow. */
 const enough = 2e-6
 
@@ -100,7 +100,7 @@ async function conjugateGradients(
     for (let j = 0, at = s * n; j < n; j++, at++) p[at] = r[at]! * inverse[j]!
   }
   let steps = 0
-  for (; steps < mostSteps; steps++) {
+  for (; steps < maxSteps; steps++) {
     let worst = 0
     for (let s = 0; s < sides; s++) if (first[s]! > 0) worst = Math.max(worst, rho[s]! / first[s]!)
     onStep(Math.min(1, worst > 0 ? Math.log(worst) / (2 * Math.log(enough)) : 1))

@@ -32,7 +32,7 @@ export interface SmoothSolution {
 
 /** A step ends where the slope has fallen below this share of what it began with: every evaluation is a pass over the rows. */
 const enoughSlope = 0.9
-/** Share of the decrease foreseen by the slope that a step must bring. */
+/** Share of the decrease estimated by the slope that a step must bring. */
 const enoughDecrease = 1e-4
 /** Scores are float32: relative differences of two objectives below this say nothing. */
 const noise = 1e-8

@@ -1,4 +1,4 @@
-import { type Criterion, sumOf, worth, xlogx } from '../criterion.js'
+import { type Criterion, sumOf, xlogx } from '../criterion.js'
 
 /** The best cut of one node so far. `gain` is the criterion of both sides together: larger is purer. */
 export interface Cut {

@@ -147,7 +147,7 @@ export const choose = (condition: Expr, then: Expr, otherwise: Expr): Expr => [
   0x0b,
 ]
 /** Repeats the body as long as the condition, asked before each turn, is not 0. */
-export const whilst = (condition: Expr, ...body: Expr[]): Expr =>
+export const whileLoop = (condition: Expr, ...body: Expr[]): Expr =>
   when(condition, [[0x03, noResult, ...body.flat(), ...condition, 0x0d, 0, 0x0b]])
 
 export interface FunctionSpec<P extends string, L extends string> {
@@ -179,13 +179,13 @@ export function assembleFunction<P extends string, L extends string>(spec: Funct
 }
 
 /** Most pages of a memory that can be: 4 GiB. */
-export const mostPages = 2 ** 16
+export const maxPages = 2 ** 16
 
 /**
  * A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0, or
  * behind what is imported.
  *
- * @param options.shared whether threads share the memory, which then must state a maximum of {@link mostPages} or less
+ * @param options.shared whether threads share the memory, which then must state a maximum of {@link maxPages} or less
  * @param options.imports functions of JavaScript from one f64 to another, by their names in `env`
  */
 export function assembleModule(
@@ -194,7 +194,7 @@ export function assembleModule(
 ): Uint8Array<ArrayBuffer> {
   const all = [...functions.values()]
   const bytesOf = (types: readonly ValueType[]): number[] => types.map((type) => typeByte[type])
-  const limits = shared ? [0x03, 0x01, ...unsigned(mostPages)] : [0x00, 0x01]
+  const limits = shared ? [0x03, 0x01, ...unsigned(maxPages)] : [0x00, 0x01]
   const imported = imports.map((name) => [...ascii('env'), ...ascii(name), 0x00, ...unsigned(all.length)])
   return wasmModule([
     [

@@ -1,4 +1,4 @@
-import { assembleFunction, call, type Expr, i8x16, i32, i32x4, type Local, v128, when, whilst } from './assembler.js'
+import { assembleFunction, call, type Expr, i8x16, i32, i32x4, type Local, v128, when, whileLoop } from './assembler.js'
 
 /*
  * The rows of a node in one column, sorted by their codes, in WebAssembly: nothing checks the bounds of arrays and nothing has to
@@ -57,13 +57,13 @@ const collect = assembleFunction({
   body: ({ base, codes, n, first, mask, place, to }) => [
     n.set(i32.load(base.get, at.n)),
     to.set(i32.load(base.get, at.entries)),
-    whilst(
+    whileLoop(
       i32.lt(first.get, n.get),
       mask.set(i8x16.mask(i8x16.ne(v128.load(i32.add(codes.get, first.get)), v128.zero))),
       when(i32.lt(i32.sub(n.get, first.get), i32.const(16)), [
         mask.set(i32.and(mask.get, firstBits(i32.sub(n.get, first.get)))),
       ]),
-      whilst(
+      whileLoop(
         mask.get,
         place.set(i32.add(first.get, i32.ctz(mask.get))),
         mask.set(i32.and(mask.get, i32.sub(mask.get, i32.const(1)))),
@@ -88,12 +88,12 @@ const sortFew = assembleFunction({
     v128.store(end.get, v128.zero),
     i.set(entries.get),
     // A list may lie across 2 GiB, where an address changes its sign.
-    whilst(
+    whileLoop(
       i32.lt(i32.sub(i.get, end.get), i32.const(0)),
       four.set(v128.load(i.get)),
       rank.set(v128.zero),
       j.set(entries.get),
-      whilst(
+      whileLoop(
         i32.ne(j.get, end.get),
         rank.set(i32x4.sub(rank.get, i32x4.gt(v128.splatWord(j.get), four.get))),
         j.step(4),
@@ -128,7 +128,7 @@ const sortMany = assembleFunction({
     return [
       entries.set(i32.load(base.get, at.entries)),
       before.set(i32.load(base.get, at.before)),
-      whilst(
+      whileLoop(
         i32.lt(k.get, m.get),
         code.set(codeOf(i32.load(word(entries, k)))),
         group.set(i32.shrU(code.get, i32.const(5))),
@@ -147,17 +147,17 @@ const sortMany = assembleFunction({
       ),
       to.set(i32.load(base.get, at.sorted)),
       group.set(i32.const(7)),
-      whilst(
+      whileLoop(
         i32.ge(group.get, i32.const(0)),
         bits.set(i32.load(ofGroup, at.present)),
         i32.store(ofGroup, i32.const(0), at.present),
-        whilst(
+        whileLoop(
           bits.get,
           bit.set(i32.sub(i32.const(31), i32.clz(bits.get))),
           bits.set(i32.xor(bits.get, i32.shl(i32.const(1), bit.get))),
           code.set(i32.add(i32.shl(group.get, i32.const(5)), bit.get)),
           chain.set(i32.load(latest, at.latest)),
-          whilst(
+          whileLoop(
             i32.ge(chain.get, i32.const(0)),
             i32.store(to.get, i32.load(word(entries, chain))),
             to.step(4),

@@ -11,7 +11,7 @@ const maxTaps = 9
  * The gradient at the weights, `[Co, Ci / group, kh, kw]`. A tap is one place of the kernel.
  *
  * - one group, large kernel: a convolution in which the batch plays the channels, with stride and dilation exchanged;
- * - one group, planes large beside the kernel: one product a picture for all taps, summed over the batch, nothing transposed;
+ * - one group, planes large beside the kernel: one product an image for all taps, summed over the batch, nothing transposed;
  * - one group, small planes: with channels first, each tap is one product of `[Co, N·P]` and `[N·P, Ci]`;
  * - depthwise: products and sums per tap;
  * - other groups: batched products per tap, summed over the batch.
@@ -23,9 +23,9 @@ export function convWeights(context: BackwardContext, window: Window, group: num
   const picked = pickedRows(context, window)
   if (picked) return convWeights(...picked, 1)
   if (kh * kw > maxTaps) return byConvolution(context, window)
-  // Written and read again: products of the whole kernel for each picture, or both operands with their channels first.
+  // Written and read again: products of the whole kernel for each image, or both operands with their channels first.
   const wide = kh * kw * co * ci <= (window.output[0] * window.output[1] * (co + ci)) / (kh * kw === 1 ? 2 : 1)
-  return wide && window.strides.every((s) => s === 1) ? byPicture(context, window) : byTaps(context, window, 1)
+  return wide && window.strides.every((s) => s === 1) ? byImage(context, window) : byTaps(context, window, 1)
 }
 
 /**
@@ -60,11 +60,11 @@ function padded(context: BackwardContext, x: string, begin: readonly number[], e
 }
 
 /**
- * All taps of a picture in one product. A tap moves the input against the gradient by rows and by columns: the columns are cut from the
+ * All taps of an image in one product. A tap moves the input against the gradient by rows and by columns: the columns are cut from the
  * input once for each column of the kernel, the rows are zeros above and below the gradient, once for each of its rows. Stacked in the
  * channels, `[Co·kh, P']` and `[P', kw·Ci]` give every pair.
  */
-function byPicture(context: BackwardContext, window: Window): string {
+function byImage(context: BackwardContext, window: Window): string {
   const { g, node } = context
   const [co, ci, kh, kw] = context.shape(node.input[1]!) as [number, number, number, number]
   const n = context.shape(node.input[0]!)[0]!

@@ -64,7 +64,7 @@ function spread(g: GraphBuilder, gradient: string, window: Window, planes: numbe
 
 /** The gradient of a mean over all of a plane. */
 function expandMean(g: GraphBuilder, dy: string, x: readonly number[]): string {
-  // A factor with all axes: see OptimiserStep.number.
+  // A factor with all axes: see OptimizerStep.number.
   const share = g.add('Mul', [
     dy,
     g.floats(

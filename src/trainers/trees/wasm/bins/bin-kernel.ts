@@ -9,7 +9,7 @@ import {
   one,
   select,
   when,
-  whilst,
+  whileLoop,
   zero,
 } from '../assembler.js'
 import { word } from '../sorting.js'
@@ -39,11 +39,11 @@ const read = assembleFunction({
   },
   locals: { i: 'i32', j: 'i32', bits: 'i32', at: 'i32' },
   body: ({ from, stride, rows, width, values, places, lengths, i, j, bits, at }) => [
-    whilst(i32.lt(j.get, width.get), i32.store(word(lengths, j), i32.mul(j.get, rows.get)), j.step(1)),
-    whilst(
+    whileLoop(i32.lt(j.get, width.get), i32.store(word(lengths, j), i32.mul(j.get, rows.get)), j.step(1)),
+    whileLoop(
       i32.lt(i.get, rows.get),
       j.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(j.get, width.get),
         bits.set(i32.load(word(from, j))),
         at.set(i32.load(word(lengths, j))),
@@ -57,7 +57,7 @@ const read = assembleFunction({
       i.step(1),
     ),
     j.set(zero),
-    whilst(
+    whileLoop(
       i32.lt(j.get, width.get),
       i32.store(word(lengths, j), i32.sub(i32.load(word(lengths, j)), i32.mul(j.get, rows.get))),
       j.step(1),
@@ -71,7 +71,7 @@ const anyNegative = assembleFunction({
   locals: { k: 'i32', signs: 'i32' },
   result: 'i32',
   body: ({ values, m, k, signs }) => [
-    whilst(i32.lt(k.get, m.get), signs.set(i32.or(signs.get, i32.load(word(values, k)))), k.step(1)),
+    whileLoop(i32.lt(k.get, m.get), signs.set(i32.or(signs.get, i32.load(word(values, k)))), k.step(1)),
     i32.shrU(signs.get, i32.const(31)),
   ],
 })
@@ -121,7 +121,7 @@ const quantiles = assembleFunction({
       low.set(f64.loadFloat(values.get)),
       top.set(low.get),
       k.set(one),
-      whilst(
+      whileLoop(
         i32.lt(k.get, m.get),
         atValue,
         low.set(f64.min(low.get, value.get)),
@@ -136,7 +136,7 @@ const quantiles = assembleFunction({
       factor.set(f64.div(f64.sub(f64.fromInt(size.get), f64.const(0.5)), f64.sub(top.get, low.get))),
       clearBytes(inStep.get, i32.shl(size.get, i32.const(2))),
       k.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(k.get, m.get),
         atValue,
         s.set(f64.truncated(f64.mul(f64.sub(value.get, low.get), factor.get))),
@@ -150,7 +150,7 @@ const quantiles = assembleFunction({
       bin.set(i32.sub(firstBin.get, one)),
       left.set(m.get),
       s.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(s.get, size.get),
         n.set(i32.load(word(inStep, s))),
         when(n.get, [
@@ -171,7 +171,7 @@ const quantiles = assembleFunction({
     ]
     const write = [
       k.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(k.get, m.get),
         i32.store8(
           i32.add(codes.get, i32.load(word(places, k))),
@@ -197,7 +197,7 @@ const bounds = assembleFunction({
   params: { values: 'i32', places: 'i32', m: 'i32', codes: 'i32', to: 'i32' },
   locals: { k: 'i32', at: 'i32', value: 'f64' },
   body: ({ values, places, m, codes, to, k, at, value }) => [
-    whilst(
+    whileLoop(
       i32.lt(k.get, m.get),
       value.set(f64.loadFloat(word(values, k))),
       at.set(i32.add(to.get, i32.shl(i32.load8(i32.add(codes.get, i32.load(word(places, k)))), i32.const(3)))),
@@ -213,11 +213,11 @@ const turn = assembleFunction({
   params: { codes: 'i32', rows: 'i32', width: 'i32', to: 'i32', stride: 'i32' },
   locals: { i: 'i32', j: 'i32', from: 'i32' },
   body: ({ codes, rows, width, to, stride, i, j, from }) => [
-    whilst(
+    whileLoop(
       i32.lt(i.get, rows.get),
       from.set(i32.add(codes.get, i.get)),
       j.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(j.get, width.get),
         i32.store8(i32.add(to.get, j.get), i32.load8(from.get)),
         from.set(i32.add(from.get, rows.get)),

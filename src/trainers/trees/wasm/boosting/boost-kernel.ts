@@ -10,7 +10,7 @@ import {
   select,
   v128,
   when,
-  whilst,
+  whileLoop,
   zero,
 } from '../assembler.js'
 import { at, placeMask, sortingFrom } from '../sorting.js'
@@ -178,11 +178,11 @@ const sweep = assembleFunction({
       first.set(i32.sub(i32.add(list.get, minBytes), i32.const(2))),
       when(i32.lt(first.get, last.get), [
         sum.set(v128.load(zero, boostAt.start)),
-        whilst(i32.lt(list.get, first.get), sum.set(f64x2.add(sum.get, sumsOf(i32.load16(list.get)))), list.step(2)),
+        whileLoop(i32.lt(list.get, first.get), sum.set(f64x2.add(sum.get, sumsOf(i32.load16(list.get)))), list.step(2)),
         allG.set(v128.splatLong(node.get, nodeAt.gradient)),
         allH.set(v128.splatLong(node.get, nodeAt.hessian)),
         least.set(v128.splatLong(node.get, nodeAt.least)),
-        whilst(
+        whileLoop(
           i32.lt(list.get, last.get),
           before.set(f64x2.add(sum.get, sumsOf(i32.load16(list.get)))),
           // Behind the last place stands any other: what it says is not considered.
@@ -220,7 +220,7 @@ const part = assembleFunction({
     end.set(i32.add(list.get, bytes.get)),
     sides.set(i32.load(zero, boostAt.sides)),
     scratch.set(i32.load(zero, boostAt.scratch)),
-    whilst(
+    whileLoop(
       i32.lt(list.get, end.get),
       place.set(i32.load16(list.get)),
       // Written to both, on by one in one of them: without a branch that would be guessed wrong.
@@ -241,13 +241,13 @@ const copy = assembleFunction({
   body: ({ to, bytes, from, end }) => [
     from.set(i32.load(zero, boostAt.scratch)),
     end.set(i32.add(from.get, bytes.get)),
-    whilst(
+    whileLoop(
       i32.le(i32.add(from.get, i32.const(16)), end.get),
       v128.store(to.get, v128.load(from.get)),
       from.step(16),
       to.step(16),
     ),
-    whilst(i32.lt(from.get, end.get), i32.store16(to.get, i32.load16(from.get)), from.step(2), to.step(2)),
+    whileLoop(i32.lt(from.get, end.get), i32.store16(to.get, i32.load16(from.get)), from.step(2), to.step(2)),
   ],
 })
 
@@ -280,7 +280,7 @@ const split = assembleFunction({
     end.set(i32.add(table.get, i32.shl(count.get, i32.const(4)))),
     leftStart.set(left.get),
     rightStart.set(right.get),
-    whilst(
+    whileLoop(
       i32.lt(table.get, end.get),
       column.set(i32.load(table.get, entryAt.column)),
       codes.set(i32.load(table.get, entryAt.codes)),
@@ -311,7 +311,7 @@ const judge = assembleFunction({
   locals: { end: 'i32' },
   body: ({ table, count, end }) => [
     end.set(i32.add(table.get, i32.shl(count.get, i32.const(4)))),
-    whilst(
+    whileLoop(
       i32.lt(table.get, end.get),
       call(
         own.sweep,
@@ -336,7 +336,7 @@ const list = assembleFunction({
     when(m.get, [call(sorting.numbers.sort, zero, m.get)]),
     from.set(i32.load(zero, at.sorted)),
     end.set(i32.add(from.get, i32.shl(m.get, i32.const(2)))),
-    whilst(
+    whileLoop(
       i32.lt(from.get, end.get),
       i32.store16(to.get, i32.and(i32.load(from.get), i32.const(placeMask))),
       from.step(4),

@@ -1,4 +1,4 @@
-import { assembleFunction, call, f64, i32, when, whilst, zero } from '../assembler.js'
+import { assembleFunction, call, f64, i32, when, whileLoop, zero } from '../assembler.js'
 import { codeOf, long, placeMask, word } from '../sorting.js'
 import { forestAt, fromHeader } from './forest-header.js'
 import { enough, forgetClass, forgetKinds, judged, keepColumn, moveRow, xlogx } from './judging.js'
@@ -83,7 +83,7 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
         best.set(f64.load(base.get, forestAt.gain)),
         code.set(i32.const(-1)),
         entry.set(i32.load(sorted.get)),
-        whilst(
+        whileLoop(
           i32.lt(k.get, m.get),
           place.set(i32.and(entry.get, i32.const(placeMask))),
           ...(criterion === 'gini' ? moveRow(v) : moveByEntropy),
@@ -96,7 +96,7 @@ const sweepBy = (criterion: 'gini' | 'entropy') =>
         // Whichever are fewer: the node's classes, or the rows.
         when(i32.lt(kinds.get, m.get), forgetKinds(v, kindList, kinds, k), [
           k.set(zero),
-          whilst(
+          whileLoop(
             i32.lt(k.get, m.get),
             place.set(i32.and(i32.load(word(sorted, k)), i32.const(placeMask))),
             forgetClass(v, place),
@@ -142,7 +142,7 @@ export const judgeBest = (fn: BestCutNumbers) =>
       return [
         n.set(i32.load(base.get, forestAt.n)),
         sorted.set(i32.load(base.get, forestAt.sorted)),
-        whilst(
+        whileLoop(
           i32.lt(column.get, width.get),
           m.set(call(fn.collect, base.get, codes.get)),
           when(m.get, [

@@ -1,6 +1,6 @@
 import { Fc7Error } from '../../../../base/errors.js'
 import { xlogx } from '../../criterion.js'
-import { mostPages } from '../assembler.js'
+import { maxPages } from '../assembler.js'
 import { maxCodes } from '../bins/bin-arena.js'
 import { kernelOf, Layout } from '../memory.js'
 import { forestAt } from './forest-header.js'
@@ -95,7 +95,7 @@ function roomLayout(size: Size, threads: number) {
   const edgesAt = take(cols * maxCodes * 8)
   const partBytes = Math.ceil(partLayout(0, size).end / line) * line
   const partsAt = take(partBytes * threads)
-  if (layout.end > mostPages * 2 ** 16) {
+  if (layout.end > maxPages * 2 ** 16) {
     throw new Fc7Error('TRAINER_TOO_LARGE', `Forests cannot be grown on ${rows} rows of ${cols} numbers.`, {
       hint: 'Two bytes for each number must fit into 4 GiB: train on fewer rows, or on fewer columns (pca:<n>).',
     })
@@ -115,7 +115,7 @@ export const forestRoomBytes = (size: Size, threads: number): number => roomLayo
 /** How many threads' parts, at most `threads`, a room has space for. @throws Fc7Error TRAINER_TOO_LARGE where not even for one */
 export function partsThatFit(size: Size, threads: number): number {
   const { layout, partBytes } = roomLayout(size, 1)
-  return Math.min(threads, 1 + Math.floor((mostPages * 2 ** 16 - layout.end) / partBytes))
+  return Math.min(threads, 1 + Math.floor((maxPages * 2 ** 16 - layout.end) / partBytes))
 }
 
 /** Refuses what cannot be grown in one thread. @throws Fc7Error TRAINER_TOO_LARGE */

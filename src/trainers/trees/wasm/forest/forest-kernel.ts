@@ -8,7 +8,7 @@ import {
   one,
   select,
   when,
-  whilst,
+  whileLoop,
   zero,
 } from '../assembler.js'
 import { long, sortingFrom, word } from '../sorting.js'
@@ -70,14 +70,19 @@ const grow = assembleFunction({
     const number = numberOf(base)
     const overKinds = (...body: Expr[]): Expr[] => [
       k.set(zero),
-      whilst(i32.lt(k.get, kinds.get), own.set(i32.add(counts.get, i32.load(word(kindList, k)))), ...body, k.step(1)),
+      whileLoop(
+        i32.lt(k.get, kinds.get),
+        own.set(i32.add(counts.get, i32.load(word(kindList, k)))),
+        ...body,
+        k.step(1),
+      ),
     ]
     const countRows = [
       kinds.set(zero),
       total.set(f64.const(0)),
       sum.set(f64.const(0)),
       k.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(k.get, n.get),
         own.set(i32.shl(i32.load(word(classes, k)), i32.const(3))),
         w.set(f64.load(long(weights, k))),
@@ -151,7 +156,7 @@ const grow = assembleFunction({
       depth.set(i32.const(-1)),
       ...addChild(zero, zero, n.get),
       nodes.set(one),
-      whilst(
+      whileLoop(
         stacked.get,
         stacked.step(-1),
         id.set(i32.load(word(stack, stacked))),

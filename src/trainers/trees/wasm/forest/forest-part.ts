@@ -1,4 +1,4 @@
-import { assembleFunction, f64, i8x16, i32, one, v128, when, whilst, zero } from '../assembler.js'
+import { assembleFunction, f64, i8x16, i32, one, v128, when, whileLoop, zero } from '../assembler.js'
 import { long, word } from '../sorting.js'
 import { forestAt, fromHeader, headerOf } from './forest-header.js'
 import { ofAll } from './random-cut.js'
@@ -19,7 +19,7 @@ export const edge = assembleFunction({
       best.set(i32.load(base.get, forestAt.best)),
       cut.set(i8x16.splat(i32.load(base.get, forestAt.code))),
       high.set(v128.load(base.get, forestAt.tail + 16)),
-      whilst(i32.lt(i32.const(15), n.get), some.set(v128.load(best.get)), ...take, best.step(16), n.step(-16)),
+      whileLoop(i32.lt(i32.const(15), n.get), some.set(v128.load(best.get)), ...take, best.step(16), n.step(-16)),
       // What lies behind the last row in its vector is no code.
       when(n.get, [
         some.set(v128.load(best.get)),
@@ -63,7 +63,7 @@ export const part = assembleFunction({
       ...fromHeader(v, base, ['best', 'code', 'classes', 'weights', 'sparePlaces', 'spareClasses', 'spareWeights']),
       places.set(i32.add(header(forestAt.places), i32.shl(from.get, two))),
       // Without branches on which side a row goes to: half of them would be guessed wrong.
-      whilst(
+      whileLoop(
         i32.lt(k.get, n.get),
         place.set(i32.load(word(places, k))),
         own.set(i32.load(word(classes, k))),
@@ -80,7 +80,7 @@ export const part = assembleFunction({
         k.step(1),
       ),
       k.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(k.get, right.get),
         over.set(i32.add(left.get, k.get)),
         i32.store(word(places, over), i32.load(word(sparePlaces, k))),

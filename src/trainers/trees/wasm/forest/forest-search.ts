@@ -9,7 +9,7 @@ import {
   one,
   select,
   when,
-  whilst,
+  whileLoop,
 } from '../assembler.js'
 import { word } from '../sorting.js'
 import { fn } from './forest-functions.js'
@@ -44,7 +44,7 @@ export const draw = assembleFunction({
     return [
       ...fromHeader({ columns, words, cols }, base, ['columns', 'words', 'cols']),
       ...state.map((local, k) => local.set(i32.load(base.get, forestAt.state + 4 * k))),
-      whilst(
+      whileLoop(
         i32.lt(from.get, end.get),
         t.set(i32.add(i32.add(p.get, q.get), s.get)),
         s.step(1),
@@ -75,7 +75,7 @@ export const bring = assembleFunction({
       places.set(i32.add(header(forestAt.places), i32.shl(from.get, i32.const(2)))),
       rowBytes.set(header(forestAt.rowBytes)),
       to.set(header(forestAt.block)),
-      whilst(
+      whileLoop(
         i32.lt(k.get, n.get),
         copyBytes(
           to.get,
@@ -146,7 +146,7 @@ export const search = assembleFunction({
         ],
       ),
       end.set(one),
-      whilst(
+      whileLoop(
         end.get,
         // Only when all drawn columns were constant it draws on, one by one.
         end.set(

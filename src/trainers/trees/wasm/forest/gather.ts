@@ -1,4 +1,4 @@
-import { assembleFunction, type Expr, i32, whilst, zero } from '../assembler.js'
+import { assembleFunction, type Expr, i32, whileLoop, zero } from '../assembler.js'
 import { word } from '../sorting.js'
 
 /* What brings the codes of a node's rows in some columns together. */
@@ -28,12 +28,12 @@ export const gatherRows = assembleFunction({
   params: gatherParams,
   locals: { d: 'i32', k: 'i32', a: 'i32', b: 'i32', c: 'i32', e: 'i32', at: 'i32', column: 'i32' },
   body: ({ places, n, columns, width, to, stride, d, k, a, b, c, e, at, column }) => [
-    whilst(
+    whileLoop(
       i32.lt(k.get, n.get),
       ...[a, b, c, e].map((row, j) => row.set(i32.load(word(places, k), 4 * j))),
       at.set(i32.add(to.get, k.get)),
       d.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(d.get, width.get),
         column.set(i32.load(word(columns, d))),
         i32.store(at.get, fourCodes([a, b, c, e].map((row) => i32.load8(i32.add(row.get, column.get))))),
@@ -50,11 +50,11 @@ export const gatherColumns = assembleFunction({
   params: gatherParams,
   locals: { d: 'i32', k: 'i32', first: 'i32' },
   body: ({ places, n, columns, width, to, stride, start, rows, d, k, first }) => [
-    whilst(
+    whileLoop(
       i32.lt(d.get, width.get),
       first.set(i32.add(start.get, i32.mul(i32.load(word(columns, d)), rows.get))),
       k.set(zero),
-      whilst(
+      whileLoop(
         i32.lt(k.get, n.get),
         i32.store(
           i32.add(to.get, k.get),

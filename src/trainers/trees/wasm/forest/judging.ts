@@ -1,4 +1,4 @@
-import { call, copyBytes, type Expr, f64, i32, type Local, v128, when, whilst, zero } from '../assembler.js'
+import { call, copyBytes, type Expr, f64, i32, type Local, v128, when, whileLoop, zero } from '../assembler.js'
 import { long, word } from '../sorting.js'
 import { forestAt } from './forest-header.js'
 
@@ -62,7 +62,11 @@ export const forgetClass = ({ high, classes }: GiniLocals, place: Local): Expr =
 /** Forgets the weights of all of the node's classes on the high side; `kindList` names them. */
 export const forgetKinds = ({ high }: GiniLocals, kindList: Local, kinds: Local, k: Local): Expr[] => [
   k.set(zero),
-  whilst(i32.lt(k.get, kinds.get), f64.store(i32.add(high.get, i32.load(word(kindList, k))), f64.const(0)), k.step(1)),
+  whileLoop(
+    i32.lt(k.get, kinds.get),
+    f64.store(i32.add(high.get, i32.load(word(kindList, k))), f64.const(0)),
+    k.step(1),
+  ),
 ]
 
 /** What says which column is looked at, in locals: where the thread's part begins, the node's rows, and the columns of this call. */

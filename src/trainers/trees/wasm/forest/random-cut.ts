@@ -8,7 +8,7 @@ import {
   one,
   v128,
   when,
-  whilst,
+  whileLoop,
   zero,
 } from '../assembler.js'
 import { firstBits, word } from '../sorting.js'
@@ -79,13 +79,13 @@ export const judgeRandom = assembleFunction({
     const ofKind = own.set(i32.load(word(kindList, k)))
     return [
       ...fromHeader(v, base, ['n', 'kinds', 'kindList', 'classes', 'weights', 'counts', 'high']),
-      whilst(
+      whileLoop(
         i32.lt(column.get, width.get),
         least.set(v128.load(base.get, forestAt.tail + 16)),
         most.set(v128.zero),
         k.set(zero),
         left.set(n.get),
-        whilst(
+        whileLoop(
           i32.lt(i32.const(15), left.get),
           some.set(v128.load(i32.add(codes.get, k.get))),
           least.set(i8x16.minU(least.get, some.get)),
@@ -122,20 +122,20 @@ export const judgeRandom = assembleFunction({
           highWeight.set(f64.const(0)),
           above.set(zero),
           k.set(zero),
-          whilst(
+          whileLoop(
             i32.lt(k.get, n.get),
             mask.set(i8x16.mask(i8x16.gtU(v128.load(i32.add(codes.get, k.get)), some.get))),
             when(i32.lt(i32.sub(n.get, k.get), i32.const(16)), [
               mask.set(i32.and(mask.get, firstBits(i32.sub(n.get, k.get)))),
             ]),
-            whilst(mask.get, ...addRow),
+            whileLoop(mask.get, ...addRow),
             k.step(16),
           ),
           ...judged(v, number(forestAt.total)),
           when(header(forestAt.entropy), [
             highSum.set(f64.const(0)),
             k.set(zero),
-            whilst(
+            whileLoop(
               i32.lt(k.get, kinds.get),
               ofKind,
               h.set(f64.load(i32.add(high.get, own.get))),

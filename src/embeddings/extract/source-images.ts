@@ -3,7 +3,7 @@ import { Fc7Error } from '../../base/errors.js'
 import { readIfPresent, sha256 } from '../../base/files.js'
 import type { Box } from '../../datasets/contract.js'
 import { datasetOptions, openDataset } from '../../datasets/open.js'
-import { readPicture } from '../../datasets/read.js'
+import { readImage } from '../../datasets/read.js'
 import { runPath } from '../store/layout.js'
 
 const sourceSchema = z.object({
@@ -14,7 +14,7 @@ const sourceSchema = z.object({
 })
 const runSchema = z.object({ source: sourceSchema })
 
-/** Where a store's pictures were read from, and how. */
+/** Where a store's images were read from, and how. */
 export type StoreSource = z.infer<typeof sourceSchema>
 
 /** The source that the last run wrote into run.jsonl, or undefined where none did. */
@@ -31,33 +31,33 @@ export async function sourceOf(store: string): Promise<StoreSource | undefined> 
   return undefined
 }
 
-/** A picture as it lies in the source. */
-export interface SourcePicture {
+/** An image as it lies in the source. */
+export interface SourceImage {
   readonly id: string
   readonly bytes: Uint8Array
   readonly box?: Box
 }
 
 /**
- * The wanted pictures that are still where a store was made from, in the source's order. A store that came from elsewhere could name
+ * The wanted images that are still where a store was made from, in the source's order. A store that came from elsewhere could name
  * any folder of this machine: only bytes whose sha256 is the one in the store are handed out. What is missing, unreadable or changed
  * is left out.
  *
- * @param wanted sha256 (lower-case hex) of the picture's bytes by id
+ * @param wanted sha256 (lower-case hex) of the image's bytes by id
  * @throws Fc7Error of the data set when it cannot be opened any more; INTERRUPTED
  */
-export async function* sourcePictures(
+export async function* sourceImages(
   source: StoreSource,
   wanted: ReadonlyMap<string, string>,
   signal?: AbortSignal,
-): AsyncGenerator<SourcePicture> {
+): AsyncGenerator<SourceImage> {
   const dataset = await openDataset(source.path, datasetOptions(source))
   let left = wanted.size
   if (left === 0) return
   for await (const { id, load, box } of dataset.items(signal)) {
     const expected = wanted.get(id)
     if (expected === undefined) continue
-    const bytes = await readPicture(load).catch((error: unknown) => {
+    const bytes = await readImage(load).catch((error: unknown) => {
       if (error instanceof Fc7Error) return undefined
       throw error
     })

@@ -1,6 +1,6 @@
 import { Fc7Error, messageOf } from '../../base/errors.js'
 import type { DatasetItem, ItemLoad } from '../../datasets/contract.js'
-import { readPicture } from '../../datasets/read.js'
+import { readImage } from '../../datasets/read.js'
 import { DecodePool, type DecodeResult, type DecodeSettings, type DecodeTask } from '../../images/pool/decode-pool.js'
 import type { Decoded, Decoder, ExtractionItem, Pose } from '../store/job.js'
 import { Seats } from './seats.js'
@@ -15,13 +15,13 @@ export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> =
   source: item,
 })
 
-/** Pictures whose bytes only this thread can get (Parquet cells), in memory at once: each may have 64 MiB. */
-const heldPictures = 4
+/** Images whose bytes only this thread can get (Parquet cells), in memory at once: each may have 64 MiB. */
+const heldImages = 4
 
 /** Decodes a data set's items on threads of their own; `close` ends them. */
-export class PictureDecoder implements Decoder<DatasetItem> {
+export class ImageDecoder implements Decoder<DatasetItem> {
   private readonly pool: DecodePool
-  private readonly held = new Seats(Array.from({ length: heldPictures }, (_, i) => i))
+  private readonly held = new Seats(Array.from({ length: heldImages }, (_, i) => i))
 
   constructor(settings: DecodeSettings & { readonly threads: number }) {
     this.pool = new DecodePool({ ...settings, hash: true })
@@ -46,7 +46,7 @@ export class PictureDecoder implements Decoder<DatasetItem> {
                 : { ...common, path: load.path, range: { offset: load.offset, length: load.length } },
             )
       if (!result.ok) {
-        // A pool that stops or cannot start says nothing about the picture.
+        // A pool that stops or cannot start says nothing about the image.
         if (result.code === 'INTERRUPTED' || result.code === 'DECODE_WORKER_FAILED')
           throw new Fc7Error(result.code, result.message, { hint: result.hint })
         return { ok: false, code: result.code, message: result.message }
@@ -75,7 +75,7 @@ export class PictureDecoder implements Decoder<DatasetItem> {
   private async decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
     const seat = await this.held.take()
     try {
-      return await this.pool.submit({ ...task, bytes: await readPicture(load) })
+      return await this.pool.submit({ ...task, bytes: await readImage(load) })
     } finally {
       this.held.give(seat)
     }

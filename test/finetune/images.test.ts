@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import type { DatasetItem } from '../../src/datasets/contract.js'
 import { augmentationOf, parseOptions } from '../../src/finetune/plan/options.js'
-import { Pictures } from '../../src/finetune/train/pictures.js'
+import { Images } from '../../src/finetune/train/images.js'
 import { runDecodeTask } from '../../src/images/pool/decode-task.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
 import { tinySide } from '../support/tiny.js'
@@ -26,7 +26,7 @@ async function rows(options: Record<string, unknown>, ...views: (number | undefi
     load: { kind: 'file', path: join(shop.root, 'photos', 'train', name) },
   }))
   const parsed = parseOptions(options)
-  const pictures = new Pictures(items, {
+  const images = new Images(items, {
     recipe,
     width: tinySide,
     height: tinySide,
@@ -36,12 +36,12 @@ async function rows(options: Record<string, unknown>, ...views: (number | undefi
     augmentation: augmentationOf(parsed),
   })
   const made: Uint8Array[] = []
-  for (const view of views) made.push(new Uint8Array((await pictures.rows([0, 1], view)).data))
-  await pictures.close()
+  for (const view of views) made.push(new Uint8Array((await images.rows([0, 1], view)).data))
+  await images.close()
   return made
 }
 
-it('a view of a picture is a function of seed, epoch and picture, and without one it is what the recipe makes', async () => {
+it('a view of an image is a function of seed, epoch and image, and without one it is what the recipe makes', async () => {
   const [plain, first, second, again] = await rows({ seed: 4 }, undefined, 0, 1, 0)
   expect(again).toEqual(first)
   expect([second, plain]).not.toContainEqual(first)
@@ -64,7 +64,7 @@ it('what is asked for beside crops reaches the pixels', async () => {
   expect(apart(mild!)).toBeGreaterThan(bytes / 3)
   const [erased] = await rows({ erase: 1 }, 0)
   const changed = mild!.filter((value, i) => value !== erased![i]).length / mild!.length
-  // A rectangle of 2 to 20 % of each picture.
+  // A rectangle of 2 to 20 % of each image.
   expect(changed).toBeGreaterThan(0.01)
   expect(changed).toBeLessThan(0.25)
   const [turned] = await rows({ rotation: 40 }, 0)

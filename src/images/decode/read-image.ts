@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Fc7Error, messageOf, systemCode } from '../../base/errors.js'
-import { maxPictureBytes, tooLarge } from './decode.js'
+import { maxImageBytes, tooLarge } from './decode.js'
 
 const sentences: Record<string, string> = {
   ENOENT: 'does not exist (or is a link to nothing)',
@@ -23,14 +23,14 @@ function unreadable(path: string | Buffer, error: unknown): Fc7Error {
 }
 
 /**
- * Reads a picture's file, whose type and size are checked on the open handle before a byte is read. Devices and pipes are
+ * Reads an image's file, whose type and size are checked on the open handle before a byte is read. Devices and pipes are
  * opened without blocking, so that nothing hangs.
  *
- * @param range the part of an archive that is the picture; default the whole file
- * @param name what errors call the picture; default the path
+ * @param range the part of an archive that is the image; default the whole file
+ * @param name what errors call the image; default the path
  * @throws Fc7Error IMAGE_UNREADABLE, IMAGE_NOT_A_FILE, IMAGE_TOO_LARGE, IMAGE_EMPTY
  */
-export async function readPictureFile(
+export async function readImageFile(
   path: string | Buffer,
   range?: { readonly offset: number; readonly length: number },
   name = String(path),
@@ -45,13 +45,13 @@ export async function readPictureFile(
         'IMAGE_NOT_A_FILE',
         `${String(path)} is a ${stats.isDirectory() ? 'folder' : 'special file'}.`,
         {
-          hint: 'Only regular files can be pictures.',
+          hint: 'Only regular files can be images.',
         },
       )
     }
     const offset = range?.offset ?? 0
     const size = range?.length ?? stats.size
-    if (size > maxPictureBytes) throw tooLarge(name, size)
+    if (size > maxImageBytes) throw tooLarge(name, size)
     if (size === 0) {
       throw new Fc7Error('IMAGE_EMPTY', `${name} is empty (0 bytes).`, {
         hint: 'Copy or download the file again.',

@@ -1,11 +1,11 @@
 import type { DatasetItem } from '../../datasets/contract.js'
-import { PictureDecoder } from '../../embeddings/extract/picture-decoder.js'
+import { ImageDecoder } from '../../embeddings/extract/image-decoder.js'
 import { type AugmentationSettings, planAugmentation } from '../../images/augment/augment-plan.js'
 import type { Recipe } from '../../images/recipe/recipe.js'
 
 export interface Rows {
   readonly data: ArrayBuffer | SharedArrayBuffer
-  /** 1 for each row that is whole, 0 for a picture that could not be read. */
+  /** 1 for each row that is whole, 0 for an image that could not be read. */
   readonly ok: Float32Array
 }
 
@@ -16,11 +16,11 @@ export interface Failure {
   readonly message: string
 }
 
-/** Pictures as pixels, decoded in threads of their own; remembers hashes and failures. */
-export class Pictures {
+/** Images as pixels, decoded in threads of their own; remembers hashes and failures. */
+export class Images {
   readonly hashes = new Map<string, string>()
   readonly failures = new Map<string, Failure>()
-  private readonly decoder: PictureDecoder
+  private readonly decoder: ImageDecoder
 
   constructor(
     readonly items: readonly DatasetItem[],
@@ -35,14 +35,14 @@ export class Pictures {
     },
   ) {
     const { recipe, threads, orient } = settings
-    this.decoder = new PictureDecoder({ recipe, threads, orient })
+    this.decoder = new ImageDecoder({ recipe, threads, orient })
   }
 
   get bytes(): number {
     return this.settings.width * this.settings.height * 3
   }
 
-  /** uint8 `[rows, height, width, 3]`; `view` draws each picture's augmentation, undefined shows it by its recipe. */
+  /** uint8 `[rows, height, width, 3]`; `view` draws each image's augmentation, undefined shows it by its recipe. */
   async rows(
     wanted: readonly number[],
     view: number | undefined,

@@ -22,7 +22,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fc7-bad-'))
 const at = (name: string) => join(folder, name)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A PNG header that promises a picture of this size, without the picture. */
+/** A PNG header that promises an image of this size, without the image. */
 function pngOf(width: number, height: number): Buffer {
   const head = Buffer.alloc(33)
   head.write('\x89PNG\r\n\x1a\n', 'latin1')
@@ -62,8 +62,8 @@ const expected: Record<string, string | null> = {
 
 beforeAll(async () => {
   const noise = Buffer.from(Array.from({ length: 90 * 70 * 3 }, (_, i) => Math.imul(i, 2654435761) >>> 24))
-  const picture = sharp(noise, { raw: { width: 90, height: 70, channels: 3 } })
-  const jpeg = await picture.clone().jpeg().toBuffer()
+  const image = sharp(noise, { raw: { width: 90, height: 70, channels: 3 } })
+  const jpeg = await image.clone().jpeg().toBuffer()
   const write = (name: string, content: string | Uint8Array) => writeFileSync(at(name), content)
   write('empty.jpg', '')
   write('page.jpg', '<!doctype html><title>404</title>')
@@ -82,24 +82,24 @@ beforeAll(async () => {
   for (const length of [3, 20, 200, 400]) write(`cut-${length}.jpg`, jpeg.subarray(0, length))
   write('half.jpg', jpeg.subarray(0, jpeg.length >> 1))
   write('most.jpg', jpeg.subarray(0, jpeg.length - 200))
-  const png = await picture.clone().png().toBuffer()
+  const png = await image.clone().png().toBuffer()
   write('half.png', png.subarray(0, png.length >> 1))
-  write('half.gif', (await picture.clone().gif().toBuffer()).subarray(0, 1500))
-  write('half.webp', (await picture.clone().webp().toBuffer()).subarray(0, 900))
-  write('half.tif', (await picture.clone().tiff().toBuffer()).subarray(0, 900))
+  write('half.gif', (await image.clone().gif().toBuffer()).subarray(0, 1500))
+  write('half.webp', (await image.clone().webp().toBuffer()).subarray(0, 900))
+  write('half.tif', (await image.clone().tiff().toBuffer()).subarray(0, 900))
   const withExif = (segment: string) =>
     Buffer.concat([jpeg.subarray(0, 2), Buffer.from(segment, 'latin1'), jpeg.subarray(2)])
   write('greedy-exif.jpg', withExif('\xff\xe1\0\x0cExif\0\0\xff\xff'))
   write('broken-exif.jpg', withExif('\xff\xe1\0\x10Exif\0\0MM\0*\xff\xff\xff\xff'))
   write('png-named.jpg', png)
-  write('one-pixel.png', await picture.clone().resize(1, 1).png().toBuffer())
-  write('strip.png', await picture.clone().resize(30_000, 1, { fit: 'fill' }).png().toBuffer())
+  write('one-pixel.png', await image.clone().resize(1, 1).png().toBuffer())
+  write('strip.png', await image.clone().resize(30_000, 1, { fit: 'fill' }).png().toBuffer())
   write('whole.jpg', jpeg)
   symlinkSync(at('whole.jpg'), at('linked.jpg'))
   write('new\nline.jpg', jpeg)
 })
 
-describe('bad pictures', () => {
+describe('bad images', () => {
   for (const [name, code] of Object.entries(expected)) {
     for (const resizeMode of ['exact', 'fast'] as const) {
       it(`${JSON.stringify(name)} ${resizeMode}: ${code ?? 'is read'}`, async () => {
@@ -110,7 +110,7 @@ describe('bad pictures', () => {
     }
   }
 
-  it('files cut at other points are failures too, never half a picture', async () => {
+  it('files cut at other points are failures too, never half an image', async () => {
     const cut = ['cut-3.jpg', 'cut-20.jpg', 'cut-200.jpg', 'cut-400.jpg', 'half.png', 'half.webp']
     // A TIFF keeps its directory anywhere, so what is missing cannot be told from what is damaged.
     for (const [name, code] of [
@@ -138,7 +138,7 @@ describe('bad pictures', () => {
 })
 
 describe('the decoding pool', () => {
-  it('reads good and bad pictures in its threads, pixels into shared memory', async () => {
+  it('reads good and bad images in its threads, pixels into shared memory', async () => {
     const pool = new DecodePool({ recipe, threads: 2, hash: true, thumbnail: true })
     const names = [...Object.keys(expected), 'whole.jpg']
     const buffer = new SharedArrayBuffer(names.length * 32 * 32 * 3)
@@ -187,7 +187,7 @@ describe('the decoding pool', () => {
     return results.map((result) => (result.ok ? 'ok' : result.code))
   }
 
-  it('loses only the picture that brings a thread down or never ends', async () => {
+  it('loses only the image that brings a thread down or never ends', async () => {
     const url = strange(`if (task.name === 'crash') process.exit(3); if (task.name === 'spin') for (;;);`)
     const tasks = ['a', 'crash', 'b', 'spin', 'c'].map((name) => ({ name }))
     expect(await outcomes(url, tasks)).toEqual(['ok', 'IMAGE_CRASH', 'ok', 'IMAGE_TIMEOUT', 'ok'])

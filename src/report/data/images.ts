@@ -1,19 +1,19 @@
 import { Fc7Error, InterruptedError } from '../../base/errors.js'
-import { type StoreSource, sourcePictures } from '../../embeddings/extract/source-pictures.js'
+import { type StoreSource, sourceImages } from '../../embeddings/extract/source-images.js'
 import { makePreview } from '../../images/decode/preview.js'
 
 /** Large enough for the largest box in the page, small enough for 300 of them. */
 const previewSidePixels = 176
 const previewQuality = 55
-/** Pictures decoded at once. */
+/** Images decoded at once. */
 const together = 4
 
 /**
- * Reads larger pictures from where a store was made from. What is gone, changed or damaged since is left out.
+ * Reads larger images from where a store was made from. What is gone, changed or damaged since is left out.
  *
- * @param hashes sha256 of each picture's bytes by id, from the store
+ * @param hashes sha256 of each image's bytes by id, from the store
  */
-export function picturesFromSource(
+export function imagesFromSource(
   source: StoreSource,
   hashes: ReadonlyMap<string, string>,
   orient: boolean,
@@ -23,7 +23,7 @@ export function picturesFromSource(
     const wanted = new Map(ids.flatMap((id) => (hashes.has(id) ? [[id, hashes.get(id)!] as const] : [])))
     const running = new Set<Promise<void>>()
     try {
-      for await (const { id, bytes, box } of sourcePictures(source, wanted, signal)) {
+      for await (const { id, bytes, box } of sourceImages(source, wanted, signal)) {
         const one = makePreview(bytes, {
           sidePixels: previewSidePixels,
           quality: previewQuality,
@@ -37,7 +37,7 @@ export function picturesFromSource(
         if (running.size >= together) await Promise.race(running)
       }
     } catch (error) {
-      // A source that cannot be opened any more costs the larger pictures, not the report.
+      // A source that cannot be opened any more costs the larger images, not the report.
       leaveOut(error)
     }
     await Promise.all(running)
