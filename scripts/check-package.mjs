@@ -1,5 +1,6 @@
 // Packs fc7, installs the tarball into an empty folder as a user would, and runs `fc7 doctor` there. Where
-// onnxruntime-node's CUDA download is blocked, npm leaves that optional package out; then doctor's own fix is tried as well.
+// onnxruntime-node's CUDA download is blocked, npm leaves that optional package out; then doctor's own fix is tried as
+// well.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -18,7 +18,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(wanted).mtimeMs) {
   console.error('Installing packages (npm ci) ...')
-  // --ignore-scripts: no package needs its install script, and onnxruntime-node's fetches CUDA binaries that fc7 does not use.
+  // --ignore-scripts: no package needs its install script, and onnxruntime-node's fetches CUDA binaries that fc7 does
+  // not use.
   const run = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -1,5 +1,5 @@
-// Runs one suite: `node scripts/jest.mjs test|shared|browser|torture|parity [jest options]`. Every suite gets a cache folder
-// of its own, so that tests never touch the user's cache. Ends with one plain line of counts.
+// Runs one suite: `node scripts/jest.mjs test|shared|browser|torture|parity [jest options]`. Every suite gets a cache
+// folder of its own, so that tests never touch the user's cache. Ends with one plain line of counts.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,6 @@
 // Statistics of a backbone's own training images, for `fc7 advise` (docs/advise.md):
-// node scripts/source-statistics.mjs <store> --about <which images> [--components 32] [--rows 200] > onnx-models/source/<id>.json
+// node scripts/source-statistics.mjs <store> --about <which images> [--components 32] [--rows 200] >
+// onnx-models/source/<id>.json
 import { parseArgs } from 'node:util'
 import { encodeFloats } from '../dist/advisor/evidence/source-statistics.js'
 import { createRandom } from '../dist/base/random.js'

@@ -1,5 +1,5 @@
-// jest runs tests in a VM context with typed arrays of its own, which onnxruntime-node's `instanceof` checks refuse: the
-// tests get the host's.
+// jest runs tests in a VM context with typed arrays of its own, which onnxruntime-node's `instanceof` checks refuse:
+// the tests get the host's.
 const vm = require('node:vm')
 const { TestEnvironment } = require('jest-environment-node')
 
@@ -27,8 +27,8 @@ const shared = [
 const { createContext } = vm
 
 module.exports = class extends TestEnvironment {
-  // jest's context asks a proxy at every mention of a global: a loop over Math.max takes a hundred times as long in it as in a
-  // program. A context with an ordinary global object is as fast as one.
+  // jest's context asks a proxy at every mention of a global: a loop over Math.max takes a hundred times as long in it
+  // as in a program. A context with an ordinary global object is as fast as one.
   constructor(...given) {
     vm.createContext = () => createContext(vm.constants.DONT_CONTEXTIFY)
     try {

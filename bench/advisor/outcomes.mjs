@@ -2,11 +2,12 @@
 //
 //     node bench/advisor/outcomes.mjs <model> <recipe> <out folder> <name>=<images>@<train>/<test>...
 //
-// For each data set and seed a part is copied into train and test folders: at most so many images a class (an own test or val split is
-// kept as the test part). `fc7 advise` sees the training part. Then everything runs on the same split with the same seed: the very command
-// that the advice ends with; linear-svm and logistic on frozen embeddings of every layer of the sweep (`fc7 compare`), of which the better
-// counts; `fc7 finetune` with its own defaults for each strategy. `textures` without a folder is made (textures.mjs). Prints one JSON line a
-// data set and seed, and a Markdown table; finished parts under <out folder> are not repeated, but for the advice. Environment: SEEDS=0,
+// For each data set and seed a part is copied into train and test folders: at most so many images a class (an own test
+// or val split is kept as the test part). `fc7 advise` sees the training part. Then everything runs on the same split
+// with the same seed: the very command that the advice ends with; linear-svm and logistic on frozen embeddings of every
+// layer of the sweep (`fc7 compare`), of which the better counts; `fc7 finetune` with its own defaults for each
+// strategy. `textures` without a folder is made (textures.mjs). Prints one JSON line a data set and seed, and a
+// Markdown table; finished parts under <out folder> are not repeated, but for the advice. Environment: SEEDS=0,
 // STRATEGIES=head,last,all (none: empty) THREADS, and EPOCHS and RATE to depart from the defaults.
 import { spawn } from 'node:child_process'
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -25,8 +26,8 @@ const flagsFor = (...names) => flags.flatMap(([flag, value]) => (value && names.
 const bin = new URL('../../bin/fc7.js', import.meta.url).pathname
 
 /**
- * Runs a shell's line, `fc7` being the built command, and returns its JSON document and its seconds; a document that is kept from the same
- * line is not computed again.
+ * Runs a shell's line, `fc7` being the built command, and returns its JSON document and its seconds; a document that is
+ * kept from the same line is not computed again.
  */
 async function fc7(kept, line) {
   const held = await readFile(kept, 'utf8').catch(() => undefined)

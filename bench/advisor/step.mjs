@@ -1,5 +1,5 @@
-// What a training step costs in forward passes, which src/advisor/evidence/cost.ts estimates with: the fastest forward pass (the extraction graph) of
-// a batch against a step of the training graph that trains every layer, runs in turn.
+// What a training step costs in forward passes, which src/advisor/evidence/cost.ts estimates with: the fastest forward
+// pass (the extraction graph) of a batch against a step of the training graph that trains every layer, runs in turn.
 //
 //     node bench/advisor/step.mjs <model.onnx>=<recipe>... [STEPS=6] [BATCH=8]
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,5 +1,6 @@
-// What the advisor's layer sweep costs: the graph that gives every layer of the sweep and the source classifier's scores, against the one
-// that gives the default layer alone. The same network, images and threads, runs in turn. Decoding, the same for both, is left out.
+// What the advisor's layer sweep costs: the graph that gives every layer of the sweep and the source classifier's
+// scores, against the one that gives the default layer alone. The same network, images and threads, runs in turn.
+// Decoding, the same for both, is left out.
 //
 //     node bench/advisor/sweep.mjs <model> [recipe] [batch = 8] [rounds = 12]
 import { mkdtempSync, rmSync } from 'node:fs'

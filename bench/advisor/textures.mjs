@@ -1,5 +1,6 @@
-// Images unlike any photograph: eight classes of grey textures that differ a little in direction, scale or distribution alone, under
-// grain and changing contrast, drawn from a seed. node bench/advisor/textures.mjs <folder> [images a class = 60] [seed = 0]  writes <folder>/<class>/<n>.png
+// Images unlike any photograph: eight classes of grey textures that differ a little in direction, scale or distribution
+// alone, under grain and changing contrast, drawn from a seed. node bench/advisor/textures.mjs <folder> [images a class
+// = 60] [seed = 0]  writes <folder>/<class>/<n>.png
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

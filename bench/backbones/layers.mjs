@@ -1,4 +1,5 @@
-// What reading three layers in one pass costs against reading one: the same network, images and threads, runs taken in turn.
+// What reading three layers in one pass costs against reading one: the same network, images and threads, runs taken in
+// turn.
 //
 //     node bench/backbones/layers.mjs [model = resnet50] [layers = conv3,conv4,avg_pool] [recipe]
 //

@@ -1,10 +1,11 @@
-// What a walk over a list or an archive costs in memory: peak resident set of a process that scans 1,000 items, beside one that
-// scans a tenth of a million and one that scans a million, in one run; and what is still alive after a collection. Lists are CSV and JSON Lines with label, split and box; the tar holds an image of 64 bytes and a .cls.
+// What a walk over a list or an archive costs in memory: peak resident set of a process that scans 1,000 items, beside
+// one that scans a tenth of a million and one that scans a million, in one run; and what is still alive after a
+// collection. Lists are CSV and JSON Lines with label, split and box; the tar holds an image of 64 bytes and a .cls.
 //
 //   node bench/datasets/memory.mjs [items, default 1000000]
 //
-// Items stream, and only ids' hashes are kept while the walk lasts (8 to 27 bytes an item: 16 MiB for a million, 24 while the table
-// grows). The rest of the difference is garbage that V8 lets lie: a few MiB are alive at the end.
+// Items stream, and only ids' hashes are kept while the walk lasts (8 to 27 bytes an item: 16 MiB for a million, 24
+// while the table grows). The rest of the difference is garbage that V8 lets lie: a few MiB are alive at the end.
 import { execFileSync } from 'node:child_process'
 import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,8 +1,10 @@
-// The same comparison under a budget of one thread and of two: how much faster, and whether the predictions are the same bytes.
+// The same comparison under a budget of one thread and of two: how much faster, and whether the predictions are the
+// same bytes.
 //
 //   node bench/evaluation/schedule.mjs [--rows 5000] [--cols 4096] [--trainers linear-svm,logistic,...] [--order 1,2]
 //
-// Five trainers × five folds on generated embeddings (ReLU-sparse, overlapping classes, seeded; see bench/trainers/data.mjs).
+// Five trainers × five folds on generated embeddings (ReLU-sparse, overlapping classes, seeded; see
+// bench/trainers/data.mjs).
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,10 +1,13 @@
-// `extract` end to end against transformers.js' image-feature-extraction: the same model file, images and threads, in turn.
+// `extract` end to end against transformers.js' image-feature-extraction: the same model file, images and threads, in
+// turn.
 //
 //   (cd bench/extract/transformers-js && ONNXRUNTIME_NODE_INSTALL=skip npm install)
-//   node bench/extract/against-transformers.mjs <folder> --model <id or file>[:recipe] [--images 300] [--threads 2] [--rounds 3] [--batch 8]
+//   node bench/extract/against-transformers.mjs <folder> --model <id or file>[:recipe] [--images 300] [--threads 2]
+//   [--rounds 3] [--batch 8]
 //
-// The file that both run is the backbone cut at its default layer: float32 `pixel_values` in, `pooler_output` out. transformers.js
-// resizes the short side to 256 and crops as a ResNet's processor does; it is asked for batches of --batch images.
+// The file that both run is the backbone cut at its default layer: float32 `pixel_values` in, `pooler_output` out.
+// transformers.js resizes the short side to 256 and crops as a ResNet's processor does; it is asked for batches of
+// --batch images.
 import { fork } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'

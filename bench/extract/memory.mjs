@@ -2,8 +2,8 @@
 //
 //   node bench/extract/memory.mjs [few, default 2000] [many, default 20000]
 //
-// Generates JPEGs in a temporary folder, runs the built command on each set in a process of its own with a small network, and prints
-// the peak resident memory (VmHWM, Linux) and the ratio. At most 1.10 is wanted.
+// Generates JPEGs in a temporary folder, runs the built command on each set in a process of its own with a small
+// network, and prints the peak resident memory (VmHWM, Linux) and the ratio. At most 1.10 is wanted.
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -24,7 +24,9 @@ export async function rate(images, seconds, run) {
   return (1000 * images * count) / (performance.now() - started)
 }
 
-/** The best of several ways: each is tried for a moment in two rounds, then measured for `seconds` whenever it is asked. */
+/**
+ * The best of several ways: each is tried for a moment in two rounds, then measured for `seconds` whenever it is asked.
+ */
 async function fastest(ways) {
   let top
   for (const way of ways) {
@@ -37,7 +39,9 @@ async function fastest(ways) {
   return top
 }
 
-/** (a): the unchanged file, and where that has a fixed batch the same graph with an open one, at the best batch size. */
+/**
+ * (a): the unchanged file, and where that has a fixed batch the same graph with an open one, at the best batch size.
+ */
 export async function stockRuntime(prepared, request, threads, scratch) {
   const { path } = await weightsOf(prepared.backbone, request)
   const { width, height } = prepared.extraction
@@ -134,7 +138,9 @@ export function endToEnd(prepared, request, threads, scratch) {
   }
 }
 
-/** Largest difference between the embeddings with and without rewrites of real images, over the largest embedding value. */
+/**
+ * Largest difference between the embeddings with and without rewrites of real images, over the largest embedding value.
+ */
 export async function rewriteError(prepared, request, paths) {
   const { width, height } = prepared.extraction
   const rows = 16

@@ -3,12 +3,14 @@
 //   a'  fc7's extraction graph alone (uint8 in, exact rewrites), with the best split of the threads and batch size
 //   b   decode + exact resize alone, on all threads; and the same with libvips' resize
 //   c   `extract` end to end, without thumbnails and with them
-// The parts are measured in turn, round after round; a ratio is taken within each round, and the median of the rounds is printed,
-// so that a machine that is now fast and now slow does not decide.
+// The parts are measured in turn, round after round; a ratio is taken within each round, and the median of the rounds
+// is printed, so that a machine that is now fast and now slow does not decide.
 //
-// Usage: node bench/extract/run.mjs <folder with images> [--model <id or file>[:recipe]]... [--light <topology>[:recipe]]...
+// Usage: node bench/extract/run.mjs <folder with images> [--model <id or file>[:recipe]]... [--light
+// <topology>[:recipe]]...
 //          [--images 300] [--threads 2] [--rounds 3] [--graph-only]
-// --light takes one of the ONNX project's light models and gives it seeded random weights. --graph-only leaves b and c out.
+// --light takes one of the ONNX project's light models and gives it seeded random weights. --graph-only leaves b and c
+// out.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'

@@ -1,5 +1,5 @@
-// The ONNX project's "light" models hold the true graph of a network with constants for weights. This gives them seeded random
-// weights (He's scale), so that they can be timed and their numbers compared.
+// The ONNX project's "light" models hold the true graph of a network with constants for weights. This gives them seeded
+// random weights (He's scale), so that they can be timed and their numbers compared.
 import { createRandom } from '../../dist/base/random.js'
 import { tensor } from '../../dist/onnx/build.js'
 import { withGraph, withModel } from '../../dist/onnx/edit.js'

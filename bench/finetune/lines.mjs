@@ -1,8 +1,9 @@
 // Fine-tuned against frozen: node bench/finetune/lines.mjs <images> <model> [recipe] [seeds] [strategies] [epochs]
-// For every seed the same images are held out from the tuned network and from each classical trainer on frozen embeddings; prints one
-// line a seed and, at the end, the mean paired difference to the best trainer with its 95 % interval (Student's t over the seeds).
-// The best trainer is the one with the highest mean over the seeds. Each line tells the training accuracy of the last epoch, the epoch that was
-// kept and the selection part's accuracies as well. Minutes to hours on a CPU. TRAINERS=linear-svm,… THREADS, OPTIONS='{…}' for more options.
+// For every seed the same images are held out from the tuned network and from each classical trainer on frozen
+// embeddings; prints one line a seed and, at the end, the mean paired difference to the best trainer with its 95 %
+// interval (Student's t over the seeds). The best trainer is the one with the highest mean over the seeds. Each line
+// tells the training accuracy of the last epoch, the epoch that was kept and the selection part's accuracies as well.
+// Minutes to hours on a CPU. TRAINERS=linear-svm,… THREADS, OPTIONS='{…}' for more options.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

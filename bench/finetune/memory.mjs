@@ -1,4 +1,5 @@
-// Memory that the plan of a fine-tuning estimates against the peak of a process that does it, an epoch of made images each:
+// Memory that the plan of a fine-tuning estimates against the peak of a process that does it, an epoch of made images
+// each:
 //
 //     node bench/finetune/memory.mjs [network,...] [strategies] [batch] [optimizer]
 //

@@ -1,7 +1,8 @@
-// Which training recipe suits a data set: node bench/finetune/recipes.mjs <images> <model> <recipe or -> '<options as JSON>'...
-// Trains once for each set of options and prints what the selection part says (a seeded 15 % of train, or val beside test). The reported
-// part is never shown: a recipe chosen here may be measured on it afterwards (lines.mjs). Frozen activations are computed once for all
-// sets of options that share them. SEED=0, THREADS, KEEP=<folder for frozen activations, kept>.
+// Which training recipe suits a data set: node bench/finetune/recipes.mjs <images> <model> <recipe or -> '<options as
+// JSON>'... Trains once for each set of options and prints what the selection part says (a seeded 15 % of train, or val
+// beside test). The reported part is never shown: a recipe chosen here may be measured on it afterwards (lines.mjs).
+// Frozen activations are computed once for all sets of options that share them. SEED=0, THREADS, KEEP=<folder for
+// frozen activations, kept>.
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -3,7 +3,8 @@
 //   node bench/gpu/run.mjs <model id or file>[:recipe] [--provider cuda|webgpu] [--batches 1,8,32,128] [--seconds 3]
 //
 // 1. Tries the provider (all GPU providers without --provider) with the probe that `--provider auto` uses.
-// 2. Runs the extraction graph on the same 8 images of noise on CPU and GPU: largest difference over the largest value, and the
+// 2. Runs the extraction graph on the same 8 images of noise on CPU and GPU: largest difference over the largest value,
+// and the
 //    smallest cosine between rows. More than 1e-2, or a cosine under 0.9999, fails: TF32 convolutions lie well below.
 // 3. Images a second by batch size, and the ratio to the CPU's best.
 // Exits 1 with two lines, what and what to do, where no GPU provider works.

@@ -1,8 +1,10 @@
-// What the exact resize costs beside libvips' own: decode + resize + crop of real JPEGs, one thread at a time, in one run.
+// What the exact resize costs beside libvips' own: decode + resize + crop of real JPEGs, one thread at a time, in one
+// run.
 //
 //   node bench/images/resize.mjs [folder with JPEGs, default ../shared/datasets] [images, default 200]
 //
-// `a second` counts images. The ratio exact / fast must be at least 0.8, the cost of exact over fast at most 1.5 ms an image.
+// `a second` counts images. The ratio exact / fast must be at least 0.8, the cost of exact over fast at most 1.5 ms an
+// image.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'

@@ -1,5 +1,5 @@
-// What reading and writing a large model costs against the plain bytes: time as a ratio to fs in the same run, and memory as a
-// multiple of the weights, each step in a process of its own.
+// What reading and writing a large model costs against the plain bytes: time as a ratio to fs in the same run, and
+// memory as a multiple of the weights, each step in a process of its own.
 //
 //     node bench/onnx/copies.mjs [megabytes = 1024]
 import { spawnSync } from 'node:child_process'

@@ -1,8 +1,9 @@
 // Generated embeddings for the trainer benchmarks, written once as raw little-endian files that every side reads.
 //
-// A row is the ReLU of a mixture of hidden causes, as activations of a late layer are: its class's point in a hidden space of 48
-// dimensions plus noise there (which makes columns correlated), a random linear map to D columns, noise of every column, a
-// shift that leaves about two thirds of the entries at zero, the ReLU, and division by the row's length. Classes overlap.
+// A row is the ReLU of a mixture of hidden causes, as activations of a late layer are: its class's point in a hidden
+// space of 48 dimensions plus noise there (which makes columns correlated), a random linear map to D columns, noise of
+// every column, a shift that leaves about two thirds of the entries at zero, the ReLU, and division by the row's
+// length. Classes overlap.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +20,10 @@ export const sizes = {
 const hidden = 48
 const version = 1
 
-/** Distance between classes in the hidden space, against noise of 1: chosen so that linear classifiers are 75-90 % right. */
+/**
+ * Distance between classes in the hidden space, against noise of 1: chosen so that linear classifiers are 75-90 %
+ * right.
+ */
 const separation = { small: 0.42, medium: 0.46, large: 0.56 }
 
 /** The folder of one data set; makes it first if need be. Same size and seed, same bytes. */

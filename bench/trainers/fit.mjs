@@ -16,7 +16,8 @@ const params = resolveParams(trainer.params, raw)
 const estimated = trainer.estimatedBytes(sizeOf(train, Number(threads)), params)
 const peakMb = () => Math.round(process.resourceUsage().maxRSS / 1024)
 const before = peakMb()
-// Longest time that nothing else got a turn on the fit's thread: what a signal, a time limit or a progress bar waits for.
+// Longest time that nothing else got a turn on the fit's thread: what a signal, a time limit or a progress bar waits
+// for.
 const loop = monitorEventLoopDelay({ resolution: 1 })
 await sleep(20)
 loop.enable()

@@ -1,12 +1,14 @@
-// Time, peak memory, held-out accuracy, objective and the event loop's longest block of fc7's trainers on generated embeddings,
-// with scikit-learn beside them in the same run, on the same bytes, with the same tolerances and thread count.
+// Time, peak memory, held-out accuracy, objective and the event loop's longest block of fc7's trainers on generated
+// embeddings, with scikit-learn beside them in the same run, on the same bytes, with the same tolerances and thread
+// count.
 //
 //   node bench/trainers/run.mjs [--size small|medium|large]... [--trainers a,b] [--seeds 1] [--threads 2] [--repeats 1]
 //                               [--only fc7|sklearn] [--set name=value]... [--json]
 //
-// Every fit runs in a fresh process, so times include warming up. FC7_PYTHON names a Python with scikit-learn (default: python3);
-// without one that runs on OpenBLAS no ratio is printed. With several seeds every seed is another data set, and the difference of
-// the held-out accuracies (fc7 minus scikit-learn) comes paired, with its 95 % interval. FC7_BENCH_DATA is where data is kept.
+// Every fit runs in a fresh process, so times include warming up. FC7_PYTHON names a Python with scikit-learn (default:
+// python3); without one that runs on OpenBLAS no ratio is printed. With several seeds every seed is another data set,
+// and the difference of the held-out accuracies (fc7 minus scikit-learn) comes paired, with its 95 % interval.
+// FC7_BENCH_DATA is where data is kept.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'

@@ -1,4 +1,5 @@
-// scikit-learn's SVC for the kernel-svm entries, with libsvm's summed dual objective recomputed from its dual coefficients.
+// scikit-learn's SVC for the kernel-svm entries, with libsvm's summed dual objective recomputed from its dual
+// coefficients.
 
 /** @param make the constructor's arguments; @param kernel Python: kernel of float64 rows u and v, given gamma */
 export const svc = (make, kernel) => ({

@@ -16,10 +16,10 @@ import { judge, strategyTitles } from './rules/verdict.js'
 export interface AdviceOptions {
   readonly seed: number
   readonly threads: number
-  readonly signal?: AbortSignal
-  readonly progress?: Progress
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: Progress | undefined
   /** Epochs that the cost of training is estimated for. Default: those that each strategy trains by default. */
-  readonly epochs?: number
+  readonly epochs?: number | undefined
 }
 
 /** Measures, judges and says what to do next: the whole of `fc7 advise` once the embeddings are there. */
@@ -28,7 +28,7 @@ export async function advise(input: AdviceInput, options: AdviceOptions): Promis
   const last = input.depths.at(-1)!.table
   const items = itemsOf(last)
   const { sample, folds, curveFolds, fits, notes } = planAdvice(items, input.depths.length, seed)
-  const context: ProbeContext = { seed, threads, ...(options.signal ? { signal: options.signal } : {}) }
+  const context: ProbeContext = { seed, threads, signal: options.signal }
   const task = progress.task({ label: 'Probing', total: fits, unit: 'fits' })
   let done = 0
   const tick = (count: number): void => {
@@ -88,8 +88,9 @@ export async function advise(input: AdviceInput, options: AdviceOptions): Promis
 }
 
 /**
- * Up to where `last` freezes. Up to the layer that serves these images best the features are general, above it they are the source's own
- * (Yosinski 2014): where the sweep found such a layer, there; else where the network's last stage begins.
+ * Up to where `last` freezes. Up to the layer that serves these images best the features are general, above it they are
+ * the source's own (Yosinski 2014): where the sweep found such a layer, there; else where the network's last stage
+ * begins.
  */
 function boundaryOf(input: AdviceInput, { rows, general }: Sweep): { name: string; shareAbove: number } | null {
   if (general) return { name: general.name, shareAbove: input.depths[rows.indexOf(general)]!.shareAbove ?? 1 }
@@ -119,8 +120,8 @@ function costOf(input: AdviceInput, trainedShare: number, epochs: number | undef
     images: input.depths.at(-1)!.table.rows,
     pace: input.pace,
     trainedShare,
-    ...(epochs === undefined ? {} : { epochs }),
-    ...(input.backward === undefined ? {} : { backward: input.backward }),
+    epochs,
+    backward: input.backward,
   })
 }
 

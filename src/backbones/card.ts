@@ -46,9 +46,10 @@ const tensorName = z.string().min(1).max(1024)
 const alias = z.string().regex(/^[A-Za-z0-9][\w./-]*$/)
 
 /**
- * A layer's conventional name. Either the tensor's own name, or its place: the `index`-th layer of a kind (negative counts from
- * the end). A `conv` or `dense` found by place means its output after batch normalisation and activation, as `fc7` does, unless
- * `activated` is false; other kinds mean their own output, unless `activated` is true (the sum of a residual block).
+ * A layer's conventional name. Either the tensor's own name, or its place: the `index`-th layer of a kind (negative
+ * counts from the end). A `conv` or `dense` found by place means its output after batch normalisation and activation,
+ * as `fc7` does, unless `activated` is false; other kinds mean their own output, unless `activated` is true (the sum of
+ * a residual block).
  */
 const layerSchema = z.union([
   z.strictObject({ alias, tensor: tensorName }),

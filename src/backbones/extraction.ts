@@ -18,13 +18,13 @@ export type Pooling = 'avg' | 'max' | 'none'
 export interface ExtractionOptions {
   readonly recipe: Recipe
   /** Aliases or tensor names; none means the default layer. */
-  readonly layers?: readonly string[]
+  readonly layers?: readonly string[] | undefined
   /** Default `avg`. */
-  readonly pool?: Pooling
+  readonly pool?: Pooling | undefined
   /** What is known about input and layers. */
   readonly card?: Partial<Pick<Card, 'layers' | 'defaultLayer' | 'input'>> | undefined
   /** Exact rewrites to run over the graph; default all, `[]` for none. */
-  readonly rewrites?: readonly Rewrite[]
+  readonly rewrites?: readonly Rewrite[] | undefined
 }
 
 export interface ExtractedLayer {
@@ -109,9 +109,9 @@ function read(name: string, layer: Layer, pool: Pooling): { nodes: NodeProto[]; 
 }
 
 /**
- * Builds the graph that extraction runs: uint8 pixels in, the recipe's numbers inside, the network up to the wanted layers, each
- * pooled and flattened. The batch is symbolic, Dropout and everything above the layers are gone. Weights are shared with the
- * given model.
+ * Builds the graph that extraction runs: uint8 pixels in, the recipe's numbers inside, the network up to the wanted
+ * layers, each pooled and flattened. The batch is symbolic, Dropout and everything above the layers are gone. Weights
+ * are shared with the given model.
  *
  * @throws Fc7Error MODEL_INPUT, MODEL_OPSET, RECIPE_SIZE (recipe and graph disagree), LAYER_UNKNOWN, LAYER_SHAPE
  * @example
@@ -126,7 +126,8 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
   if (input.width !== size.width || input.height !== size.height) {
     throw new Fc7Error(
       'RECIPE_SIZE',
-      `The recipe gives images of ${size.width}×${size.height} pixels, the network takes ${input.width}×${input.height}.`,
+      `The recipe gives images of ${size.width}×${size.height} pixels, the network takes ` +
+        `${input.width}×${input.height}.`,
       { hint: 'Choose a recipe of that size; named recipes take it from the graph.' },
     )
   }
@@ -152,5 +153,5 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
   }
 }
 
-const pick = (defaultLayer: string | undefined): { defaultLayer?: string } =>
+const pick = (defaultLayer: string | undefined): { defaultLayer?: string | undefined } =>
   defaultLayer === undefined ? {} : { defaultLayer }

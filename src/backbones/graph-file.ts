@@ -21,9 +21,9 @@ async function note(path: string): Promise<void> {
 }
 
 /**
- * The extraction graph as a file in `folder`: what runs is always a file that fc7 wrote. The backbone's weights lie beside it in
- * `<weights>.weights`, once for all graphs of that backbone, however many layers and recipes they are made for. What is there whole
- * is used again; two processes that write at once write the same bytes.
+ * The extraction graph as a file in `folder`: what runs is always a file that fc7 wrote. The backbone's weights lie
+ * beside it in `<weights>.weights`, once for all graphs of that backbone, however many layers and recipes they are made
+ * for. What is there whole is used again; two processes that write at once write the same bytes.
  *
  * @param names `graph`: tells this graph from others; `weights`: tells this backbone from others
  * @returns the graph's path

@@ -3,8 +3,8 @@ import { externalFiles } from '../onnx/external.js'
 import { readModelBare } from '../onnx/read.js'
 
 /**
- * What a model file is known by: its sha256. A model that keeps weights in files beside it is known by all of them together,
- * because the same graph with other weights is another backbone.
+ * What a model file is known by: its sha256. A model that keeps weights in files beside it is known by all of them
+ * together, because the same graph with other weights is another backbone.
  *
  * @throws Fc7Error FILE_UNREADABLE, ONNX_… of a file that is no model, ONNX_EXTERNAL… of its data files
  */

@@ -25,8 +25,8 @@ export interface ImportRequest {
   readonly recipeName?: string | undefined
   readonly cacheFolder: string
   /** Replace a card of the user's own with this id. */
-  readonly force?: boolean
-  readonly progress?: Progress
+  readonly force?: boolean | undefined
+  readonly progress?: Progress | undefined
 }
 
 export interface ImportedBackbone {
@@ -45,8 +45,8 @@ function isUsable(id: string): boolean {
 }
 
 /**
- * Whether a user's card may be written under an id: none stands there, or one of the user's own that `force` or `mine` (the file it
- * describes) allows to replace.
+ * Whether a user's card may be written under an id: none stands there, or one of the user's own that `force` or `mine`
+ * (the file it describes) allows to replace.
  *
  * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN
  */
@@ -122,11 +122,13 @@ function recipesFor(request: ImportRequest, known: Card | undefined): Pick<Card,
 const nameOf = (entry: Card['recipes'][number]): string => (typeof entry === 'string' ? entry : entry.name)
 
 /**
- * Makes a user's model known by a name: writes a card of a few lines into `<cache>/cards`, which `models list`, `--model <id>` and
- * `--model <file>` find. An ONNX file is used where it lies; a TensorFlow.js model is converted into the cache, and so is an ONNX
- * model whose weights lie in files of their own. The model must have an image as input, of a known size, and a layer to read.
+ * Makes a user's model known by a name: writes a card of a few lines into `<cache>/cards`, which `models list`,
+ * `--model <id>` and `--model <file>` find. An ONNX file is used where it lies; a TensorFlow.js model is converted into
+ * the cache, and so is an ONNX model whose weights lie in files of their own. The model must have an image as input, of
+ * a known size, and a layer to read.
  *
- * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN, MODEL_NO_RECIPE, RECIPE_UNKNOWN, MODEL_INPUT, LAYER_UNKNOWN, FILE_UNREADABLE,
+ * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN, MODEL_NO_RECIPE, RECIPE_UNKNOWN, MODEL_INPUT, LAYER_UNKNOWN,
+ * FILE_UNREADABLE,
  *   TFJS_…, ONNX_…, WRITE_…; then no card is written
  * @example await importBackbone({ path: 'mine.onnx', id: 'mine', recipeName: 'torchvision', cacheFolder })
  */

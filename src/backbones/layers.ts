@@ -85,7 +85,11 @@ const afterClassifier = new Set([
   'Transpose',
 ])
 
-function backThrough(tensor: string, ops: ReadonlySet<string>, trunk: Trunk): { tensor: string; node?: NodeProto } {
+function backThrough(
+  tensor: string,
+  ops: ReadonlySet<string>,
+  trunk: Trunk,
+): { tensor: string; node?: NodeProto | undefined } {
   const made = producers(trunk.graph)
   let current = tensor
   for (;;) {
@@ -97,8 +101,9 @@ function backThrough(tensor: string, ops: ReadonlySet<string>, trunk: Trunk): { 
 }
 
 /**
- * The tensor that embeddings are read from by default: the input of the last classifier (Gemm, MatMul or 1×1 Conv with stored
- * weights), taken back through Dropout, Flatten and Reshape. A network without a classifier gives its own output.
+ * The tensor that embeddings are read from by default: the input of the last classifier (Gemm, MatMul or 1×1 Conv with
+ * stored weights), taken back through Dropout, Flatten and Reshape. A network without a classifier gives its own
+ * output.
  */
 export function defaultTensor(trunk: Trunk): string {
   const output = trunk.graph.output[0]?.name ?? ''

@@ -81,7 +81,7 @@ export async function loadCard(id: string, cacheFolder?: string): Promise<Card> 
 
 /** All known cards. A user's card that is broken does not hide the others: it is left out and told of in `broken`. */
 export async function loadCards(
-  cacheFolder?: string,
+  cacheFolder?: string | undefined,
 ): Promise<{ readonly cards: KnownCard[]; readonly broken: Fc7Error[] }> {
   const cards: KnownCard[] = []
   const broken: Fc7Error[] = []

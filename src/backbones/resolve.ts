@@ -13,7 +13,7 @@ export interface ResolveOptions {
   readonly cacheFolder: string
   /** The card's default when left out; for a file without a card it must be given. */
   readonly recipeName?: string | undefined
-  readonly offline?: boolean
+  readonly offline?: boolean | undefined
 }
 
 /** A backbone that somebody named, with everything but its weights decided. */
@@ -50,7 +50,10 @@ const pins = (card: Card): (string | undefined)[] =>
 
 const isPinned = (card: Card, sha256: string): boolean => pins(card).includes(sha256)
 
-/** Whether a card can give these bytes at all: one that pins other hashes only cannot, and need not be fetched to find that out. */
+/**
+ * Whether a card can give these bytes at all: one that pins other hashes only cannot, and need not be fetched to find
+ * that out.
+ */
 export const mayGive = (card: Card, sha256: string): boolean =>
   pins(card).some((pin) => pin === undefined || pin === sha256)
 
@@ -85,7 +88,9 @@ async function resolveFile(path: string, options: ResolveOptions): Promise<Resol
   }
   if (options.recipeName === undefined) {
     throw new Fc7Error('MODEL_NO_CARD', `${path} matches no card, so its preprocessing is not known.`, {
-      hint: 'Name it with --recipe (torchvision, keras-caffe, keras-tf, keras-squash or caffe), or write a card with `fc7 models import`.',
+      hint:
+        'Name it with --recipe (torchvision, keras-caffe, keras-tf, keras-squash or caffe), or write a card with ' +
+        '`fc7 models import`.',
     })
   }
   const id =
@@ -106,9 +111,9 @@ async function resolveFile(path: string, options: ResolveOptions): Promise<Resol
 }
 
 /**
- * Finds out what a user means by `--model`: a card's id, or the path of an ONNX file. A file is matched to a card by its sha256,
- * then by `<file>.card.json` beside it; failing both a recipe must be named, because fc7 never guesses a preprocessing. Nothing
- * is fetched here.
+ * Finds out what a user means by `--model`: a card's id, or the path of an ONNX file. A file is matched to a card by
+ * its sha256, then by `<file>.card.json` beside it; failing both a recipe must be named, because fc7 never guesses a
+ * preprocessing. Nothing is fetched here.
  *
  * @throws Fc7Error MODEL_UNKNOWN, MODEL_NO_CARD, MODEL_CARD_BROKEN, RECIPE_UNKNOWN, HASH_MISMATCH
  */
@@ -118,7 +123,9 @@ export async function resolveBackbone(idOrPath: string, options: ResolveOptions)
   if (found?.isFile() && looksLikePath) return resolveFile(idOrPath, options)
   if (looksLikePath) {
     throw new Fc7Error('FILE_UNREADABLE', `There is no model file ${idOrPath}.`, {
-      hint: `Check the path${found ? ' (it is no file)' : ''}; \`fc7 models list\` shows the models that fc7 knows by name.`,
+      hint:
+        `Check the path${found ? ' (it is no file)' : ''}; \`fc7 models list\` shows the models that fc7 knows by ` +
+        'name.',
     })
   }
   const card = await loadCard(idOrPath, options.cacheFolder)

@@ -17,7 +17,9 @@ export interface ImageInput {
   readonly width: number | undefined
 }
 
-/** A backbone made ready for being read: batch symbolic, Dropout gone, every tensor's shape known as far as possible. */
+/**
+ * A backbone made ready for being read: batch symbolic, Dropout gone, every tensor's shape known as far as possible.
+ */
 export interface Trunk {
   readonly model: ModelProto
   readonly graph: GraphProto
@@ -93,8 +95,9 @@ function freeReshape(
 }
 
 /**
- * Makes a backbone ready: the input's batch becomes `N` (also where it is baked into `Reshape`), Dropout disappears, weights
- * that old files list as inputs are inputs no more, stored type notes, which name the old batch, go. Weights are shared.
+ * Makes a backbone ready: the input's batch becomes `N` (also where it is baked into `Reshape`), Dropout disappears,
+ * weights that old files list as inputs are inputs no more, stored type notes, which name the old batch, go. Weights
+ * are shared.
  *
  * @throws Fc7Error MODEL_INPUT, MODEL_OPSET
  */

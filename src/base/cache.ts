@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
  * (`~/.cache/fc7`, `~/Library/Caches/fc7`, `%LOCALAPPDATA%\fc7`). It is not created here.
  */
 export function cacheFolder(
-  explicit?: string,
+  explicit?: string | undefined,
   env: NodeJS.ProcessEnv = process.env,
   platform: string = process.platform,
 ): string {

@@ -1,13 +1,13 @@
 /** What an {@link Fc7Error} may carry besides its sentence. */
 export interface Fc7ErrorOptions {
   /** One sentence saying what to do about it. */
-  readonly hint?: string
-  readonly cause?: unknown
+  readonly hint?: string | undefined
+  readonly cause?: unknown | undefined
 }
 
 /**
- * The one error fc7 throws at its users: a stable `code` for programs, a sentence that names the file or option, and a `hint`
- * saying what to do. The command line prints the last two and exits 1, or 2 when the code begins with `USAGE`.
+ * The one error fc7 throws at its users: a stable `code` for programs, a sentence that names the file or option, and a
+ * `hint` saying what to do. The command line prints the last two and exits 1, or 2 when the code begins with `USAGE`.
  */
 export class Fc7Error extends Error {
   readonly code: string
@@ -34,14 +34,17 @@ export function throwIfAborted(signal: AbortSignal | undefined, what: string): v
   if (signal?.aborted) throw new InterruptedError(what)
 }
 
-/** The system's code of a Node error (`ENOENT`, `ENOSPC` …), or undefined. Works across realms, where `instanceof` does not. */
+/**
+ * The system's code of a Node error (`ENOENT`, `ENOSPC` …), or undefined. Works across realms, where `instanceof` does
+ * not.
+ */
 export function systemCode(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null | undefined)?.code
+  const code = (error as { code?: unknown | undefined } | null | undefined)?.code
   return typeof code === 'string' ? code : undefined
 }
 
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
-  const message = (error as { message?: unknown } | null | undefined)?.message
+  const message = (error as { message?: unknown | undefined } | null | undefined)?.message
   return typeof message === 'string' ? message : String(error)
 }

@@ -1,6 +1,6 @@
 /**
- * Characters that a reader cannot see or that reorder what is seen: C0 and C1 controls, bidirectional marks and isolates,
- * zero-width and line separators, the byte-order mark, tag characters, lone surrogates.
+ * Characters that a reader cannot see or that reorder what is seen: C0 and C1 controls, bidirectional marks and
+ * isolates, zero-width and line separators, the byte-order mark, tag characters, lone surrogates.
  */
 const unseen =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for

@@ -45,8 +45,8 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Makes a folder and those above it. On a read-only file system Node reports ENOENT, so the nearest folder that exists is asked
- * why it cannot be written to.
+ * Makes a folder and those above it. On a read-only file system Node reports ENOENT, so the nearest folder that exists
+ * is asked why it cannot be written to.
  *
  * @throws Fc7Error WRITE_…
  */
@@ -70,8 +70,8 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes a file so that nothing partial ever has its final name: temporary name in the same folder, fsync, rename, fsync of the
- * folder. `write` gets the open handle; whatever it throws removes the temporary file.
+ * Writes a file so that nothing partial ever has its final name: temporary name in the same folder, fsync, rename,
+ * fsync of the folder. `write` gets the open handle; whatever it throws removes the temporary file.
  */
 export async function writeFileWith(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path)
@@ -116,12 +116,14 @@ export function sha256(content: string | Uint8Array): string {
 /** Lower-case hex sha256 of a file, streamed. */
 export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) }))
-    hash.update(chunk as Buffer)
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(chunk as Buffer)
   return hash.digest('hex')
 }
 
-/** Parses a JSON file of at most `maxBytes`; a missing file, one too large or broken JSON is an {@link Fc7Error} naming `what`. */
+/**
+ * Parses a JSON file of at most `maxBytes`; a missing file, one too large or broken JSON is an {@link Fc7Error} naming
+ * `what`.
+ */
 export async function readJson(path: string, what: string, maxBytes = 64 << 20): Promise<unknown> {
   let text: string
   try {
@@ -164,7 +166,10 @@ export async function readIfPresent(path: string): Promise<Buffer | undefined> {
   }
 }
 
-/** A JSON note that only saves work (what lies beside it is whole): absent, unreadable or of another shape, it counts as not there. */
+/**
+ * A JSON note that only saves work (what lies beside it is whole): absent, unreadable or of another shape, it counts as
+ * not there.
+ */
 export async function readNote<T>(path: string, schema: ZodType<T>): Promise<T | undefined> {
   try {
     return schema.parse(JSON.parse(await readFile(path, 'utf8')))

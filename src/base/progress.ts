@@ -10,10 +10,10 @@ export interface ProgressTask {
 export interface Progress {
   task(options: {
     readonly label: string
-    readonly total?: number
+    readonly total?: number | undefined
     readonly unit: string
     /** What an earlier run had done, which says nothing of this one's speed. Default 0. */
-    readonly from?: number
+    readonly from?: number | undefined
   }): ProgressTask
   /** One plain line to the user, such as a decision that was taken. */
   say(line: string): void

@@ -12,7 +12,9 @@ export interface Random {
   shuffled<T>(items: readonly T[]): T[]
   /** Shuffles in place. */
   shuffle(items: { [index: number]: unknown; length: number }): void
-  /** An independent stream, a pure function of this stream's seed and the name: drawing from one never moves another. */
+  /**
+   * An independent stream, a pure function of this stream's seed and the name: drawing from one never moves another.
+   */
   fork(name: string | number): Random
 }
 

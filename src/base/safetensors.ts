@@ -45,7 +45,9 @@ function kindOf(values: NamedTensor['values']): Kind {
   return values instanceof Int8Array ? 'I8' : 'U8'
 }
 
-/** The parts of a safetensors file, to be written one after the other. Tensors keep their order; data is 8-byte aligned. */
+/**
+ * The parts of a safetensors file, to be written one after the other. Tensors keep their order; data is 8-byte aligned.
+ */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, NamedTensor>,
   metadata: Readonly<Record<string, string>> = {},

@@ -1,4 +1,5 @@
-// Control characters and the characters that turn the direction of text: shown, they could rewrite a terminal or hide a name.
+// Control characters and the characters that turn the direction of text: shown, they could rewrite a terminal or hide a
+// name.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
 const invisible = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
 

@@ -4,8 +4,8 @@ import { throwIfAborted } from './errors.js'
 export const turnMs = 20
 
 /**
- * For work that keeps its thread: to be called between steps. Gives the event loop a turn where it has waited for `everyMs`
- * milliseconds (0: at every call), so that timers, messages and signals are heard.
+ * For work that keeps its thread: to be called between steps. Gives the event loop a turn where it has waited for
+ * `everyMs` milliseconds (0: at every call), so that timers, messages and signals are heard.
  *
  * @throws InterruptedError from the returned function, once the signal has fired
  */

@@ -1,6 +1,6 @@
 /**
- * The parts of WebAssembly's binary format (core specification 2.0, chapter 5) that every module is made of: numbers, vectors and
- * sections. The assemblers of images/ and trainers/trees/ say what is in them.
+ * The parts of WebAssembly's binary format (core specification 2.0, chapter 5) that every module is made of: numbers,
+ * vectors and sections. The assemblers of images/ and trainers/trees/ say what is in them.
  */
 
 /** LEB128, unsigned. */

@@ -26,7 +26,10 @@ import { closeSession, openSession } from '../runtime/session.js'
 
 /** Recipe, trunk and classifier as one model, and the trunk alone to check it by. */
 export interface Bundle extends PixelSize {
-  /** `pixels` uint8 `[N, height, width, 3]` RGB → `label` string `[N]`, `probabilities` or `scores` float32 `[N, classes]`. */
+  /**
+   * `pixels` uint8 `[N, height, width, 3]` RGB → `label` string `[N]`, `probabilities` or `scores` float32 `[N,
+   * classes]`.
+   */
   readonly model: ModelProto
   /** The same up to the embedding. */
   readonly trunk: ModelProto
@@ -47,11 +50,12 @@ export function extractionOf(classifier: Classifier): ExtractionFacts {
 }
 
 /**
- * Joins recipe, trunk and classifier into one ONNX graph from pixels to classes. Images are resized and cropped outside, to
- * the size that the result tells; channel order, scale, mean and std are inside.
+ * Joins recipe, trunk and classifier into one ONNX graph from pixels to classes. Images are resized and cropped
+ * outside, to the size that the result tells; channel order, scale, mean and std are inside.
  *
  * @param backbone the network that the classifier's embeddings came from
- * @throws Fc7Error BUNDLE_NO_RECIPE, CLASSIFIER_MISMATCH for another width, ONNX_OPSET, ONNX_NOT_SUPPORTED, and buildExtractionGraph's
+ * @throws Fc7Error BUNDLE_NO_RECIPE, CLASSIFIER_MISMATCH for another width, ONNX_OPSET, ONNX_NOT_SUPPORTED, and
+ * buildExtractionGraph's
  */
 export function buildBundle(classifier: Classifier, backbone: ModelProto, card: ExtractionOptions['card']): Bundle {
   const facts = extractionOf(classifier)
@@ -61,7 +65,8 @@ export function buildBundle(classifier: Classifier, backbone: ModelProto, card: 
   if (layer.dim !== classifier.info.dim) {
     throw new Fc7Error(
       'CLASSIFIER_MISMATCH',
-      `The classifier reads embeddings of ${classifier.info.dim} numbers, the network's ${facts.tensor} gives ${layer.dim}.`,
+      `The classifier reads embeddings of ${classifier.info.dim} numbers, the network's ${facts.tensor} gives ` +
+        `${layer.dim}.`,
       { hint: 'Is --model the network that the store was made with?' },
     )
   }
@@ -159,7 +164,8 @@ async function checkBundle(
 }
 
 /**
- * Writes a bundle after it has been run: the file appears under its name only when its scores agree with trunk and classifier.
+ * Writes a bundle after it has been run: the file appears under its name only when its scores agree with trunk and
+ * classifier.
  *
  * @returns the files written (a second one holds weights beyond 2 GiB), and how well they agree
  */
@@ -167,7 +173,7 @@ export async function writeBundle(
   bundle: Bundle,
   classifier: Classifier,
   path: string,
-  options: { readonly threads?: number } = {},
+  options: { readonly threads?: number | undefined } = {},
 ): Promise<{ files: string[]; check: BundleCheck }> {
   const target = resolve(path)
   if ((await stat(target).catch(() => undefined))?.isDirectory()) {

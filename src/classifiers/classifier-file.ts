@@ -51,8 +51,9 @@ async function writeSynced(path: string, parts: readonly Uint8Array[]): Promise<
 }
 
 /**
- * Writes a classifier as a folder of two files (docs/classifier.md), three with its ONNX form. The folder appears whole under its name or not at all; an
- * older classifier of that name is replaced only after the new one is on disk, and anything else of that name is refused.
+ * Writes a classifier as a folder of two files (docs/classifier.md), three with its ONNX form. The folder appears whole
+ * under its name or not at all; an older classifier of that name is replaced only after the new one is on disk, and
+ * anything else of that name is refused.
  *
  * @throws Fc7Error CLASSIFIER_OCCUPIED, or the write errors of base/files.ts
  */

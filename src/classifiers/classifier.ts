@@ -24,28 +24,28 @@ import type { ClassifierInfo, Provenance } from './provenance.js'
 export interface FitOptions {
   readonly trainer: Trainer
   readonly set: TrainingSet
-  readonly params?: RawParams
+  readonly params?: RawParams | undefined
   /** `none`, `l2`, `standardise`, `pca:128`, `power:0.5+l2` … Default: what suits the trainer. */
-  readonly preprocess?: string
-  readonly seed?: number
-  readonly threads?: number
-  readonly classWeight?: 'balanced' | 'none'
+  readonly preprocess?: string | undefined
+  readonly seed?: number | undefined
+  readonly threads?: number | undefined
+  readonly classWeight?: 'balanced' | 'none' | undefined
   /** Turns scores into probabilities, fitted on held-out folds of the training rows. */
-  readonly calibrate?: CalibrationKind
+  readonly calibrate?: CalibrationKind | undefined
   readonly provenance: Provenance
   /** For fits of the same rows with the same preprocessing and other parameters, one after the other. */
-  readonly warm?: WarmStart
-  readonly signal?: AbortSignal
+  readonly warm?: WarmStart | undefined
+  readonly signal?: AbortSignal | undefined
   /** Ends the fit with TIME_LIMIT; nothing half-fitted comes out. */
-  readonly timeLimitSeconds?: number
-  readonly onProgress?: (fraction: number) => void
+  readonly timeLimitSeconds?: number | undefined
+  readonly onProgress?: ((fraction: number) => void) | undefined
 }
 
 export interface PredictOptions {
-  readonly threads?: number
-  readonly signal?: AbortSignal
+  readonly threads?: number | undefined
+  readonly signal?: AbortSignal | undefined
   /** `[rows]`, for messages. */
-  readonly ids?: readonly string[]
+  readonly ids?: readonly string[] | undefined
 }
 
 /** The decision score of a class that had no training row: below every other, but finite. */
@@ -57,7 +57,7 @@ export class Classifier {
     readonly info: ClassifierInfo,
     readonly preprocess: Preprocess,
     readonly model: Model,
-    readonly calibration?: Calibration,
+    readonly calibration?: Calibration | undefined,
   ) {}
 
   get classes(): readonly string[] {
@@ -111,7 +111,7 @@ export class Classifier {
   }
 
   /** Writes `classifier.json` and `weights.safetensors`, and on request `classifier.onnx`; see classifier-file.ts. */
-  save(folder: string, options: { readonly onnx?: boolean } = {}): Promise<void> {
+  save(folder: string, options: { readonly onnx?: boolean | undefined } = {}): Promise<void> {
     return saveClassifier(this, folder, options.onnx ? this.toOnnx() : undefined)
   }
 }
@@ -139,11 +139,12 @@ function compact(set: TrainingSet, counts: Int32Array): { set: TrainingSet; fitt
 }
 
 /**
- * Fits preprocessing, model and (on request) calibration. Everything is learned from these rows only, and a calibration's folds
- * learn their preprocessing anew. May run in a worker thread: it touches nothing outside its arguments but onnxruntime sessions
- * of its own.
+ * Fits preprocessing, model and (on request) calibration. Everything is learned from these rows only, and a
+ * calibration's folds learn their preprocessing anew. May run in a worker thread: it touches nothing outside its
+ * arguments but onnxruntime sessions of its own.
  *
- * @throws Fc7Error for bad rows (guards.ts), bad parameters (params.ts), sizes a reference trainer would not finish, TIME_LIMIT;
+ * @throws Fc7Error for bad rows (guards.ts), bad parameters (params.ts), sizes a reference trainer would not finish,
+ * TIME_LIMIT;
  *   InterruptedError
  */
 export async function fitClassifier(options: FitOptions): Promise<Classifier> {
@@ -186,14 +187,14 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
     throwIfAborted(signal, 'Training')
     const weights = classWeight === 'balanced' ? balancedWeights(part) : part.weights
     const model = await trainer.fit(
-      { ...part, x, ...(weights ? { weights } : {}) },
+      { ...part, x, weights },
       {
         params,
         seed,
         threads,
         // A calibration's folds are other rows.
         ...(options.warm && place === 0 ? { warm: options.warm } : {}),
-        ...(signal ? { signal } : {}),
+        signal,
         ...(onProgress ? { onProgress: report(preparing, 1) } : {}),
       },
     )
@@ -203,8 +204,7 @@ async function fitWithin(options: FitOptions): Promise<Classifier> {
   const calibration = calibrate
     ? await fitCalibration(calibrate, set, seed, async (part, fold) => {
         const own = await fitPart(part, 1 + fold)
-        return async (x) =>
-          own.model.scores(await own.preprocess.apply(x, threads, signal), { threads, ...(signal ? { signal } : {}) })
+        return async (x) => own.model.scores(await own.preprocess.apply(x, threads, signal), { threads, signal })
       })
     : undefined
   throwIfAborted(signal, 'Training')

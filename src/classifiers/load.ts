@@ -62,8 +62,8 @@ const fileSchema = z.object({
 })
 
 /**
- * Whether the parts of a classifier fit one another, which none of them can know alone: the widths that they name, and what a row
- * of zeros gives.
+ * Whether the parts of a classifier fit one another, which none of them can know alone: the widths that they name, and
+ * what a row of zeros gives.
  */
 async function checkParts(classifier: Classifier, model: Readonly<Record<string, unknown>>): Promise<void> {
   const { info, preprocess, calibration } = classifier
@@ -101,7 +101,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
       cause,
     })
   const raw = await readJson(join(home, jsonName), 'The classifier')
-  const version = (raw as { format?: unknown } | null)?.format
+  const version = (raw as { format?: unknown | undefined } | null)?.format
   if (typeof version === 'number' && version !== 1) throw broken(`it has format ${version}, this fc7 reads 1`)
   const parsed = fileSchema.safeParse(raw)
   if (!parsed.success) {
@@ -124,7 +124,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
       {
         trainer: json.trainer,
         params: resolveParams(trainer.params, new Map(json.params)),
-        ...(json.tuning === undefined ? {} : { tuning: json.tuning }),
+        tuning: json.tuning,
         preprocess: json.preprocess,
         classWeight: json.classWeight,
         seed: json.seed,
@@ -135,10 +135,10 @@ export async function loadClassifier(path: string): Promise<Classifier> {
           backbone: provenance.backbone,
           layer: provenance.layer,
           recipe: provenance.recipe,
-          ...(provenance.backboneSha256 === undefined ? {} : { backboneSha256: provenance.backboneSha256 }),
-          ...(provenance.extraction === undefined ? {} : { extraction: provenance.extraction }),
-          ...(provenance.store === undefined ? {} : { store: provenance.store }),
-          ...(provenance.weights === undefined ? {} : { weights: provenance.weights }),
+          backboneSha256: provenance.backboneSha256,
+          extraction: provenance.extraction,
+          store: provenance.store,
+          weights: provenance.weights,
         },
         trainedOn: json.trainedOn,
         trainedImages: json.trainedImages,

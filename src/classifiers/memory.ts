@@ -32,9 +32,9 @@ export interface MemoryRequest {
   readonly threads: number
   readonly calibrate?: CalibrationKind | undefined
   /** Whether hyper-parameters are searched on inner folds. */
-  readonly tune?: boolean
+  readonly tune?: boolean | undefined
   /** Numbers of rows that are held besides those of `set`. */
-  readonly otherNumbers?: number
+  readonly otherNumbers?: number | undefined
 }
 
 /** Rows, columns and classes of a training set as trainers estimate by them; classes without rows are not fitted. */
@@ -84,9 +84,13 @@ export function checkMemory({ totalBytes }: EstimatedMemory, trainer: Trainer, l
   if (totalBytes <= limit) return
   throw new Fc7Error(
     'TRAINER_MEMORY',
-    `${trainer.title} would need about ${formatBytes(totalBytes)}, ${limitBytes === undefined ? 'of this machine’s memory it may take' : '--memory-limit allows'} ${formatBytes(Math.round(limit))}.`,
+    `${trainer.title} would need about ${formatBytes(totalBytes)}, ` +
+      `${limitBytes === undefined ? 'of this machine’s memory it may take' : '--memory-limit allows'} ` +
+      `${formatBytes(Math.round(limit))}.`,
     {
-      hint: 'Train on fewer rows or columns (--preprocess pca:<n>), with another trainer, or a smaller cache of kernel-svm (--set cache=<MB>).',
+      hint:
+        'Train on fewer rows or columns (--preprocess pca:<n>), with another trainer, or a smaller cache of ' +
+        'kernel-svm (--set cache=<MB>).',
     },
   )
 }

@@ -41,8 +41,9 @@ export function classifierMetadata(classifier: Saveable): Record<string, string>
 }
 
 /**
- * A classifier as one ONNX model: `embedding` float32 `[N, dim]` → preprocessing, model, calibration → `label` string `[N]` and
- * `probabilities` (or, from a classifier without, `scores`) float32 `[N, classes]`. Its scores are `predictScores`' to 1e-5.
+ * A classifier as one ONNX model: `embedding` float32 `[N, dim]` → preprocessing, model, calibration → `label` string
+ * `[N]` and `probabilities` (or, from a classifier without, `scores`) float32 `[N, classes]`. Its scores are
+ * `predictScores`' to 1e-5.
  *
  * @param opset operator set to write in, 9 or later; default 17
  * @throws Fc7Error ONNX_NOT_SUPPORTED for a reference trainer, ONNX_OPSET

@@ -15,7 +15,8 @@ export interface Prediction {
 }
 
 /**
- * Predicts every image of a table; augmented training views are passed over. Scores are probabilities or decision values, as the classifier's `scoreKind` says.
+ * Predicts every image of a table; augmented training views are passed over. Scores are probabilities or decision
+ * values, as the classifier's `scoreKind` says.
  *
  * @param top how many classes a row lists
  * @throws Fc7Error CLASSIFIER_MISMATCH, EMBEDDING_NOT_FINITE
@@ -23,7 +24,11 @@ export interface Prediction {
 export async function predictTable(
   classifier: Classifier,
   table: EmbeddingTable,
-  options: { readonly top?: number; readonly threads?: number; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly top?: number | undefined
+    readonly threads?: number | undefined
+    readonly signal?: AbortSignal | undefined
+  } = {},
 ): Promise<Prediction[]> {
   const { top = 1, ...rest } = options
   const scores = await classifier.predictScores(

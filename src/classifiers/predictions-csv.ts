@@ -8,8 +8,8 @@ function cell(value: string | number): string {
 }
 
 /**
- * Predictions as CSV: id, path, label, predicted, trained_on, then the `top` best classes with their scores. Texts that a spreadsheet
- * would take for a formula get an apostrophe.
+ * Predictions as CSV: id, path, label, predicted, trained_on, then the `top` best classes with their scores. Texts that
+ * a spreadsheet would take for a formula get an apostrophe.
  */
 export function predictionsCsv(predictions: readonly Prediction[], top: number): string {
   const header = [

@@ -17,16 +17,16 @@ export interface ExtractionFacts {
 export interface Provenance {
   /** Backbone id, or the name given to imported embeddings. */
   readonly backbone: string
-  readonly backboneSha256?: string
+  readonly backboneSha256?: string | undefined
   readonly layer: string
   /** The recipe in one line; two recipes differ if their texts differ. */
   readonly recipe: string
   /** How images become these embeddings, where fc7 made them: what `fc7 bundle` builds its graph from. */
-  readonly extraction?: ExtractionFacts
+  readonly extraction?: ExtractionFacts | undefined
   /** Hash of the store's plan, for the record: another store of the same backbone, layer and recipe is accepted. */
-  readonly store?: string
+  readonly store?: string | undefined
   /** sha256 of the file that the rows' weights came from, for the record. */
-  readonly weights?: string
+  readonly weights?: string | undefined
 }
 
 /** The search that chose the hyper-parameters. */
@@ -47,7 +47,7 @@ export interface ClassifierInfo {
   readonly trainer: string
   readonly params: Params
   /** How they were searched for, if they were. */
-  readonly tuning?: Tuning
+  readonly tuning?: Tuning | undefined
   readonly preprocess: string
   readonly classWeight: 'balanced' | 'none'
   readonly seed: number

@@ -9,9 +9,11 @@ export function provenanceOf(store: Store, layer: string): Provenance {
     backbone: plan.backbone.id,
     backboneSha256: plan.backbone.sha256,
     layer,
-    // Short enough for a message, yet another text for anything that changes values: steps, resampler, pooling, orientation.
+    // Short enough for a message, yet another text for anything that changes values: steps, resampler, pooling,
+    // orientation.
     recipe: plan.recipe
-      ? `${plan.recipe.name} (${plan.resize}, ${plan.pool}${plan.orient ? ', oriented' : ''}, ${sha256(JSON.stringify(plan.recipe.steps)).slice(0, 8)})`
+      ? `${plan.recipe.name} (${plan.resize}, ${plan.pool}${plan.orient ? ', oriented' : ''}, ` +
+        `${sha256(JSON.stringify(plan.recipe.steps)).slice(0, 8)})`
       : 'none',
     ...(plan.recipe
       ? {

@@ -27,8 +27,8 @@ async function readCsv(path: string): Promise<Buffer> {
 }
 
 /**
- * Reads the weights of a table's rows from a CSV file with a column `weight` and a column `id` or `path`. An augmented view weighs
- * what its image does; images that are not among the rows may be named too.
+ * Reads the weights of a table's rows from a CSV file with a column `weight` and a column `id` or `path`. An augmented
+ * view weighs what its image does; images that are not among the rows may be named too.
  *
  * @param rows those of the table that need a weight
  * @returns `[rows]`, and the sha256 of the file

@@ -102,12 +102,12 @@ export async function advisedDepths(source: string, choices: Choices, context: C
     depths,
     ...(scored ? { scores: await readTable(store, scored.name) } : {}),
     ...(thumbs.size > 0 ? { dHashes: new Map([...thumbs].map(([key, { dHash }]) => [key, dHash])) } : {}),
-    ...(statistics ? { source: statistics } : {}),
+    source: statistics,
     ...(network && boundary
       ? { boundary: { name: boundary.name, shareAbove: shareAbove(network.trunk, boundary.tensor) } }
       : {}),
     ...(network ? { backward: backwardOverForward(network.trunk) } : {}),
-    ...(pace ? { pace } : {}),
+    pace,
     words: {
       severalLayers: names.length > 1,
       ...(given
@@ -130,7 +130,7 @@ export async function adviseOn(
   const advice = await advise(input, {
     seed: context.seed,
     threads: choices.threads ?? availableParallelism(),
-    ...(choices.epochs === undefined ? {} : { epochs: choices.epochs }),
+    epochs: choices.epochs,
     progress: context.progress,
     signal: context.signal,
   })
@@ -179,7 +179,8 @@ export function adviceText(advice: Advice): string {
     ...(verdict.doubts.length > 0 ? ['', 'Not surer, because:', ...verdict.doubts.map((line) => `  ${line}`)] : []),
     '',
     `${data.name}: ${dataWords(advice)}.`,
-    `Linear probe: ${percent(probe.accuracy)} ± ${percent(probe.standardError)} on held-out images, ${percent(probe.trainAccuracy)} on its own.`,
+    `Linear probe: ${percent(probe.accuracy)} ± ${percent(probe.standardError)} on held-out images, ` +
+      `${percent(probe.trainAccuracy)} on its own.`,
     ...(curve.doubling === null
       ? []
       : [`Twice the images would add about ${(100 * curve.doubling).toFixed(1)} points.`]),

@@ -39,8 +39,8 @@ export async function comparisonTables(store: Store, layers?: readonly string[])
 }
 
 /**
- * The tables with the shortest names that tell them apart: the backbone's id, with its layer where one backbone gives several, in
- * full where even that is not enough. Layer and recipe stay on record with each table.
+ * The tables with the shortest names that tell them apart: the backbone's id, with its layer where one backbone gives
+ * several, in full where even that is not enough. Layer and recipe stay on record with each table.
  */
 export function shortlyNamed(tables: readonly ComparisonTable[]): ComparisonTable[] {
   const names = (of: (table: ComparisonTable) => string): string[] => tables.map(of)

@@ -20,14 +20,14 @@ import { storeFor } from './stores.js'
 /** What `fc7 compare` was asked on its command line; undefined where an option was not given. */
 export interface CompareChoices {
   readonly trainers?: string | undefined
-  readonly protocol?: Experiment['protocol']
+  readonly protocol?: Experiment['protocol'] | undefined
   readonly folds?: number | undefined
   readonly repeats?: number | undefined
-  readonly holdout?: Experiment['holdout']
+  readonly holdout?: Experiment['holdout'] | undefined
   readonly perClass?: number | undefined
   readonly draws?: number | undefined
   readonly testPerClass?: number | undefined
-  readonly metric?: Experiment['metric']
+  readonly metric?: Experiment['metric'] | undefined
   readonly positive?: string | undefined
   readonly operating?: string | undefined
   readonly curve?: boolean | undefined
@@ -55,8 +55,8 @@ export function experimentOf(
     search === undefined && candidates === undefined && innerFolds === undefined
       ? choices.tune
       : {
-          ...(search === undefined ? {} : { search }),
-          ...(candidates === undefined ? {} : { candidates }),
+          search,
+          candidates,
           ...(innerFolds === undefined ? {} : { 'inner-folds': innerFolds }),
         }
   const given = {
@@ -136,15 +136,17 @@ export async function experimentStores(
       path,
       {
         ...choices,
-        ...(layers ? { layer: layers } : {}),
-        ...(one.model === undefined ? {} : { model: one.model }),
-        ...(one.recipe === undefined ? {} : { recipe: one.recipe }),
+        layer: layers,
+        model: one.model ?? choices.model,
+        recipe: one.recipe,
       },
       context,
     )
     if (one.store !== undefined && one.store !== store.planHash)
       throw new Fc7Error('EXPERIMENT_STORE', `${path} is not the store that the experiment was made with.`, {
-        hint: 'Its images, backbone or recipe differ. Take the `store:` line out of the file to compare on it all the same.',
+        hint:
+          'Its images, backbone or recipe differ. Take the `store:` line out of the file to compare on it all the ' +
+          'same.',
       })
     inputs.push({ store, ...((await isStore(path)) && layers ? { layers } : {}) })
   }

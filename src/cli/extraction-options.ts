@@ -59,8 +59,8 @@ export interface SourceChoices {
   readonly thumbs: boolean
   readonly rewrite: boolean
   readonly orient: boolean
-  readonly resize?: 'exact' | 'fast'
-  readonly dtype?: 'float32' | 'float16'
+  readonly resize?: 'exact' | 'fast' | undefined
+  readonly dtype?: 'float32' | 'float16' | undefined
   readonly shardSize?: number | undefined
 }
 
@@ -100,15 +100,15 @@ export function extractionRequest(source: string, choices: SourceChoices, contex
     progress,
     signal,
     seed,
-    ...(layer ? { layers: layer } : {}),
-    ...(recipe === undefined ? {} : { recipe }),
-    ...(limit === undefined ? {} : { limit }),
-    ...(views === undefined ? {} : { views }),
-    ...(testViews === undefined ? {} : { testViews }),
-    ...(layout === undefined ? {} : { layout }),
-    ...(groupFrom === undefined ? {} : { groupFrom }),
-    ...(resize === undefined ? {} : { resize }),
-    ...(dtype === undefined ? {} : { precision: dtype }),
-    ...(shardSize === undefined ? {} : { shardSize }),
+    layers: layer,
+    recipe,
+    limit,
+    views,
+    testViews,
+    layout,
+    groupFrom,
+    resize,
+    precision: dtype,
+    shardSize,
   }
 }

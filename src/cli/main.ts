@@ -22,7 +22,9 @@ function report(error: unknown, debug: boolean): number {
   return error.code.startsWith('USAGE') ? 2 : 1
 }
 
-/** yargs' first line as a sentence; what it says of missing arguments, in the command's own words; and where help is. */
+/**
+ * yargs' first line as a sentence; what it says of missing arguments, in the command's own words; and where help is.
+ */
 function usageError(message: string, args: readonly string[]): UsageError {
   const usage = commands.find((command) => command.usage.split(' ')[0] === args[0])?.usage
   const line = message.split('\n')[0]!
@@ -77,7 +79,8 @@ export async function main(args: readonly string[]): Promise<void> {
   const parser = yargs([...args])
     .scriptName('fc7')
     .usage(
-      '$0 <command>\n\nTransfer learning for images: embeddings from a pretrained CNN, classifiers compared fairly, offline reports.',
+      '$0 <command>\n\nTransfer learning for images: embeddings from a pretrained CNN, classifiers compared ' +
+        'fairly, offline reports.',
     )
     .version(fc7Version)
     .help()

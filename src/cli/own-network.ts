@@ -4,8 +4,8 @@ import { Fc7Error } from '../base/errors.js'
 import type { Provenance } from '../classifiers/provenance.js'
 
 /**
- * The id of the network that a classifier was trained on, for `--model` where nobody gives one. A network that was a file has no
- * card, or there is another one of its name: nothing is to be fetched for that.
+ * The id of the network that a classifier was trained on, for `--model` where nobody gives one. A network that was a
+ * file has no card, or there is another one of its name: nothing is to be fetched for that.
  *
  * @throws Fc7Error MODEL_UNKNOWN
  */

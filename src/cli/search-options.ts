@@ -30,10 +30,6 @@ export function searchOf({ tune, search, candidates, innerFolds }: SearchChoices
       hint: 'Whole numbers: 2 candidates or more, from 2 to 100 inner folds.',
     })
   }
-  const how = {
-    ...(search === undefined ? {} : { search }),
-    ...(candidates === undefined ? {} : { candidates }),
-    ...(innerFolds === undefined ? {} : { innerFolds }),
-  }
-  return tune || Object.keys(how).length > 0 ? how : undefined
+  const asked = tune || search !== undefined || candidates !== undefined || innerFolds !== undefined
+  return asked ? { search, candidates, innerFolds } : undefined
 }

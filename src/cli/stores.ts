@@ -16,8 +16,8 @@ export interface StoreChoices extends Omit<SourceChoices, 'model'> {
 }
 
 /**
- * A store, whether `path` is one or holds images: then a store is made in the cache with the given choices, and the user is
- * told. The store's folder is named after its plan, so that the same images and choices find it again.
+ * A store, whether `path` is one or holds images: then a store is made in the cache with the given choices, and the
+ * user is told. The store's folder is named after its plan, so that the same images and choices find it again.
  */
 export async function storeFor(path: string, choices: StoreChoices, context: CommandContext): Promise<Store> {
   if (await isStore(path)) {
@@ -52,7 +52,7 @@ export async function storeFor(path: string, choices: StoreChoices, context: Com
   await runExtraction(prepared, request, {
     out,
     versions: versions(),
-    ...(choices.threads === undefined ? {} : { threads: choices.threads }),
+    threads: choices.threads,
   })
   await carryTrainedOn(prepared.backbone.weights?.path, out, prepared.plan.backbone.sha256)
   return openStore(out)

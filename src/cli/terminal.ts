@@ -7,8 +7,8 @@ const barWidth = 24
 const minBarWidth = 6
 
 interface Stream {
-  readonly isTTY?: boolean
-  readonly columns?: number
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
   write(text: string): unknown
 }
 

@@ -11,7 +11,9 @@ export const fc7Version = own.version
 
 /** Versions that outputs record: fc7's own, Node's, and those of the libraries that decide numbers. */
 export function versions(): Record<string, string> {
-  const { versions: native } = require('sharp') as { versions: { sharp?: string; vips?: string } }
+  const { versions: native } = require('sharp') as {
+    versions: { sharp?: string | undefined; vips?: string | undefined }
+  }
   return {
     fc7: fc7Version,
     node: process.versions.node,

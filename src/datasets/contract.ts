@@ -7,9 +7,9 @@ export interface Box {
 }
 
 /**
- * How to get at an image's bytes. `file` and `range` are plain data and may be sent to a worker; `bytes` belongs to the thread
- * that opened the data set; `broken` says why there are none (it ends up in failures.jsonl). Where a file's name is not valid
- * UTF-8, `path` is its bytes.
+ * How to get at an image's bytes. `file` and `range` are plain data and may be sent to a worker; `bytes` belongs to the
+ * thread that opened the data set; `broken` says why there are none (it ends up in failures.jsonl). Where a file's name
+ * is not valid UTF-8, `path` is its bytes.
  */
 export type ItemLoad =
   | { readonly kind: 'file'; readonly path: string | Uint8Array }
@@ -25,10 +25,10 @@ export interface DatasetItem {
   readonly path: string
   /** Bytes; 0 when broken. */
   readonly size: number
-  readonly label?: string
-  readonly split?: string
-  readonly group?: string
-  readonly box?: Box
+  readonly label?: string | undefined
+  readonly split?: string | undefined
+  readonly group?: string | undefined
+  readonly box?: Box | undefined
   readonly load: ItemLoad
 }
 
@@ -36,18 +36,18 @@ export type Layout = 'labels' | 'splits'
 
 export interface DatasetOptions {
   /** Overrides how a folder is read. */
-  readonly layout?: Layout
+  readonly layout?: Layout | undefined
   /** A regular expression; its first capture in an item's path becomes the group. */
-  readonly groupFrom?: string
+  readonly groupFrom?: string | undefined
   /** Lets lists and links leave the data set's root. */
-  readonly allowOutside?: boolean
+  readonly allowOutside?: boolean | undefined
 }
 
 /** What a plugin gives back: a walk that can be repeated and always has the same order. */
 export interface OpenedSource {
   /** How the data set is read, as one sentence for the user. */
   readonly decision: string
-  readonly layout?: Layout
+  readonly layout?: Layout | undefined
   /** Items one by one; memory does not grow with their number. */
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
   /** What the last whole walk left out, as sentences. */

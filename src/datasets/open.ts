@@ -11,10 +11,10 @@ export interface Dataset {
   readonly path: string
   /** How it is read, as one sentence for the user. */
   readonly decision: string
-  readonly layout?: Layout
+  readonly layout?: Layout | undefined
   /**
-   * All items in the data set's fixed order: the byte order of relative paths for folders, the order of the rows for lists and
-   * archives. Streaming; can be walked again.
+   * All items in the data set's fixed order: the byte order of relative paths for folders, the order of the rows for
+   * lists and archives. Streaming; can be walked again.
    *
    * @throws Fc7Error DATASET_EMPTY after a walk that met no image, LIST_BROKEN, INTERRUPTED
    */
@@ -59,7 +59,7 @@ async function* finished(
   for await (const item of source) {
     const from = group?.(item.path)
     const id = seen.has(item.id) ? `${item.id}#row=${row}` : item.id
-    yield id === item.id && from === undefined ? item : { ...item, id, ...(from === undefined ? {} : { group: from }) }
+    yield id === item.id && from === undefined ? item : { ...item, id, group: from }
     row++
   }
   if (row === 0) {
@@ -77,9 +77,9 @@ export function datasetOptions(
 ): DatasetOptions {
   const { layout, groupFrom, allowOutside } = asked
   return {
-    ...(layout ? { layout } : {}),
-    ...(groupFrom ? { groupFrom } : {}),
-    ...(allowOutside ? { allowOutside } : {}),
+    layout,
+    groupFrom,
+    allowOutside,
   }
 }
 
@@ -118,7 +118,7 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
     source: plugin.id,
     path,
     decision: opened.decision,
-    ...(opened.layout === undefined ? {} : { layout: opened.layout }),
+    layout: opened.layout,
     items: (signal) => finished(opened.items(signal), path, group),
     notes: () => opened.notes(),
     emptyLabels: () => opened.emptyLabels?.() ?? [],
@@ -168,7 +168,7 @@ export function createScan(): { add(item: DatasetItem): void; end(): DatasetScan
 /** Walks the data set once, up to `limit` items. */
 export async function scanDataset(
   dataset: Dataset,
-  options: { readonly limit?: number; readonly signal?: AbortSignal } = {},
+  options: { readonly limit?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<DatasetScan> {
   const scan = createScan()
   let left = options.limit ?? Number.POSITIVE_INFINITY

@@ -21,10 +21,10 @@ import type { DatasetCard } from './card.js'
 export interface PullOptions extends FetchOptions {
   readonly cacheFolder: string
   /** Chooses the images; default the card's. */
-  readonly seed?: number
+  readonly seed?: number | undefined
   /** Images a class; default the card's. */
-  readonly trainPerClass?: number
-  readonly testPerClass?: number
+  readonly trainPerClass?: number | undefined
+  readonly testPerClass?: number | undefined
 }
 
 /** What a pull will write, as plain data. */
@@ -165,8 +165,8 @@ async function writeSplit(
 }
 
 /**
- * Fetches a card's source and writes a balanced subset as PNG files, `<split>/<class>/<index>.png`, into a folder of the cache:
- * all of it or nothing. A folder that is whole already is reused.
+ * Fetches a card's source and writes a balanced subset as PNG files, `<split>/<class>/<index>.png`, into a folder of
+ * the cache: all of it or nothing. A folder that is whole already is reused.
  *
  * @returns the folder, ready for `openDataset`
  * @throws Fc7Error USAGE_SUBSET, DATASET_CARD_BROKEN, WRITE_*, INTERRUPTED and what `fetchSource` throws

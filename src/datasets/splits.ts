@@ -2,9 +2,10 @@ import { Fc7Error } from '../base/errors.js'
 import { createRandom } from '../base/random.js'
 
 /**
- * A seeded, stratified holdout: about `fraction` of every class goes to the test part, at least one item of each class that has
- * two, and never a whole class. With `groups`, items of one group stay together: each group goes whole to one side, in a seeded
- * order, where the test part of its first item's class has room; parts are then only about as large as asked for.
+ * A seeded, stratified holdout: about `fraction` of every class goes to the test part, at least one item of each class
+ * that has two, and never a whole class. With `groups`, items of one group stay together: each group goes whole to one
+ * side, in a seeded order, where the test part of its first item's class has room; parts are then only about as large
+ * as asked for.
  *
  * @param labels one label an item; undefined counts as a class of its own
  * @param fraction of the items to hold out, between 0 and 1

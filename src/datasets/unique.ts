@@ -1,7 +1,7 @@
 /**
- * Remembers which texts it has seen by 53 bits of hash in one typed array, 8–27 bytes a text: a list of a million ids must not
- * cost a million strings. Two different texts are taken for the same once in about 18,000 lists of a million, which
- * only makes an id longer than it need be.
+ * Remembers which texts it has seen by 53 bits of hash in one typed array, 8–27 bytes a text: a list of a million ids
+ * must not cost a million strings. Two different texts are taken for the same once in about 18,000 lists of a million,
+ * which only makes an id longer than it need be.
  */
 export class SeenTexts {
   #table = new Float64Array(1 << 12)

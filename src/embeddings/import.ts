@@ -15,16 +15,16 @@ interface Foreign {
   readonly dim: number
   read(start: number, end: number): Promise<Float32Array>
   /** What is known of the rows; missing where the file says nothing. */
-  readonly index?: readonly IndexRow[]
+  readonly index?: readonly IndexRow[] | undefined
 }
 
 interface IndexRow {
-  readonly id?: string
-  readonly path?: string
-  readonly label?: string | null
-  readonly split?: string | null
-  readonly group?: string | null
-  readonly view?: number
+  readonly id?: string | undefined
+  readonly path?: string | undefined
+  readonly label?: string | null | undefined
+  readonly split?: string | null | undefined
+  readonly group?: string | null | undefined
+  readonly view?: number | undefined
 }
 
 const bad = (path: string, reason: string, hint: string): Fc7Error =>
@@ -180,7 +180,7 @@ async function openParquet(path: string): Promise<Foreign> {
   return {
     rows,
     dim,
-    ...(index ? { index } : {}),
+    index,
     async read(start, end) {
       const values = new Float32Array((end - start) * dim)
       const found = await parquetReadObjects({ file, metadata, columns: [vector], rowStart: start, rowEnd: end })
@@ -208,16 +208,16 @@ const readers: Readonly<Record<string, (path: string) => Promise<Foreign>>> = {
 export interface ImportOptions {
   readonly out: string
   /** CSV with a line a row: `label`, or id, path, label, split, group, view by name. */
-  readonly labels?: string
+  readonly labels?: string | undefined
   /** What the embeddings are called where a backbone would be named. Default the file's name. */
-  readonly name?: string
-  readonly force?: boolean
+  readonly name?: string | undefined
+  readonly force?: boolean | undefined
   readonly versions: Readonly<Record<string, string>>
 }
 
 /**
- * Makes a store of embeddings that were computed elsewhere, so that every later command takes them. Reads `.npy` (float32 or
- * float64 matrix), `.parquet` (a list column and optional id, path, label, split, group, view) and `.csv`.
+ * Makes a store of embeddings that were computed elsewhere, so that every later command takes them. Reads `.npy`
+ * (float32 or float64 matrix), `.parquet` (a list column and optional id, path, label, split, group, view) and `.csv`.
  *
  * @throws Fc7Error IMPORT_BAD, USAGE_IMPORT
  */

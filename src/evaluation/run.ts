@@ -26,17 +26,17 @@ export interface RunOptions {
   readonly tables: readonly ComparisonTable[]
   readonly out: string
   /** Thread budget in all; default 1. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** Memory that running fits may take together; default: half of what the machine has. */
-  readonly memoryBytes?: number
+  readonly memoryBytes?: number | undefined
   /** `false` runs the fits in this thread, one after the other (needed for trainers outside the registry). */
-  readonly workers?: boolean
-  readonly findTrainer?: (id: string) => Trainer
-  readonly guards?: GuardOptions | false
+  readonly workers?: boolean | undefined
+  readonly findTrainer?: ((id: string) => Trainer) | undefined
+  readonly guards?: GuardOptions | false | undefined
   /** Command, versions and hashes to record for whoever wants to repeat this. */
-  readonly provenance?: Evaluation['provenance']
-  readonly signal?: AbortSignal
-  readonly progress?: Progress
+  readonly provenance?: Evaluation['provenance'] | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: Progress | undefined
 }
 
 /** A class-balanced random part of the training items, for trainers that cannot take more. */
@@ -91,7 +91,9 @@ function join(plan: ComparisonPlan, tables: readonly ComparisonTable[]): Map<str
   )
 }
 
-/** What a fit reads, from the plan's item numbers. @throws Fc7Error LEAK when it would train on a row of a test image */
+/**
+ * What a fit reads, from the plan's item numbers. @throws Fc7Error LEAK when it would train on a row of a test image
+ */
 export function fitJob(
   plan: ComparisonPlan,
   fit: PlannedFit,
@@ -144,8 +146,9 @@ export function fitJob(
 }
 
 /**
- * Carries out a planned comparison: fits what is not finished yet, keeps each fit as a pair of files, then writes predictions and
- * `evaluation.json`. Predictions do not depend on threads, on the order of the fits, or on how often it was interrupted.
+ * Carries out a planned comparison: fits what is not finished yet, keeps each fit as a pair of files, then writes
+ * predictions and `evaluation.json`. Predictions do not depend on threads, on the order of the fits, or on how often it
+ * was interrupted.
  *
  * @throws Fc7Error OUT_TAKEN, OUT_OTHER_PLAN, PLAN_TABLES, errors of trainers; InterruptedError
  */
@@ -220,9 +223,9 @@ async function fitPending(
   try {
     await executeFits(runs, tables, {
       threads: options.threads ?? 1,
-      ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
+      memoryBytes: options.memoryBytes,
       workers: options.workers ?? options.findTrainer === undefined,
-      ...(options.signal ? { signal: options.signal } : {}),
+      signal: options.signal,
       onDone: () => task.update(kept.size),
     })
   } finally {

@@ -65,7 +65,8 @@ async function openFolder(run: FinetuneRun, planHash: string): Promise<State | u
 /**
  * Fine-tunes as prepared, or goes on where a stopped run left off: the same command gives the same weights.
  *
- * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN, FINETUNE_DONE, FINETUNE_OTHER, FINETUNE_TAKEN, FINETUNE_DIVERGED, GRADIENT_MISSING; INTERRUPTED
+ * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN, FINETUNE_DONE, FINETUNE_OTHER, FINETUNE_TAKEN, FINETUNE_DIVERGED,
+ * GRADIENT_MISSING; INTERRUPTED
  */
 export async function runFinetune(
   prepared: PreparedFinetune,

@@ -34,7 +34,10 @@ const dataTypes: Record<ElementType, DataType> = {
 
 export type { TensorValues } from '../base/safetensors.js'
 
-/** An attribute whose number is a float even when it is whole: `{ float: 1 }`, `{ floats: [1, 2] }`; graphs are `{ graph }`. */
+/**
+ * An attribute whose number is a float even when it is whole: `{ float: 1 }`, `{ floats: [1, 2] }`; graphs are `{ graph
+ * }`.
+ */
 export type AttributeValue =
   | number
   | string
@@ -74,7 +77,10 @@ export function attribute(name: string, value: AttributeValue): AttributeProto {
   })
 }
 
-/** A tensor that holds a view of `values`, not a copy. float16 takes its bits as a Uint16Array, bool and uint8 a Uint8Array. */
+/**
+ * A tensor that holds a view of `values`, not a copy. float16 takes its bits as a Uint16Array, bool and uint8 a
+ * Uint8Array.
+ */
 export function tensor(name: string, type: ElementType, dims: readonly number[], values: TensorValues): TensorProto {
   const count = dims.reduce((product, n) => product * n, 1)
   if (values.length !== count)
@@ -111,9 +117,9 @@ export function valueInfo(name: string, type: ElementType, dims: readonly (numbe
 
 export interface NodeOptions {
   /** Number of outputs, or their names. Default: one, with a fresh name. */
-  readonly outputs?: number | readonly string[]
-  readonly domain?: string
-  readonly name?: string
+  readonly outputs?: number | readonly string[] | undefined
+  readonly domain?: string | undefined
+  readonly name?: string | undefined
 }
 
 export function node(
@@ -140,16 +146,20 @@ export class GraphBuilder {
   readonly inputs: ValueInfoProto[] = []
   readonly outputs: ValueInfoProto[] = []
   readonly initializers: TensorProto[] = []
-  private counter = 0
+  #counter = 0
 
   /** `prefix` goes before every fresh name; give each subgraph its own. */
+  readonly #prefix: string
+
   constructor(
     readonly name: string,
-    private readonly prefix = '',
-  ) {}
+    prefix = '',
+  ) {
+    this.#prefix = prefix
+  }
 
   fresh(stem: string): string {
-    return `${this.prefix}${stem}_${this.counter++}`
+    return `${this.#prefix}${stem}_${this.#counter++}`
   }
 
   input(name: string, type: ElementType, dims: readonly (number | string)[]): string {

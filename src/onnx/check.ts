@@ -47,8 +47,8 @@ function checkNames(graph: GraphProto, outer: ReadonlySet<string>, file: string)
 }
 
 /**
- * Checks what every later step relies on: a graph with nodes' names defined once and before use (in some order), no circles,
- * outputs that exist, and stored tensors whose data has exactly the length that type and shape promise.
+ * Checks what every later step relies on: a graph with nodes' names defined once and before use (in some order), no
+ * circles, outputs that exist, and stored tensors whose data has exactly the length that type and shape promise.
  *
  * @throws Fc7Error ONNX_BROKEN, ONNX_DUPLICATE, ONNX_DANGLING, ONNX_CYCLE, ONNX_TENSOR
  */
@@ -72,7 +72,8 @@ export function checkModel(model: ModelProto, file = 'The ONNX model'): void {
     if (!whole) {
       throw new Fc7Error(
         'ONNX_TENSOR',
-        `${file}: the data of ${tensor.name} (${dataTypeName(tensor.dataType)} [${tensor.dims.join(',')}], ${expected} bytes) is missing or has another length.`,
+        `${file}: the data of ${tensor.name} (${dataTypeName(tensor.dataType)} [${tensor.dims.join(',')}], ` +
+          `${expected} bytes) is missing or has another length.`,
         { hint: brokenHint },
       )
     }

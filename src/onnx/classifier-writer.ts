@@ -12,12 +12,13 @@ const utf8 = new TextEncoder()
 const codes = { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const
 
 /**
- * A graph under construction that knows its operator set, so that the same trainer can be written into a file of its own and
- * on top of a network of another operator set. Operators whose form changed between operator sets have a method here; use
- * others only in a form that operator sets 9 to 21 share (Softmax and Flatten with an explicit axis, no Clip, Squeeze …).
+ * A graph under construction that knows its operator set, so that the same trainer can be written into a file of its
+ * own and on top of a network of another operator set. Operators whose form changed between operator sets have a method
+ * here; use others only in a form that operator sets 9 to 21 share (Softmax and Flatten with an explicit axis, no Clip,
+ * Squeeze …).
  */
 export class OnnxWriter extends GraphBuilder {
-  private usesMl = false
+  #usesMl = false
 
   constructor(
     name: string,
@@ -97,7 +98,7 @@ export class OnnxWriter extends GraphBuilder {
 
   /** An operator of `ai.onnx.ml`. */
   ml(op: string, inputs: readonly string[], attributes: Parameters<GraphBuilder['add']>[2]): string {
-    this.usesMl = true
+    this.#usesMl = true
     return this.add(op, inputs, attributes, { domain: 'ai.onnx.ml' })
   }
 
@@ -108,11 +109,11 @@ export class OnnxWriter extends GraphBuilder {
     attributes: Parameters<GraphBuilder['add']>[2],
     outputs: number,
   ): string[] {
-    this.usesMl = true
+    this.#usesMl = true
     return this.addMany(op, inputs, attributes, { domain: 'ai.onnx.ml', outputs })
   }
 
   finish(): ModelProto {
-    return this.model(this.opset, this.usesMl ? { 'ai.onnx.ml': mlVersion } : {})
+    return this.model(this.opset, this.#usesMl ? { 'ai.onnx.ml': mlVersion } : {})
   }
 }

@@ -46,10 +46,11 @@ function renamedInfo(info: ValueInfoProto, name: string): ValueInfoProto {
 }
 
 /**
- * The part of a graph that computes `outputs`, cut off below at `inputs`: nodes, initializers and graph inputs that nothing
- * wanted needs are gone, stored type notes too. Weights are shared with the original.
+ * The part of a graph that computes `outputs`, cut off below at `inputs`: nodes, initializers and graph inputs that
+ * nothing wanted needs are gone, stored type notes too. Weights are shared with the original.
  *
- * `inputs` (default: the graph's own) may name inner tensors; they become graph inputs, described by `inputs`' own entries.
+ * `inputs` (default: the graph's own) may name inner tensors; they become graph inputs, described by `inputs`' own
+ * entries.
  *
  * @throws Fc7Error ONNX_NO_TENSOR when an output is not in the graph
  */
@@ -117,9 +118,9 @@ export function renameTensors(graph: GraphProto, rename: (name: string) => strin
 }
 
 /**
- * Puts one model on top of another: `links` maps inputs of `upper` to tensors of `lower`. Tensors of `upper` get `prefix`, so
- * that names do not meet. The result has `lower`'s inputs, what remains of `upper`'s, and `upper`'s outputs under their own
- * names (plus `keep`, outputs of `lower`).
+ * Puts one model on top of another: `links` maps inputs of `upper` to tensors of `lower`. Tensors of `upper` get
+ * `prefix`, so that names do not meet. The result has `lower`'s inputs, what remains of `upper`'s, and `upper`'s
+ * outputs under their own names (plus `keep`, outputs of `lower`).
  *
  * @throws Fc7Error ONNX_JOIN when the operator sets differ or a name is missing
  */
@@ -127,7 +128,7 @@ export function joinModels(
   lower: ModelProto,
   upper: ModelProto,
   links: ReadonlyMap<string, string>,
-  options: { readonly prefix: string; readonly keep?: readonly string[] },
+  options: { readonly prefix: string; readonly keep?: readonly string[] | undefined },
 ): ModelProto {
   const bottom = graphOf(lower)
   const top = graphOf(upper)

@@ -61,10 +61,11 @@ export async function externalFiles(model: ModelProto, modelPath: string): Promi
 }
 
 /**
- * Reads every externally stored tensor (subgraphs' and attributes' too) into the model, so that it stands alone. Each tensor's
- * bytes are read once, straight into the buffer that `rawData` then is.
+ * Reads every externally stored tensor (subgraphs' and attributes' too) into the model, so that it stands alone. Each
+ * tensor's bytes are read once, straight into the buffer that `rawData` then is.
  *
- * @throws Fc7Error ONNX_EXTERNAL_OUTSIDE, ONNX_EXTERNAL (missing file, range outside it, length that does not fit the shape)
+ * @throws Fc7Error ONNX_EXTERNAL_OUTSIDE, ONNX_EXTERNAL (missing file, range outside it, length that does not fit the
+ * shape)
  */
 export async function resolveExternalData(model: ModelProto, modelPath: string): Promise<void> {
   const files = new Map<string, Awaited<ReturnType<typeof open>>>()
@@ -91,7 +92,8 @@ export async function resolveExternalData(model: ModelProto, modelPath: string):
       ) {
         throw new Fc7Error(
           'ONNX_EXTERNAL',
-          `The external data of ${tensor.name} (bytes ${offset} to ${offset + length}) does not fit its file of ${stat.size} bytes or its shape.`,
+          `The external data of ${tensor.name} (bytes ${offset} to ${offset + length}) does not fit its file of ` +
+            `${stat.size} bytes or its shape.`,
           { hint: 'The data file is cut short or belongs to another model; fetch both again.' },
         )
       }

@@ -34,9 +34,10 @@ function isUnsafe(pad: NodeProto, pool: NodeProto, graph: GraphProto): boolean {
 }
 
 /**
- * Keeps what a Pad writes apart from the pool that takes it. onnxruntime (1.30) folds the two into a pool with `pads`: a max pool
- * then pads with −∞ instead of the Pad's zeros, which shows where values are negative, and pads as wide as the kernel are refused.
- * A Max with −∞ between the two changes no value and stops the folding; it is put only where the folding would do harm.
+ * Keeps what a Pad writes apart from the pool that takes it. onnxruntime (1.30) folds the two into a pool with `pads`:
+ * a max pool then pads with −∞ instead of the Pad's zeros, which shows where values are negative, and pads as wide as
+ * the kernel are refused. A Max with −∞ between the two changes no value and stops the folding; it is put only where
+ * the folding would do harm.
  *
  * @returns the graph itself where there is nothing to keep apart
  */

@@ -9,9 +9,9 @@ import { graphOf } from './walk.js'
 const blockLength = 1_000_003
 
 /**
- * Writes seeded random weights into a light model, in place of the constants that it computes: as large as He et al. initialise, so
- * that values stay near 1 through any depth; variances of batch normalisation are positive. For tests and benches that need a network's
- * true graph where its trained weights cannot be had.
+ * Writes seeded random weights into a light model, in place of the constants that it computes: as large as He et al.
+ * initialise, so that values stay near 1 through any depth; variances of batch normalisation are positive. For tests
+ * and benches that need a network's true graph where its trained weights cannot be had.
  */
 export function withRandomWeights(model: ModelProto, seed: string): ModelProto {
   const graph = graphOf(model)

@@ -40,8 +40,8 @@ export async function readModelBare(path: string): Promise<ModelProto> {
 }
 
 /**
- * Reads an ONNX file, its external data included, and checks it (see {@link checkModel}). The file is read once and the weights
- * are views of what was read.
+ * Reads an ONNX file, its external data included, and checks it (see {@link checkModel}). The file is read once and the
+ * weights are views of what was read.
  *
  * @throws Fc7Error FILE_UNREADABLE, ONNX_BROKEN, ONNX_EXTERNAL…, ONNX_…
  */

@@ -45,7 +45,9 @@ export function elementCount(tensor: TensorProto): number {
   return count
 }
 
-/** Bytes that the tensor's data takes as raw data, or undefined for types without a whole number of bytes an element. */
+/**
+ * Bytes that the tensor's data takes as raw data, or undefined for types without a whole number of bytes an element.
+ */
 export function expectedBytes(tensor: TensorProto): number | undefined {
   const size = bytesPerElement[tensor.dataType]
   return size === undefined ? undefined : elementCount(tensor) * size
@@ -63,8 +65,8 @@ function aligned(bytes: Uint8Array, elementBytes: number): { buffer: ArrayBuffer
 }
 
 /**
- * The values of a FLOAT, DOUBLE or FLOAT16 tensor. Where the file's bytes are aligned this is a view of them: do not write
- * into it.
+ * The values of a FLOAT, DOUBLE or FLOAT16 tensor. Where the file's bytes are aligned this is a view of them: do not
+ * write into it.
  *
  * @throws Fc7Error ONNX_TENSOR for other types
  */

@@ -75,7 +75,9 @@ function captured(graph: GraphProto): Set<string> {
   return outer
 }
 
-/** All tensor names that a node needs: its inputs (the empty ones left out) and what its subgraphs take from outside. */
+/**
+ * All tensor names that a node needs: its inputs (the empty ones left out) and what its subgraphs take from outside.
+ */
 export function dependencies(node: NodeProto): string[] {
   const direct = node.input.filter((name) => name !== '')
   const bodies = subgraphs(node)

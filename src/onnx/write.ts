@@ -18,7 +18,9 @@ const directBytes = 4096
 /** Data files begin each tensor on a page, so that a runtime may map it. */
 const alignmentBytes = 4096
 
-/** A data file that several models share: where in it each large weight lies, by the very array that holds the weight. */
+/**
+ * A data file that several models share: where in it each large weight lies, by the very array that holds the weight.
+ */
 export interface SharedWeights {
   /** Name of the data file, which stands in the same folder as the models. */
   readonly name: string
@@ -30,13 +32,13 @@ export interface SharedWeights {
 
 export interface WriteModelOptions {
   /**
-   * Where weights go: `auto` keeps them inside the ONNX file while it stays below `maxInlineBytes`, else moves them into
-   * `<file>.data` beside it; `external` always moves them. Weights of a shared file become references to it; the caller writes
-   * that file, with {@link writeSharedWeights}.
+   * Where weights go: `auto` keeps them inside the ONNX file while it stays below `maxInlineBytes`, else moves them
+   * into `<file>.data` beside it; `external` always moves them. Weights of a shared file become references to it; the
+   * caller writes that file, with {@link writeSharedWeights}.
    */
-  readonly weights?: 'auto' | 'external' | SharedWeights
+  readonly weights?: 'auto' | 'external' | SharedWeights | undefined
   /** Default: 2 GiB less one MiB, the end of protocol buffers. */
-  readonly maxInlineBytes?: number
+  readonly maxInlineBytes?: number | undefined
 }
 
 function varint(value: number): Uint8Array {
@@ -64,7 +66,10 @@ function shallow<T extends object>(message: T): Omit<T, '$typeName'> {
 
 const isDirect = (tensor: TensorProto): boolean => tensor.rawData.length >= directBytes
 
-/** The wire form of a model in parts, large weights being the very arrays that the model holds. Field numbers are onnx.proto's. */
+/**
+ * The wire form of a model in parts, large weights being the very arrays that the model holds. Field numbers are
+ * onnx.proto's.
+ */
 function partsOf(model: ModelProto, graph: GraphProto): Uint8Array[] {
   const graphRest = create(GraphProtoSchema, {
     ...shallow(graph),
@@ -137,9 +142,9 @@ function withReferences(graph: GraphProto, { name, places }: SharedWeights): Gra
 }
 
 /**
- * Writes a model under a temporary name and renames it when it is whole. Weights are written from where they lie, without a
- * copy. A model above 2 GiB keeps its weights in `<file>.data`, which is renamed into place before the model itself. Equal
- * models give equal bytes.
+ * Writes a model under a temporary name and renames it when it is whole. Weights are written from where they lie,
+ * without a copy. A model above 2 GiB keeps its weights in `<file>.data`, which is renamed into place before the model
+ * itself. Equal models give equal bytes.
  *
  * @returns the files written, the model first
  */

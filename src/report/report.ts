@@ -17,10 +17,10 @@ const maxHtmlBytes = 5_000_000
 
 export interface ReportOptions {
   /** Of the map's layout; default 0. */
-  readonly seed?: number | string
-  readonly threads?: number
-  readonly signal?: AbortSignal
-  readonly progress?: Progress
+  readonly seed?: number | string | undefined
+  readonly threads?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: Progress | undefined
 }
 
 /** The three forms of one report. */
@@ -31,8 +31,8 @@ export interface RenderedReport {
 }
 
 /**
- * Draws a report: one HTML file that stands alone (below 5 MB for 5,000 images), the same in Markdown, and the record behind
- * both. Equal input and seed give equal text. Throws REPORT_INPUT where the input contradicts itself.
+ * Draws a report: one HTML file that stands alone (below 5 MB for 5,000 images), the same in Markdown, and the record
+ * behind both. Equal input and seed give equal text. Throws REPORT_INPUT where the input contradicts itself.
  */
 export async function renderReport(input: ReportInput, options: ReportOptions = {}): Promise<RenderedReport> {
   const analysis = analyseReport(input)
@@ -79,7 +79,8 @@ function largerWords({ sprite, larger: { asked, shown } }: Images): string[] {
   if (shown === 0)
     return ['Images are thumbnails only: the images themselves are no longer where the store was made from.']
   return [
-    `${shown} of ${sprite.count} images are larger than a thumbnail: worst mistakes, doubtful labels and duplicates first.`,
+    `${shown} of ${sprite.count} images are larger than a thumbnail: worst mistakes, doubtful labels and ` +
+      'duplicates first.',
   ]
 }
 
@@ -91,8 +92,8 @@ export interface WrittenReport {
 }
 
 /**
- * Renders and writes `path` and, beside it with the same stem, `.json` and `.md`; each appears whole or not at all, the HTML
- * last.
+ * Renders and writes `path` and, beside it with the same stem, `.json` and `.md`; each appears whole or not at all, the
+ * HTML last.
  */
 export async function writeReport(
   input: ReportInput,

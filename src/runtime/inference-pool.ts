@@ -3,19 +3,24 @@ import type { RunResult } from './protocol.js'
 
 export interface InferencePoolOptions extends InferenceOptions {
   /** Threads that each hold the graph and take batches in turn. Default 1. */
-  readonly sessions?: number
+  readonly sessions?: number | undefined
 }
 
 /**
- * The same graph in several threads, each with a session of its own; a batch goes to whoever has the least to do. Two sessions
- * of one thread share two cores better than one session of two threads: no operator waits for the slower half of itself, and a
- * decoder that takes a core for a while holds up one session only (bench/extract). The price is a copy of the weights each.
+ * The same graph in several threads, each with a session of its own; a batch goes to whoever has the least to do. Two
+ * sessions of one thread share two cores better than one session of two threads: no operator waits for the slower half
+ * of itself, and a decoder that takes a core for a while holds up one session only (bench/extract). The price is a copy
+ * of the weights each.
  */
 export class InferencePool {
-  private readonly busy: number[]
+  readonly #busy: number[]
 
-  private constructor(private readonly all: readonly InferenceWorker[]) {
-    this.busy = all.map(() => 0)
+  readonly #all: readonly InferenceWorker[]
+
+  private constructor(all: readonly InferenceWorker[]) {
+    this.#all = all
+
+    this.#busy = all.map(() => 0)
   }
 
   /** Opens one worker after another. @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING */
@@ -32,23 +37,26 @@ export class InferencePool {
   }
 
   get sessions(): number {
-    return this.all.length
+    return this.#all.length
   }
 
-  /** As {@link InferenceWorker.run}, on the worker with the least to do. Hand over two batches a session and none ever waits. */
+  /**
+   * As {@link InferenceWorker.run}, on the worker with the least to do. Hand over two batches a session and none ever
+   * waits.
+   */
   async run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult> {
     let chosen = 0
-    for (let i = 1; i < this.all.length; i++) if (this.busy[i]! < this.busy[chosen]!) chosen = i
-    this.busy[chosen]!++
+    for (let i = 1; i < this.#all.length; i++) if (this.#busy[i]! < this.#busy[chosen]!) chosen = i
+    this.#busy[chosen]!++
     try {
-      return await this.all[chosen]!.run(pixels, dims)
+      return await this.#all[chosen]!.run(pixels, dims)
     } finally {
-      this.busy[chosen]!--
+      this.#busy[chosen]!--
     }
   }
 
   /** Frees the sessions and ends the threads; runs under way are finished first. */
   async close(): Promise<void> {
-    await Promise.all(this.all.map((worker) => worker.close()))
+    await Promise.all(this.#all.map((worker) => worker.close()))
   }
 }

@@ -17,7 +17,7 @@ const fail = (error: unknown, id?: number): void => {
   const known = error instanceof Fc7Error ? error : undefined
   send({
     kind: 'failed',
-    ...(id === undefined ? {} : { id }),
+    id,
     code: known?.code ?? 'INFERENCE_FAILED',
     message: messageOf(error),
     hint: known?.hint ?? '',
@@ -69,8 +69,8 @@ async function handle(message: ToWorker): Promise<void> {
   }
 }
 
-// One message after another: `session.run` starts a turn of the event loop later than it is called, and a second message handled
-// in between would put its pixels into the staging buffer of the first.
+// One message after another: `session.run` starts a turn of the event loop later than it is called, and a second
+// message handled in between would put its pixels into the staging buffer of the first.
 let last: Promise<void> = Promise.resolve()
 port.on('message', (message: ToWorker) => {
   last = last.then(() => handle(message))

@@ -3,9 +3,9 @@ import { Fc7Error } from '../base/errors.js'
 import type { FromWorker, RunResult, ToWorker } from './protocol.js'
 
 export interface InferenceOptions {
-  readonly providers?: readonly string[]
+  readonly providers?: readonly string[] | undefined
   /** Threads inside an operator. Default 1. */
-  readonly threads?: number
+  readonly threads?: number | undefined
 }
 
 interface Waiting {
@@ -15,11 +15,15 @@ interface Waiting {
 
 /** A graph in a thread of its own. Runs are queued there in order, so several may be in flight. */
 export class InferenceWorker {
-  private readonly waiting = new Map<number, Waiting>()
-  private nextId = 0
-  private dead: Error | undefined
+  readonly #waiting = new Map<number, Waiting>()
+  #nextId = 0
+  #dead: Error | undefined
 
-  private constructor(private readonly worker: Worker) {}
+  readonly #worker: Worker
+
+  private constructor(worker: Worker) {
+    this.#worker = worker
+  }
 
   /**
    * Starts the thread and opens the session.
@@ -34,9 +38,9 @@ export class InferenceWorker {
     const self = new InferenceWorker(worker)
     await new Promise<void>((resolve, reject) => {
       const stop = (error: Error): void => {
-        self.dead = error
-        for (const { reject: rejectRun } of self.waiting.values()) rejectRun(error)
-        self.waiting.clear()
+        self.#dead = error
+        for (const { reject: rejectRun } of self.#waiting.values()) rejectRun(error)
+        self.#waiting.clear()
         reject(error)
       }
       worker.on('error', stop)
@@ -50,18 +54,18 @@ export class InferenceWorker {
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'opened') resolve()
         else if (message.kind === 'result') {
-          self.waiting.get(message.id)?.resolve(message.result)
-          self.waiting.delete(message.id)
+          self.#waiting.get(message.id)?.resolve(message.result)
+          self.#waiting.delete(message.id)
         } else if (message.kind === 'failed') {
           const error = new Fc7Error(message.code, message.message, { hint: message.hint })
           if (message.id === undefined) stop(error)
           else {
-            self.waiting.get(message.id)?.reject(error)
-            self.waiting.delete(message.id)
+            self.#waiting.get(message.id)?.reject(error)
+            self.#waiting.delete(message.id)
           }
         }
       })
-      self.post({ kind: 'open', model, providers: options.providers ?? ['cpu'], threads: options.threads ?? 1 })
+      self.#post({ kind: 'open', model, providers: options.providers ?? ['cpu'], threads: options.threads ?? 1 })
     }).catch(async (error) => {
       await worker.terminate()
       throw error
@@ -69,27 +73,27 @@ export class InferenceWorker {
     return self
   }
 
-  private post(message: ToWorker): void {
-    this.worker.postMessage(message)
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message)
   }
 
   /** Runs uint8 pixels `[rows, height, width, 3]`; the buffer may be refilled once the promise settles. */
   run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult> {
-    if (this.dead) return Promise.reject(this.dead)
-    const id = this.nextId++
+    if (this.#dead) return Promise.reject(this.#dead)
+    const id = this.#nextId++
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject })
-      this.post({ kind: 'run', id, pixels, dims })
+      this.#waiting.set(id, { resolve, reject })
+      this.#post({ kind: 'run', id, pixels, dims })
     })
   }
 
   /** Frees the session and ends the thread; runs in flight are finished first. */
   async close(): Promise<void> {
-    if (this.dead) return
+    if (this.#dead) return
     const closed = new Promise<void>((resolve) => {
-      this.worker.once('exit', () => resolve())
+      this.#worker.once('exit', () => resolve())
     })
-    this.post({ kind: 'close' })
+    this.#post({ kind: 'close' })
     await closed
   }
 }

@@ -38,8 +38,8 @@ const memoryShare = 0.25
 const maxSessions = 16
 
 /**
- * The ways to share a budget of threads between sessions, the most promising first: a session a thread, as far as memory holds
- * their weights, then half as many … and last one session with all threads. Pure.
+ * The ways to share a budget of threads between sessions, the most promising first: a session a thread, as far as
+ * memory holds their weights, then half as many … and last one session with all threads. Pure.
  *
  * On two cores two sessions of one thread were never slower than one of two (bench/extract).
  */

@@ -22,7 +22,9 @@ export function loadOrt(): OrtModule {
     return loaded
   } catch (error) {
     throw new Fc7Error('RUNTIME_MISSING', `onnxruntime-node could not be loaded: ${messageOf(error).split('\n')[0]}.`, {
-      hint: 'Install it beside fc7 without its CUDA download: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0',
+      hint:
+        'Install it beside fc7 without its CUDA download: ONNXRUNTIME_NODE_INSTALL=skip npm install ' +
+        'onnxruntime-node@1.30.0',
       cause: error,
     })
   }

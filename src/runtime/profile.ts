@@ -23,10 +23,10 @@ export interface GraphProfile {
 }
 
 export interface ProfileOptions {
-  readonly providers?: readonly string[]
-  readonly threads?: number
+  readonly providers?: readonly string[] | undefined
+  readonly threads?: number | undefined
   /** Runs that are measured, after one that is not. Default 5. */
-  readonly runs?: number
+  readonly runs?: number | undefined
 }
 
 const eventSchema = z.object({
@@ -47,7 +47,8 @@ const kernelTime = '_kernel_time'
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 
 /**
- * Runs a graph on uint8 pixels `dims` with onnxruntime's profiler on and reads what each operator took. It blocks its thread.
+ * Runs a graph on uint8 pixels `dims` with onnxruntime's profiler on and reads what each operator took. It blocks its
+ * thread.
  *
  * @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING
  */

@@ -26,7 +26,7 @@ export interface RunResult {
   /** Wall time of the run. */
   readonly milliseconds: number
   /** Time that its thread had a core, where the system tells. */
-  readonly cpuMilliseconds?: number
+  readonly cpuMilliseconds?: number | undefined
 }
 
 export type FromWorker =
@@ -35,7 +35,7 @@ export type FromWorker =
   | { readonly kind: 'result'; readonly id: number; readonly result: RunResult }
   | {
       readonly kind: 'failed'
-      readonly id?: number
+      readonly id?: number | undefined
       readonly code: string
       readonly message: string
       readonly hint: string

@@ -3,21 +3,25 @@ import { loadOrt, type Session, type SessionOptions } from './ort.js'
 
 export interface OpenSessionOptions {
   /** Execution providers in order, as onnxruntime-node names them. Default `['cpu']`. */
-  readonly providers?: readonly string[]
-  /** Threads inside one operator. Default 1: always explicit, because onnxruntime's own default follows the host's cores. */
-  readonly threads?: number
+  readonly providers?: readonly string[] | undefined
   /**
-   * Whether threads without work spin for a while before they sleep. Default true: best for one session that runs again and again.
-   * Where sessions take turns, the spinning threads of the last one cost the next one a core for tens of milliseconds.
+   * Threads inside one operator. Default 1: always explicit, because onnxruntime's own default follows the host's
+   * cores.
    */
-  readonly spinning?: boolean
+  readonly threads?: number | undefined
+  /**
+   * Whether threads without work spin for a while before they sleep. Default true: best for one session that runs again
+   * and again. Where sessions take turns, the spinning threads of the last one cost the next one a core for tens of
+   * milliseconds.
+   */
+  readonly spinning?: boolean | undefined
   /** Further options of onnxruntime-node. */
-  readonly extra?: SessionOptions
+  readonly extra?: SessionOptions | undefined
 }
 
 /**
- * Opens a session on an ONNX file (by path, so that large weights are not copied) or on the bytes of a small graph. It blocks
- * its thread while it loads. Release it with {@link closeSession}.
+ * Opens a session on an ONNX file (by path, so that large weights are not copied) or on the bytes of a small graph. It
+ * blocks its thread while it loads. Release it with {@link closeSession}.
  *
  * @throws Fc7Error SESSION_FAILED with onnxruntime's own first line
  */
@@ -39,7 +43,9 @@ export async function openSession(model: string | Uint8Array, options: OpenSessi
   } catch (error) {
     const what = typeof model === 'string' ? model : 'a built graph'
     throw new Fc7Error('SESSION_FAILED', `onnxruntime refused ${what}: ${messageOf(error).split('\n')[0]}`, {
-      hint: 'Is the file a whole ONNX model whose operators this onnxruntime knows? `fc7 doctor` shows the version and providers.',
+      hint:
+        'Is the file a whole ONNX model whose operators this onnxruntime knows? `fc7 doctor` shows the version and ' +
+        'providers.',
       cause: error,
     })
   }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * Milliseconds that the calling thread has run on a core, where the system tells (Linux); undefined elsewhere. Unlike wall time it
- * does not grow while other threads have the core.
+ * Milliseconds that the calling thread has run on a core, where the system tells (Linux); undefined elsewhere. Unlike
+ * wall time it does not grow while other threads have the core.
  */
 export function threadCpuMs(): number | undefined {
   try {

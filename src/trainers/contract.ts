@@ -16,13 +16,13 @@ export interface TrainingSet {
   readonly y: Int32Array
   readonly classes: readonly string[]
   /** `[rows]`, positive; default 1 everywhere. */
-  readonly weights?: Float64Array
+  readonly weights?: Float64Array | undefined
   /** `[rows]`: rows of one group (views of one image, one patient) stay together when a trainer splits for itself. */
-  readonly groups?: readonly (string | null)[]
+  readonly groups?: readonly (string | null)[] | undefined
   /** `[rows]`, for messages and the classifier's record. */
-  readonly ids?: readonly string[]
+  readonly ids?: readonly string[] | undefined
   /** `[rows]`, sha256 of each row's image, for the classifier's record. */
-  readonly images?: readonly (string | null)[]
+  readonly images?: readonly (string | null)[] | undefined
 }
 
 export type ParamValue = number | string | boolean
@@ -36,40 +36,41 @@ export type ParamSpec = {
   | {
       readonly type: 'number' | 'integer'
       readonly default: number
-      readonly min?: number
-      readonly max?: number
-      readonly grid?: readonly number[]
-      readonly log?: boolean
+      readonly min?: number | undefined
+      readonly max?: number | undefined
+      readonly grid?: readonly number[] | undefined
+      readonly log?: boolean | undefined
     }
   /** A number, or a word that stands for one worked out from the rows. */
   | {
       readonly type: 'number-or-word'
       readonly default: number | string
       readonly words: readonly string[]
-      readonly min?: number
-      readonly max?: number
-      readonly grid?: readonly (number | string)[]
-      readonly log?: boolean
+      readonly min?: number | undefined
+      readonly max?: number | undefined
+      readonly grid?: readonly (number | string)[] | undefined
+      readonly log?: boolean | undefined
     }
   | {
       readonly type: 'choice'
       readonly default: string
       readonly choices: readonly string[]
-      readonly grid?: readonly string[]
+      readonly grid?: readonly string[] | undefined
     }
-  | { readonly type: 'boolean'; readonly default: boolean; readonly grid?: readonly boolean[] }
+  | { readonly type: 'boolean'; readonly default: boolean; readonly grid?: readonly boolean[] | undefined }
   /** Comma-separated whole numbers such as `512,128`. */
-  | { readonly type: 'sizes'; readonly default: string; readonly grid?: readonly string[] }
+  | { readonly type: 'sizes'; readonly default: string; readonly grid?: readonly string[] | undefined }
 )
 
 export type Params = ReadonlyMap<string, ParamValue>
 
 /**
- * Kept by a caller that fits the same rows, prepared the same way, again and again with other parameters (a regularisation path):
- * a trainer may leave its solution here and begin from it next time. The result is the same within the trainer's tolerance.
+ * Kept by a caller that fits the same rows, prepared the same way, again and again with other parameters (a
+ * regularisation path): a trainer may leave its solution here and begin from it next time. The result is the same
+ * within the trainer's tolerance.
  */
 export interface WarmStart {
-  solution?: Float64Array
+  solution?: Float64Array | undefined
 }
 
 export interface FitContext {
@@ -78,10 +79,10 @@ export interface FitContext {
   readonly seed: number
   /** Threads this fit may use in all. */
   readonly threads: number
-  readonly warm?: WarmStart
-  readonly signal?: AbortSignal
+  readonly warm?: WarmStart | undefined
+  readonly signal?: AbortSignal | undefined
   /** Called with a number in [0, 1]. */
-  readonly onProgress?: (fraction: number) => void
+  readonly onProgress?: ((fraction: number) => void) | undefined
 }
 
 /** What a fitted model is on disk: plain JSON facts plus tensors (weights.safetensors). */
@@ -95,12 +96,15 @@ export interface Model {
   /** `probability`: rows sum to 1. `decision`: larger means more likely, no scale. */
   readonly scoreKind: 'probability' | 'decision'
   /** `[rows, classes]`, row-major; the predicted class is the first largest of a row. */
-  scores(x: Matrix, options?: { readonly threads?: number; readonly signal?: AbortSignal }): Promise<Float32Array>
+  scores(
+    x: Matrix,
+    options?: { readonly threads?: number | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<Float32Array>
   save(): ModelState
   /**
-   * Adds nodes that compute {@link Model.scores} of `x` (a float32 `[N, cols]` tensor) and returns the name of a float32
-   * `[N, classes]` tensor. Equal to `scores` to 1e-5, and the same class. Only reference adapters have none. Blocks to build it
-   * from are in onnx/.
+   * Adds nodes that compute {@link Model.scores} of `x` (a float32 `[N, cols]` tensor) and returns the name of a
+   * float32 `[N, classes]` tensor. Equal to `scores` to 1e-5, and the same class. Only reference adapters have none.
+   * Blocks to build it from are in onnx/.
    */
   toOnnx?(graph: OnnxWriter, x: string): string
   /** Texts for a person, by file name, which `save` puts into the classifier's folder; nothing reads them back. */
@@ -120,7 +124,10 @@ export interface FitSize {
   readonly threads: number
 }
 
-/** One kind of classifier. Each is one file, listed in the registry; the suite in test/trainers/contract.ts runs over all. */
+/**
+ * One kind of classifier. Each is one file, listed in the registry; the suite in test/trainers/contract.ts runs over
+ * all.
+ */
 export interface Trainer {
   readonly id: string
   readonly title: string
@@ -130,10 +137,12 @@ export interface Trainer {
   /** Preprocessing that suits it when the user names none. */
   readonly defaultPreprocess: 'none' | 'l2' | 'standardise'
   /** A reference adapter: works, but is never in a default list. */
-  readonly reference?: boolean
+  readonly reference?: boolean | undefined
   /** Refuses sizes it would not finish, with the estimate. */
   checkSize?(rows: number, cols: number, classes: number): void
-  /** Most bytes that a fit holds at once, the model included, beside the rows that it is given; memory.ts adds those up. */
+  /**
+   * Most bytes that a fit holds at once, the model included, beside the rows that it is given; memory.ts adds those up.
+   */
   estimatedBytes(size: FitSize, params: Params): number
   fit(set: TrainingSet, context: FitContext): Promise<Model>
   /** The inverse of {@link Model.save}; validates what it reads. */

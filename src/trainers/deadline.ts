@@ -9,8 +9,8 @@ export interface Deadline {
 }
 
 /**
- * A signal that fires when `outer` does or `seconds` have passed. Whoever asks `aborted` reads the clock, so a loop that never
- * gives the event loop a turn is stopped too; a timer tells those who listen.
+ * A signal that fires when `outer` does or `seconds` have passed. Whoever asks `aborted` reads the clock, so a loop
+ * that never gives the event loop a turn is stopped too; a timer tells those who listen.
  *
  * @throws Fc7Error USAGE_TIME_LIMIT for a limit that is no positive number
  */

@@ -35,7 +35,8 @@ export function checkMatrix(x: Matrix, ids?: readonly string[]): void {
  * Checks everything that any trainer relies on, in one place.
  *
  * @returns rows per class (weights not counted)
- * @throws Fc7Error TRAINING_EMPTY, TRAINING_ONE_CLASS, TRAINING_LABEL, TRAINING_WEIGHT, EMBEDDING_SHAPE, EMBEDDING_NOT_FINITE
+ * @throws Fc7Error TRAINING_EMPTY, TRAINING_ONE_CLASS, TRAINING_LABEL, TRAINING_WEIGHT, EMBEDDING_SHAPE,
+ * EMBEDDING_NOT_FINITE
  */
 export function checkTrainingSet(set: TrainingSet): Int32Array {
   if (set.x.rows === 0) {

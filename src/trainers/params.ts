@@ -12,8 +12,8 @@ function bad(spec: ParamSpec, raw: ParamValue, expected: string): Fc7Error {
 
 function range(spec: {
   readonly type: 'number' | 'integer' | 'number-or-word'
-  readonly min?: number
-  readonly max?: number
+  readonly min?: number | undefined
+  readonly max?: number | undefined
 }): string {
   const kind = spec.type === 'integer' ? 'a whole number' : 'a number'
   if (spec.min !== undefined && spec.max !== undefined) return `${kind} from ${spec.min} to ${spec.max}`

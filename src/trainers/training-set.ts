@@ -6,14 +6,14 @@ import type { TrainingSet } from './contract.js'
 export type SplitName = 'train' | 'val' | 'test'
 
 /**
- * The labelled rows of a table to train on: those of `split`, by default of the train split if the table has one, else all.
- * Classes keep the table's order; those without a row here stay in the list.
+ * The labelled rows of a table to train on: those of `split`, by default of the train split if the table has one, else
+ * all. Classes keep the table's order; those without a row here stay in the list.
  *
  * @throws Fc7Error SPLIT_EMPTY, LABELS_MISSING
  */
 export function trainingSetOf(
   table: EmbeddingTable,
-  split?: SplitName,
+  split?: SplitName | undefined,
 ): {
   readonly set: TrainingSet
   readonly split: SplitName | null

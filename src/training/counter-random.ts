@@ -1,6 +1,6 @@
 /**
- * Random numbers without a state: each is a pure function of (seed, epoch, step, image, lane) and its place, so that a run
- * resumed in the middle, or spread over processes, draws the same ones. The mixing is MurmurHash3's finaliser.
+ * Random numbers without a state: each is a pure function of (seed, epoch, step, image, lane) and its place, so that a
+ * run resumed in the middle, or spread over processes, draws the same ones. The mixing is MurmurHash3's finaliser.
  */
 export interface Counter {
   readonly seed: number
@@ -44,8 +44,8 @@ export function fillMask(target: Uint8Array, from: number, count: number, rate: 
 }
 
 /**
- * A draw from the Beta(α, α) distribution by Jöhnk's method, in logarithms so that small α do not underflow. The stream's numbers
- * are taken in order from `place`.
+ * A draw from the Beta(α, α) distribution by Jöhnk's method, in logarithms so that small α do not underflow. The
+ * stream's numbers are taken in order from `place`.
  *
  * @returns the value, and the first place that was not used
  */

@@ -8,7 +8,9 @@ import { graphOf, opsetOf } from '../onnx/walk.js'
 /** Training graphs are written in this operator set, or in the network's own where that is newer. */
 export const trainingOpset = 17
 
-/** Attributes that later operator sets take as inputs: `[attribute, kind]` in the order of the inputs after the data. */
+/**
+ * Attributes that later operator sets take as inputs: `[attribute, kind]` in the order of the inputs after the data.
+ */
 const moved: Readonly<Record<string, readonly (readonly [string, 'ints' | 'float', number])[]>> = {
   // The number is the operator set from which it is an input.
   Squeeze: [['axes', 'ints', 13]],
@@ -36,8 +38,8 @@ const unable = (node: NodeProto, why: string): Fc7Error =>
   )
 
 /**
- * The model in operator set {@link trainingOpset}: what older sets say by attributes is said by inputs. Newer models stay as they
- * are. Only the ops that differ between 7 and 17 and that networks for images have are touched.
+ * The model in operator set {@link trainingOpset}: what older sets say by attributes is said by inputs. Newer models
+ * stay as they are. Only the ops that differ between 7 and 17 and that networks for images have are touched.
  *
  * @throws Fc7Error TRAIN_OPSET for a node whose old meaning has no new form
  */

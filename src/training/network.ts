@@ -14,7 +14,9 @@ import { attributeOf, intsAttribute } from '../onnx/values.js'
 import { graphOf, inOrder, opsetOf, realInputs } from '../onnx/walk.js'
 import { modernise } from './modernise.js'
 
-/** A network with one input, laid out for differentiation: nodes in order, constants as initializers, shapes all static. */
+/**
+ * A network with one input, laid out for differentiation: nodes in order, constants as initializers, shapes all static.
+ */
 export interface Network {
   readonly input: string
   readonly inputType: 'float32' | 'uint8'
@@ -49,8 +51,8 @@ function constantTensor(node: NodeProto): TensorProto | undefined {
 }
 
 /**
- * Prepares a model for a training graph of batches of `batch` rows: the first dimension of its input is fixed, and every shape
- * follows from it.
+ * Prepares a model for a training graph of batches of `batch` rows: the first dimension of its input is fixed, and
+ * every shape follows from it.
  *
  * @throws Fc7Error TRAIN_INPUT unless the model has exactly one float32 or uint8 input of known row shape
  */

@@ -17,7 +17,7 @@ export interface TrainingRows {
   /** `[rows]` class indices. */
   readonly labels: ArrayLike<number>
   /** `[rows]`; default 1. */
-  readonly weights?: Float32Array
+  readonly weights?: Float32Array | undefined
 }
 
 export interface TrainingSteps {
@@ -29,11 +29,14 @@ export interface TrainingSteps {
   readonly seed: number
   readonly epoch: number
   /** Identity of each row for the same, `[K × batch]`; default the row numbers. */
-  readonly images?: ArrayLike<number>
+  readonly images?: ArrayLike<number> | undefined
 }
 
 export interface StepResults {
-  /** `[K]` mean loss, weight of the correct rows, and gradient norm before clipping (empty where the graph leaves it out). */
+  /**
+   * `[K]` mean loss, weight of the correct rows, and gradient norm before clipping (empty where the graph leaves it
+   * out).
+   */
   readonly loss: Float32Array
   readonly correct: Float32Array
   readonly norm: Float32Array
@@ -45,25 +48,31 @@ export interface StepResults {
 export type TrainingGraphFacts = Omit<TrainingGraph, 'model'>
 
 /**
- * Runs a training graph in the calling thread, which it blocks while a run lasts: give it a worker where that matters. Parameters
- * and optimizer state stay in tensors between runs.
+ * Runs a training graph in the calling thread, which it blocks while a run lasts: give it a worker where that matters.
+ * Parameters and optimizer state stay in tensors between runs.
  */
 export class TrainingRunner {
-  private carried: Record<string, OrtTensor> = {}
-  private rows: Record<string, OrtTensor> = {}
-  private weights: Float32Array = new Float32Array(0)
-  private stepsDone = 0
+  #carried: Record<string, OrtTensor> = {}
+  #rows: Record<string, OrtTensor> = {}
+  #weights: Float32Array = new Float32Array(0)
+  #stepsDone = 0
+
+  readonly #session: Session
+  readonly #ort: OrtModule
 
   private constructor(
     readonly graph: TrainingGraphFacts,
-    private readonly session: Session,
-    private readonly ort: OrtModule,
-  ) {}
+    session: Session,
+    ort: OrtModule,
+  ) {
+    this.#session = session
+    this.#ort = ort
+  }
 
   /** Opens a graph, or the file that holds its model. */
   static async open(
     graph: TrainingGraph | (TrainingGraphFacts & { readonly file: string }),
-    options: { readonly threads?: number } = {},
+    options: { readonly threads?: number | undefined } = {},
   ): Promise<TrainingRunner> {
     const session = await openSession('file' in graph ? graph.file : encodeModel(graph.model), {
       threads: options.threads ?? 1,
@@ -75,41 +84,44 @@ export class TrainingRunner {
 
   /** Optimizer steps made so far. */
   get steps(): number {
-    return this.stepsDone
+    return this.#stepsDone
   }
 
-  /** Puts parameters, statistics and optimizer state in place; what is not named begins anew, with zeros where the graph has no value. */
+  /**
+   * Puts parameters, statistics and optimizer state in place; what is not named begins anew, with zeros where the graph
+   * has no value.
+   */
   restore(values: ReadonlyMap<string, Float32Array>, steps: number): void {
     for (const { name, input, dims } of this.graph.carried) {
       const value = values.get(name) ?? this.graph.initial.get(name)
       const own = value ? Float32Array.from(value) : new Float32Array(dims.reduce((product, n) => product * n, 1))
-      this.carried[input] = new this.ort.Tensor('float32', own, [...dims])
+      this.#carried[input] = new this.#ort.Tensor('float32', own, [...dims])
     }
-    this.stepsDone = steps
+    this.#stepsDone = steps
   }
 
   /** Every carried tensor by name: parameters, statistics, optimizer state. The arrays are not written to later. */
   snapshot(): Map<string, Float32Array> {
-    return new Map(this.graph.carried.map(({ name, input }) => [name, this.carried[input]!.data as Float32Array]))
+    return new Map(this.graph.carried.map(({ name, input }) => [name, this.#carried[input]!.data as Float32Array]))
   }
 
   /** Sets the rows that later steps pick from. Arrays are used in place: leave them alone. */
   setRows({ data, labels, weights }: TrainingRows): void {
-    const { Tensor } = this.ort
+    const { Tensor } = this.#ort
     const count = labels.length
     const dims = [count, ...this.graph.rowShape]
-    this.weights = weights ?? new Float32Array(count).fill(1)
-    this.rows = {
+    this.#weights = weights ?? new Float32Array(count).fill(1)
+    this.#rows = {
       data:
         this.graph.inputType === 'uint8'
           ? new Tensor('uint8', data as Uint8Array, dims)
           : new Tensor('float32', data as Float32Array, dims),
       labels: new Tensor('int64', BigInt64Array.from(Array.from(labels), BigInt), [count]),
-      weights: new Tensor('float32', this.weights, [count]),
+      weights: new Tensor('float32', this.#weights, [count]),
     }
   }
 
-  private masks(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
+  #masks(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
     const { batch, masks } = this.graph
     const images = steps.images ?? steps.index
     const feeds: Record<string, OrtTensor> = {}
@@ -118,7 +130,7 @@ export class TrainingRunner {
       const perRow = perStep / batch
       const bits = new Uint8Array(count * perStep)
       for (let k = 0; k < count; k++) {
-        const step = this.stepsDone + k
+        const step = this.#stepsDone + k
         for (let row = 0; row < batch; row++) {
           const key = counterKey({
             seed: steps.seed,
@@ -130,13 +142,13 @@ export class TrainingRunner {
           fillMask(bits, k * perStep + row * perRow, perRow, rate, key)
         }
       }
-      feeds[name] = new this.ort.Tensor('uint8', bits, [count, ...shape])
+      feeds[name] = new this.#ort.Tensor('uint8', bits, [count, ...shape])
     })
     return feeds
   }
 
   /** Partner and share of each row: functions of (seed, epoch, step, image). A row without weight mixes with none. */
-  private mixing(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
+  #mixing(steps: TrainingSteps, count: number): Record<string, OrtTensor> {
     const { batch, mixup } = this.graph
     if (mixup === 0) return {}
     const partner = new BigInt64Array(count * batch)
@@ -145,33 +157,33 @@ export class TrainingRunner {
       const k = Math.floor(i / batch)
       const { seed, epoch } = steps
       const image = (steps.images ?? steps.index)[i]!
-      const key = counterKey({ seed, epoch, step: this.stepsDone + k, image, lane: mixupLane })
+      const key = counterKey({ seed, epoch, step: this.#stepsDone + k, image, lane: mixupLane })
       const other = steps.index[k * batch + Math.floor(counterUniform(key, 0) * batch)]!
       partner[i] = BigInt(other)
-      share[i] = this.weights[other]! > 0 ? counterBeta(key, mixup, 1).value : 1
+      share[i] = this.#weights[other]! > 0 ? counterBeta(key, mixup, 1).value : 1
     }
     return {
-      partner: new this.ort.Tensor('int64', partner, [count, batch]),
-      share: new this.ort.Tensor('float32', share, [count, batch]),
+      partner: new this.#ort.Tensor('int64', partner, [count, batch]),
+      share: new this.#ort.Tensor('float32', share, [count, batch]),
     }
   }
 
   /** Makes K steps. @throws InterruptedError before a run when the signal has fired; what was learnt before stays */
   async run(steps: TrainingSteps, signal?: AbortSignal): Promise<StepResults> {
     throwIfAborted(signal, 'Training')
-    const { Tensor } = this.ort
+    const { Tensor } = this.#ort
     const count = steps.rates.length
-    const results = await this.session.run({
-      ...this.rows,
-      ...this.carried,
-      ...this.masks(steps, count),
-      ...this.mixing(steps, count),
+    const results = await this.#session.run({
+      ...this.#rows,
+      ...this.#carried,
+      ...this.#masks(steps, count),
+      ...this.#mixing(steps, count),
       index: new Tensor('int64', BigInt64Array.from(Array.from(steps.index), BigInt), [count, this.graph.batch]),
       rate: new Tensor('float32', Float32Array.from(steps.rates), [count]),
-      step: new Tensor('int64', BigInt64Array.of(BigInt(this.stepsDone)), []),
+      step: new Tensor('int64', BigInt64Array.of(BigInt(this.#stepsDone)), []),
     })
-    for (const { input, output } of this.graph.carried) this.carried[input] = results[output] as OrtTensor
-    this.stepsDone += count
+    for (const { input, output } of this.graph.carried) this.#carried[input] = results[output] as OrtTensor
+    this.#stepsDone += count
     const numbers = (name: string) => (results[name]?.data as Float32Array | undefined) ?? new Float32Array(0)
     return {
       loss: numbers('loss'),
@@ -182,6 +194,6 @@ export class TrainingRunner {
   }
 
   async close(): Promise<void> {
-    await closeSession(this.session)
+    await closeSession(this.#session)
   }
 }

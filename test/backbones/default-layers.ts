@@ -17,7 +17,10 @@ export interface DefaultLayer {
 const light = (name: string): Graph => ({ shared: `topologies/light_${name}.onnx` })
 const built = (make: () => ModelProto): Graph => ({ built: make })
 
-/** The default layer of every card, by DESIGN's rule; ZFNet-512's card names fc6 itself, because its fc7 has 1024 values only. */
+/**
+ * The default layer of every card, by DESIGN's rule; ZFNet-512's card names fc6 itself, because its fc7 has 1024 values
+ * only.
+ */
 export const defaultLayers: readonly DefaultLayer[] = [
   { card: 'alexnet', graph: light('bvlc_alexnet'), layer: 'fc7', dim: 4096 },
   { card: 'caffenet', graph: light('bvlc_alexnet'), layer: 'fc7', dim: 4096 },

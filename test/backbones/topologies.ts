@@ -2,9 +2,9 @@ import { GraphBuilder, tensor } from '../../src/onnx/build.js'
 import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'
 
 /**
- * Topologies of networks whose light models the ONNX project does not publish, written after the papers and in the form in which
- * the zoo's files hold them (which exporter, which operators at the end). Weights are constants that take no room, as in the
- * light models: a network is a few kilobytes here.
+ * Topologies of networks whose light models the ONNX project does not publish, written after the papers and in the form
+ * in which the zoo's files hold them (which exporter, which operators at the end). Weights are constants that take no
+ * room, as in the light models: a network is a few kilobytes here.
  */
 class Net {
   readonly graph: GraphBuilder
@@ -144,7 +144,10 @@ export function mobileNetV2(): ModelProto {
   return net.model(net.dense(net.dynamicFlatten(pooled), 1280, 1000), 12)
 }
 
-/** PyTorch's ShuffleNet v2 1.0×: split, shuffle by Reshape and Transpose with the batch in the shape, ReduceMean at the end. */
+/**
+ * PyTorch's ShuffleNet v2 1.0×: split, shuffle by Reshape and Transpose with the batch in the shape, ReduceMean at the
+ * end.
+ */
 export function shuffleNetV2(): ModelProto {
   const net = new Net('shufflenetv2', 'batch_size')
   const { graph } = net
@@ -183,7 +186,10 @@ export function shuffleNetV2(): ModelProto {
   return net.model(net.dense(pooled, 1024, 1000), 12)
 }
 
-/** TensorFlow's EfficientNet-Lite4 as tf2onnx writes it: channels last at the input, batch 1, MatMul and Add for the last layer. */
+/**
+ * TensorFlow's EfficientNet-Lite4 as tf2onnx writes it: channels last at the input, batch 1, MatMul and Add for the
+ * last layer.
+ */
 export function efficientNetLite4(): ModelProto {
   const net = new Net('efficientnet', 1)
   const { graph } = net

@@ -43,7 +43,8 @@ describe('the memory estimated', () => {
       Trainer,
       Trainer,
     ]
-    // 1000 × 4096 goes to the Gram matrix, 4 MB; sparse rows to lists of 8 bytes a number; many rows to no copy of them.
+    // 1000 × 4096 goes to the Gram matrix, 4 MB; sparse rows to lists of 8 bytes a number; many rows to no copy of
+    // them.
     expect(bytes(linear, size(1000, 4096, 10)) / 4e6).toBeCloseTo(1.1, 0)
     expect(bytes(linear, size(20_000, 2048, 10, 0.05), { loss: 'hinge' }) / (8 * 0.05 * 20_000 * 2048)).toBeCloseTo(
       1.2,
@@ -71,7 +72,8 @@ describe('the memory estimated', () => {
     expect(of('standardise').entries).toBe(400)
     const pca = of('l2+pca:50')
     expect(pca).toMatchObject({ keptBytes: 200_000, cols: 50, entries: 50 })
-    // A block of rows and the 400 × 400 subspace, not a centred copy of them all, stand beside the copy of the first step.
+    // A block of rows and the 400 × 400 subspace, not a centred copy of them all, stand beside the copy of the first
+    // step.
     expect(pca.peakBytes).toBeGreaterThan(1_600_000 + 4 * 400 * 400)
     const many = { rows: 200_000, cols: 4096, entries: 4096 }
     expect(preprocessMemory(parsePreprocess('pca:50'), many).peakBytes).toBeLessThan(0.1 * 4 * 200_000 * 4096)

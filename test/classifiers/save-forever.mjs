@@ -1,5 +1,5 @@
-// Saves one classifier after another into the folder it is given, until it is killed. Each has another seed, which is written into
-// its weights too, so that files of two saves can be told apart.
+// Saves one classifier after another into the folder it is given, until it is killed. Each has another seed, which is
+// written into its weights too, so that files of two saves can be told apart.
 import { Classifier } from '../../dist/classifiers/classifier.js'
 import { LinearModel } from '../../dist/trainers/linear/model.js'
 import { Preprocess } from '../../dist/trainers/preprocess/preprocess.js'

@@ -39,7 +39,10 @@ function missing(value: unknown, documented: unknown, path: string): string[] {
   })
 }
 
-/** What a command's document holds that docs/json.md does not tell of; nothing for commands that it refers elsewhere for. */
+/**
+ * What a command's document holds that docs/json.md does not tell of; nothing for commands that it refers elsewhere
+ * for.
+ */
 export function undocumented(args: readonly string[], stdout: string): string[] {
   if (args.includes('--dry-run')) return []
   const [command = '', action = ''] = args

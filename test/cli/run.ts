@@ -29,7 +29,10 @@ function told(args: readonly string[], outcome: Outcome): Outcome {
   return outcome
 }
 
-/** Runs the built command as a user does, in a process of its own: for signals, for what a process leaves, once a command. */
+/**
+ * Runs the built command as a user does, in a process of its own: for signals, for what a process leaves, once a
+ * command.
+ */
 export function fc7(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   return node([bin, ...args], options).then((outcome) => told(args, outcome))
 }
@@ -71,9 +74,9 @@ afterAll(async () => {
 })
 
 /**
- * Runs the built command in a process that serves all such runs of a test file, one after another: most of a short run is the
- * start of Node and the loading of libraries. It has the arguments, folder, environment, exit code and streams of a process of its
- * own, and a run that leaves something which would keep a process from ending fails.
+ * Runs the built command in a process that serves all such runs of a test file, one after another: most of a short run
+ * is the start of Node and the loading of libraries. It has the arguments, folder, environment, exit code and streams
+ * of a process of its own, and a run that leaves something which would keep a process from ending fails.
  */
 export function fc7Warm(args: readonly string[], surroundings: Surroundings = {}): Promise<Outcome> {
   const run = lastRun.then(async () => told(args, await inWarmProcess({ args, ...surroundings })))

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tinyModel, writeTinyImages } from '../support/tiny.js'
 
-/** A temporary folder with the tiny network, images of three colours and a cache of its own, and how `fc7 finetune` begins there. */
+/**
+ * A temporary folder with the tiny network, images of three colours and a cache of its own, and how `fc7 finetune`
+ * begins there.
+ */
 export async function openTuneFolder() {
   const root = await mkdtemp(join(tmpdir(), 'fc7-tune-'))
   const file = (...path: string[]): string => join(root, ...path)

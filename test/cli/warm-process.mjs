@@ -1,5 +1,5 @@
-// Runs the built command again and again in one process, for tests that do not ask about the process: see fc7Warm in run.ts.
-// bin/fc7.js is loaded anew for each run; what it imports stays loaded.
+// Runs the built command again and again in one process, for tests that do not ask about the process: see fc7Warm in
+// run.ts. bin/fc7.js is loaded anew for each run; what it imports stays loaded.
 import { setTimeout as wait } from 'node:timers/promises'
 
 const bin = new URL('../../bin/fc7.js', import.meta.url)

@@ -16,7 +16,9 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-/** Makes a small labelled data set of each form and gives its path; two of its labels, and one more image on request. */
+/**
+ * Makes a small labelled data set of each form and gives its path; two of its labels, and one more image on request.
+ */
 const examples: Record<string, (place: string, extra: boolean) => Promise<string>> = {
   async folder(place, extra) {
     for (const name of ['cat/1.jpg', 'cat/2.jpg', 'dog/1.jpg', ...(extra ? ['dog/9.jpg'] : [])]) {

@@ -19,7 +19,10 @@ const python = process.env.FC7_PYTHON ?? 'python3'
 const script = fileURLToPath(new URL('googlenet_reference.py', fixtures))
 const dim = 1024
 
-/** A race once mixed rows of neighbouring batches and nothing but a whole store showed it: every row counts, in several runs. */
+/**
+ * A race once mixed rows of neighbouring batches and nothing but a whole store showed it: every row counts, in several
+ * runs.
+ */
 describe('every row of a whole store, side by side with Pillow and Python onnxruntime', () => {
   it.each([
     ['hymenoptera', 'keras-caffe', ['--batch', '8'], 0.999999],

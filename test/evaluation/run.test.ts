@@ -307,7 +307,8 @@ describe('planted faults', () => {
     const tables = [{ name: 'net', table }]
     const plan = planComparison({ tables, trainers: ['spy'], folds: 4, resamples: 5, findTrainer: () => trainer })
     await compare(plan, tables, join(folder, 'inside'), trainer)
-    // Standardised on exactly the rows it was given, every fit's columns have mean 0 and deviation 1; on all rows they would not.
+    // Standardised on exactly the rows it was given, every fit's columns have mean 0 and deviation 1; on all rows they
+    // would not.
     for (const { x, rows } of seen) {
       for (let j = 0; j < table.dim; j++) {
         let sum = 0

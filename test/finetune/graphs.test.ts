@@ -33,7 +33,10 @@ const rows = 8
 const pixels = Uint8Array.from({ length: rows * tinySide * tinySide * 3 }, () => random.int(256))
 const labels = [0, 1, 2, 0, 1, 2, 0, 1]
 
-/** A network as an old exporter writes it: operator set 9, a branch, an op that only some versions of the test can train. */
+/**
+ * A network as an old exporter writes it: operator set 9, a branch, an op that only some versions of the test can
+ * train.
+ */
 function branched(op: string): ModelProto {
   const g = new GraphBuilder('branched')
   const weights = (count: number) => Float32Array.from({ length: count }, () => random.normal() * 0.2)

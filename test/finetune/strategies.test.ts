@@ -204,7 +204,8 @@ it('tells loss, accuracy and speed while it runs; its log has rate and gradients
   const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
   for (const [i, { rate, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {
     expect(rate).toBe(rateAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))
-    // 30 images to train on, one of them broken; the last of four batches of 8 is filled up with rows that do not count.
+    // 30 images to train on, one of them broken; the last of four batches of 8 is filled up with rows that do not
+    // count.
     expect(29 * trainAccuracy).toBeCloseTo(Math.round(29 * trainAccuracy), 9)
     expect(Object.keys(norms)).toEqual(['part 1 of 3', 'part 2 of 3', 'part 3 of 3', 'head'])
     for (const value of [...Object.values(norms), imagesPerSecond]) expect(value).toBeGreaterThan(0)

@@ -37,7 +37,10 @@ export function zeroPng(width: number, height: number, lines: number): Buffer {
   ])
 }
 
-/** Fills a new folder with bad images, and says what becomes of each: null where it is embedded, else the code of its failure. */
+/**
+ * Fills a new folder with bad images, and says what becomes of each: null where it is embedded, else the code of its
+ * failure.
+ */
 export async function writeBadImages(folder: string): Promise<{ expected: Map<string, string | null>; jpeg: Buffer }> {
   mkdirSync(folder)
   const expected = new Map<string, string | null>()

@@ -8,8 +8,8 @@ import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 export const tinySide = 32
 
 /**
- * A small CNN with an fc7-like layer of 24 values and 3 classes, with seeded random weights: an ONNX file without card. `first` is the
- * op after its first convolution.
+ * A small CNN with an fc7-like layer of 24 values and 3 classes, with seeded random weights: an ONNX file without card.
+ * `first` is the op after its first convolution.
  */
 export function tinyModel(first = 'Relu'): Uint8Array {
   const random = createRandom('tiny model')

@@ -19,7 +19,10 @@ export function clusters(classes: number, perClass: number, cols: number, part =
   return { x: { data, rows, cols }, y, classes: names, ids: Array.from(y, (_, i) => `row ${i}`) }
 }
 
-/** Small settings: the contract is about behaviour, not accuracy. Few rows make few steps an epoch, so nets take larger ones. */
+/**
+ * Small settings: the contract is about behaviour, not accuracy. Few rows make few steps an epoch, so nets take larger
+ * ones.
+ */
 const small: Readonly<Record<string, Readonly<Record<string, ParamValue>>>> = {
   mlp: { epochs: 30, rate: 0.02, hidden: '24', dropout: 0, validation: 0 },
   'random-forest': { trees: 20 },

@@ -196,8 +196,9 @@ describe.each(own)('the trainer %s, not a reference', (_id, trainer) => {
     expect(right(scores, fresh)).toBeGreaterThan(45)
     const difference = await onnxDifference(classifier, fresh.x)
     expect(difference).toEqual({ score: expect.any(Number), classes: 0 })
-    // Between close knots an isotonic curve is steep, and multiplies what the ONNX form's scores differ by before it. One trainer needs
-    // that: gradient boosting, whose probabilities gather at 0 and 1 (slope 2,000; float32 sums of leaves differ by 1e-7).
+    // Between close knots an isotonic curve is steep, and multiplies what the ONNX form's scores differ by before it.
+    // One trainer needs that: gradient boosting, whose probabilities gather at 0 and 1 (slope 2,000; float32 sums of
+    // leaves differ by 1e-7).
     const steep = calibrate === 'isotonic' ? steepest(classifier.calibration!.curves) : 0
     const bare = await onnxDifference(new Classifier(classifier.info, classifier.preprocess, classifier.model), fresh.x)
     expect(difference.score).toBeLessThan(Math.max(1e-5, steep * bare.score))

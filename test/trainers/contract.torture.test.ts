@@ -14,17 +14,21 @@ const own = trainers.filter(
   (trainer) => !trainer.reference && (process.env.FC7_TORTURE !== 'sample' || quick.has(trainer.id)),
 )
 
-// A pair for every two classes makes half a million numbers a row, several times over. From 32 MB on, the C library fetches every
-// array anew from the system: 16 rows at once took up to five times the time a row.
+// A pair for every two classes makes half a million numbers a row, several times over. From 32 MB on, the C library
+// fetches every array anew from the system: 16 rows at once took up to five times the time a row.
 const batch = 4
 
 /**
- * Without l2 the leaves of classes of three rows take steps of a hundred and more, and whoever is wrong once stays so. scikit-learn 1.9.1's
- * do the same on these rows: after two rounds with three rows a leaf it has 991 of 3,000 right, this one 937.
+ * Without l2 the leaves of classes of three rows take steps of a hundred and more, and whoever is wrong once stays so.
+ * scikit-learn 1.9.1's do the same on these rows: after two rounds with three rows a leaf it has 991 of 3,000 right,
+ * this one 937.
  */
 const needed: Readonly<Record<string, RawParams>> = { 'gradient-boosting': { rounds: 5, l2: 1 } }
 
-/** Of 1.5 thousand million decisions some are nearer to 0 than float32 rounds a decision: there the two forms may vote differently. */
+/**
+ * Of 1.5 thousand million decisions some are nearer to 0 than float32 rounds a decision: there the two forms may vote
+ * differently.
+ */
 const rounding = 2e-6
 
 /** Takes whole votes off `scores`, as many as pairs whose decision is 0 but for rounding allow either way. */

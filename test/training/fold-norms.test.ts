@@ -6,7 +6,10 @@ import { buildTrainingGraph } from '../../src/training/graph/graph.js'
 import { prepareNetwork } from '../../src/training/network.js'
 import { TrainingRunner } from '../../src/training/runner.js'
 
-/** Two convolutions with norms: one with a bias, one depthwise; `seen` shows their own outputs, so that they cannot be folded. */
+/**
+ * Two convolutions with norms: one with a bias, one depthwise; `seen` shows their own outputs, so that they cannot be
+ * folded.
+ */
 function build(seen: boolean) {
   const random = createRandom('norms')
   const g = new GraphBuilder('norms')

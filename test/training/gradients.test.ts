@@ -21,7 +21,9 @@ interface Built {
   readonly feeds: Map<string, { dims: readonly number[]; data: Float32Array }>
 }
 
-/** A graph with the op's variables as inputs, its outputs `y…`, the seeds `dy…` as inputs, and the gradients as outputs. */
+/**
+ * A graph with the op's variables as inputs, its outputs `y…`, the seeds `dy…` as inputs, and the gradients as outputs.
+ */
 function build(test: GradientCase): Built {
   // The op as a network whose variables are initializers; the input `rows` only gives the network its batch.
   const forward = new GraphBuilder('op', 'op:')

@@ -43,9 +43,9 @@ async function evaluate(loss: Loss, classes: number, mixed: boolean, logits: rea
 }
 
 /**
- * The losses as they are written down, in double precision. A row's loss is the mean of its two labels' losses by their shares; a
- * label's loss is the cross-entropy to its smoothed target, each class by its weight; the batch's is the sum over rows by their
- * weights, over the sum of the weights of their labels' classes.
+ * The losses as they are written down, in double precision. A row's loss is the mean of its two labels' losses by their
+ * shares; a label's loss is the cross-entropy to its smoothed target, each class by its weight; the batch's is the sum
+ * over rows by their weights, over the sum of the weights of their labels' classes.
  */
 function defined(loss: Loss, classes: number, mixed: boolean, logits: readonly number[]): number {
   const smoothing = loss.smoothing ?? 0

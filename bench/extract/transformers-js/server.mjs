@@ -1,5 +1,5 @@
-// Runs transformers.js' image-feature-extraction in a process of its own: `node server.mjs <model folder> <threads> <batch>`, then a
-// list of paths for each message, answered with the seconds that it took.
+// Runs transformers.js' image-feature-extraction in a process of its own: `node server.mjs <model folder> <threads>
+// <batch>`, then a list of paths for each message, answered with the seconds that it took.
 import { env, pipeline } from '@huggingface/transformers'
 
 const [folder, threads, batch] = process.argv.slice(2)

@@ -1,4 +1,5 @@
-// The same columns, bins, leaves and iterations on both sides; few iterations, because scikit-learn needs minutes for a hundred.
+// The same columns, bins, leaves and iterations on both sides; few iterations, because scikit-learn needs minutes for a
+// hundred.
 export default {
   trainer: 'gradient-boosting',
   params: { rounds: '5', bins: '255', features: '1', leaves: '31', leaf: '20', stopping: 'no' },

@@ -1,4 +1,6 @@
-/** scikit-learn writes the covariance out and solves by least squares: minutes at 4,096 columns beyond the small size. */
+/**
+ * scikit-learn writes the covariance out and solves by least squares: minutes at 4,096 columns beyond the small size.
+ */
 export default {
   trainer: 'lda',
   params: {},

@@ -1,6 +1,9 @@
 import logistic from './logistic.mjs'
 
-/** scikit-learn stops where its objective is still 2e-3 above the least: here with the tolerance at which both objectives agree. */
+/**
+ * scikit-learn stops where its objective is still 2e-3 above the least: here with the tolerance at which both
+ * objectives agree.
+ */
 export default {
   ...logistic,
   reference: {

@@ -14,9 +14,10 @@ export interface CostRow {
 }
 
 /**
- * What the backward pass and the update cost in forward passes: a step as bench/advisor/step.mjs measures it (two threads, batch 8, every
- * layer trained), less the forward pass in it. Steps of 4.3 for SqueezeNet, 6.4 for GoogLeNet, 7.1 for ResNet-50 (the mean of these
- * stands for others); 10.8 for MobileNetV2, whose depthwise convolutions are dear to differentiate.
+ * What the backward pass and the update cost in forward passes: a step as bench/advisor/step.mjs measures it (two
+ * threads, batch 8, every layer trained), less the forward pass in it. Steps of 4.3 for SqueezeNet, 6.4 for GoogLeNet,
+ * 7.1 for ResNet-50 (the mean of these stands for others); 10.8 for MobileNetV2, whose depthwise convolutions are dear
+ * to differentiate.
  */
 const backwardPasses = { ordinary: 4.9, depthwise: 9.8 }
 
@@ -55,9 +56,9 @@ export function shareAbove(trunk: Trunk, tensor: string): number {
 }
 
 /**
- * Seconds for each strategy from what one image's forward pass takes and what starting takes. Embeddings need the trunk once; `head` once
- * a view; `last` the frozen part once a view and the rest forward and backward every epoch, `all` everything every epoch. The part that
- * chooses the epoch goes forward only.
+ * Seconds for each strategy from what one image's forward pass takes and what starting takes. Embeddings need the trunk
+ * once; `head` once a view; `last` the frozen part once a view and the rest forward and backward every epoch, `all`
+ * everything every epoch. The part that chooses the epoch goes forward only.
  */
 export function estimateCost(input: {
   readonly images: number
@@ -65,9 +66,9 @@ export function estimateCost(input: {
   /** Share of the network above the place where `last` freezes. */
   readonly trainedShare: number
   /** Default: those of each strategy. */
-  readonly epochs?: number
+  readonly epochs?: number | undefined
   /** Of {@link backwardOverForward}; default that of ordinary convolutions. */
-  readonly backward?: number
+  readonly backward?: number | undefined
 }): CostRow[] {
   const { images, pace, trainedShare, backward = backwardPasses.ordinary } = input
   const epochsOf = (strategy: 'head' | 'last' | 'all'): number => input.epochs ?? phaseDefaults[strategy][0]!.epochs
@@ -86,7 +87,9 @@ export function estimateCost(input: {
     {
       strategy: 'last',
       seconds: passes(frozen(last) * (1 - trainedShare) + trainedShare * epoch * last),
-      about: `the frozen part once for each of ${Math.min(defaultViews, last)} views, ${Math.round(100 * trainedShare)} % of the network forward and backward in ${last} epochs`,
+      about:
+        `the frozen part once for each of ${Math.min(defaultViews, last)} views, ${Math.round(100 * trainedShare)} ` +
+        `% of the network forward and backward in ${last} epochs`,
     },
     {
       strategy: 'all',

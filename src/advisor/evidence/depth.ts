@@ -26,9 +26,9 @@ const areaOf = (layer: Layer): number =>
   layer.shape.length === 4 ? Number(layer.shape[2]) * Number(layer.shape[3]) : 1
 
 /**
- * Which layers a sweep over the depth reads: the end of every stage (the last activation before the image gets smaller), dense
- * activations, and the default layer. No network is named: stages are read off the shapes. A stage's end of which the default layer is
- * merely the mean is left out, for the sweep pools it to the same numbers.
+ * Which layers a sweep over the depth reads: the end of every stage (the last activation before the image gets
+ * smaller), dense activations, and the default layer. No network is named: stages are read off the shapes. A stage's
+ * end of which the default layer is merely the mean is left out, for the sweep pools it to the same numbers.
  *
  * @param most the first stages are thinned out beyond this many layers
  */

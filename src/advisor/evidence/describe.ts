@@ -18,7 +18,7 @@ export async function describeData(
   input: AdviceInput,
   items: Items,
   sample: readonly number[],
-  { threads, signal }: { readonly threads: number; readonly signal?: AbortSignal },
+  { threads, signal }: { readonly threads: number; readonly signal?: AbortSignal | undefined },
 ): Promise<Advice['data']> {
   const { table } = input.depths.at(-1)!
   const open = openItems(items)
@@ -28,7 +28,7 @@ export async function describeData(
     table.dim,
     sample.map((item) => items.rows[item]!),
     sample.map((item) => input.dHashes?.get(items.ids[item]!)),
-    { threads, ...(signal ? { signal } : {}) },
+    { threads, signal },
   )
   const groups = new Set(open.map((item) => items.groups[item]!).filter((group) => group !== null))
   return {
@@ -63,7 +63,9 @@ export async function describeSource(
       frechet: null,
       kernel: null,
       entropy,
-      note: `There are no statistics of ${input.backbone.id}'s own training images at this layer and recipe, so the distance to them is not known.`,
+      note:
+        `There are no statistics of ${input.backbone.id}'s own training images at this layer and recipe, so the ` +
+        'distance to them is not known.',
     }
   }
   const { statistics, about } = input.source
@@ -73,7 +75,9 @@ export async function describeSource(
     frechet: frechetDistance(moved, statistics.variances) / variance,
     kernel: kernelDistance(statistics.sample, moved),
     entropy,
-    note: `Measured against ${about}, on ${statistics.variances.length} principal components, in parts of their variance.`,
+    note:
+      `Measured against ${about}, on ${statistics.variances.length} principal components, in parts of their ` +
+      'variance.',
   }
 }
 

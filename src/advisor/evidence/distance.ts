@@ -39,8 +39,9 @@ function moments({ data, rows, cols }: Matrix): { readonly mean: Float64Array; r
 }
 
 /**
- * Fréchet distance (squared, as FID is) between the source, a Gaussian at 0 with the given variances, and the rows, both in the
- * source's principal axes (Heusel et al. 2017, on leading components so that a few hundred images are enough).
+ * Fréchet distance (squared, as FID is) between the source, a Gaussian at 0 with the given variances, and the rows,
+ * both in the source's principal axes (Heusel et al. 2017, on leading components so that a few hundred images are
+ * enough).
  *
  * @param rows `[n, components]` of {@link inSourceAxes}
  */

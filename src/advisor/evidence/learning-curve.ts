@@ -19,7 +19,10 @@ export const curveAt = ({ a, b, c }: CurveFit, rows: number): number => a - b * 
 
 const exponents = { from: 0.05, to: 3 } as const
 
-/** Best a ≤ `most` and b ≥ 0 for a given exponent: linear least squares, on the edge where the free solution lies outside. */
+/**
+ * Best a ≤ `most` and b ≥ 0 for a given exponent: linear least squares, on the edge where the free solution lies
+ * outside.
+ */
 function forExponent(points: readonly CurvePoint[], c: number, most: number): CurveFit {
   const n = points.length
   const u = points.map(({ rows }) => rows ** -c)
@@ -43,9 +46,9 @@ function forExponent(points: readonly CurvePoint[], c: number, most: number): Cu
 }
 
 /**
- * Fits a − b·n^−c, the power law that accuracies follow over the size of a training set (Cortes et al. 1994), by least squares:
- * a and b in closed form for each exponent, the exponent by a grid and golden-section search in [0.05, 3]. `most` bounds a
- * (an accuracy never tends above 1); b is never negative.
+ * Fits a − b·n^−c, the power law that accuracies follow over the size of a training set (Cortes et al. 1994), by least
+ * squares: a and b in closed form for each exponent, the exponent by a grid and golden-section search in [0.05, 3].
+ * `most` bounds a (an accuracy never tends above 1); b is never negative.
  *
  * @returns undefined for fewer than three different sizes, which no three parameters can be read from
  */

@@ -7,7 +7,10 @@ import { itemSample, probeFolds } from './probe.js'
 /** Measurements stay within about a minute on two cores. */
 const maxImages = 3000
 const maxClasses = 100
-/** Few images are divided into folds several times over: one division alone decides too much there, and fits on few rows cost little. */
+/**
+ * Few images are divided into folds several times over: one division alone decides too much there, and fits on few rows
+ * cost little.
+ */
 const repeatsFor = (images: number): number => Math.max(1, Math.min(5, Math.floor(1200 / images)))
 /** Shares of the training images that the learning curve is measured at; the whole comes from the probe itself. */
 export const curveFractions = [0.1, 0.2, 0.4, 0.8] as const
@@ -34,7 +37,8 @@ export function classCounts(items: Items, of: readonly number[]): Map<number, nu
 /**
  * What will be measured, before anything is: images and classes used, folds, number of fits.
  *
- * @throws Fc7Error ADVICE_TOO_FEW where there is too little to measure anything on, and what to do then; NO_LABELS, ONE_CLASS
+ * @throws Fc7Error ADVICE_TOO_FEW where there is too little to measure anything on, and what to do then; NO_LABELS,
+ * ONE_CLASS
  */
 export function planAdvice(
   items: Items,
@@ -58,9 +62,12 @@ export function planAdvice(
   if (usable.length < 2 || open.length < 10) {
     throw new Fc7Error(
       'ADVICE_TOO_FEW',
-      `${open.length} labelled images, ${usable.length} ${usable.length === 1 ? 'class' : 'classes'} with two or more: too few to measure anything on.`,
+      `${open.length} labelled images, ${usable.length} ${usable.length === 1 ? 'class' : 'classes'} with two or ` +
+        'more: too few to measure anything on.',
       {
-        hint: 'Collect at least 10 images and 2 a class; until then frozen embeddings with `--trainer nearest-mean` are the safest choice.',
+        hint:
+          'Collect at least 10 images and 2 a class; until then frozen embeddings with `--trainer nearest-mean` ' +
+          'are the safest choice.',
       },
     )
   }

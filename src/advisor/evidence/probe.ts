@@ -24,7 +24,7 @@ export interface Probe {
 export interface ProbeContext {
   readonly seed: number
   readonly threads: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 const probeTrainer = 'logistic'
@@ -49,9 +49,9 @@ export function itemSample(items: Items, from: readonly number[], most: number, 
 }
 
 /**
- * Standard error of a cross-validated accuracy: the larger of what the folds' spread says and of the binomial one of so many images, with
- * two right and two wrong ones added (Agresti and Coull 1998), so that a handful all right is not known for sure. Repeats of the
- * cross-validation test the same images again and make neither smaller.
+ * Standard error of a cross-validated accuracy: the larger of what the folds' spread says and of the binomial one of so
+ * many images, with two right and two wrong ones added (Agresti and Coull 1998), so that a handful all right is not
+ * known for sure. Repeats of the cross-validation test the same images again and make neither smaller.
  *
  * @param held accuracies of the folds of all repeats
  * @param units images tested, a group counted once
@@ -98,7 +98,7 @@ async function fitOnce(
     seed: context.seed,
     threads: context.threads,
     provenance: { backbone: '', layer: table.layer, recipe: '' },
-    ...(context.signal ? { signal: context.signal } : {}),
+    signal: context.signal,
   })
   const right = async (matrix: typeof train, labels: ArrayLike<number>): Promise<number> => {
     const scores = await classifier.predictScores(matrix, { threads: context.threads })

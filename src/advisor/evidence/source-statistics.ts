@@ -79,8 +79,8 @@ export function decodeSource(file: unknown): {
 }
 
 /**
- * The statistics of a backbone's own training images at one layer, or undefined where none were made, or they are of other
- * weights, another layer or recipe: distances between different embeddings mean nothing.
+ * The statistics of a backbone's own training images at one layer, or undefined where none were made, or they are of
+ * other weights, another layer or recipe: distances between different embeddings mean nothing.
  */
 export async function sourceStatistics(
   wanted: {

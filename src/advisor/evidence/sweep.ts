@@ -10,17 +10,24 @@ export type SweepRow = Advice['layers'][number]
 export interface Sweep {
   /** From the first layer to the default one. */
   readonly rows: readonly SweepRow[]
-  /** The layer to take embeddings from: the default one unless an earlier one is better by a point or more, beyond chance. */
+  /**
+   * The layer to take embeddings from: the default one unless an earlier one is better by a point or more, beyond
+   * chance.
+   */
   readonly best: SweepRow
   /** Best accuracy of the earlier layers over the default one's; 0 where none is better, null where there are none. */
   readonly lead: number | null
-  /** Share of the errors of the best layer in the lower half that the upper half of the network removes; null without such a layer. */
+  /**
+   * Share of the errors of the best layer in the lower half that the upper half of the network removes; null without
+   * such a layer.
+   */
   readonly upperRemoves: number | null
   /** The upper half does better than the lower one beyond chance: the network's own features fit. */
   readonly like: boolean
   /**
-   * Up to here the features serve these images, above it they do not: an earlier layer that leads beyond chance, or one of the lower half
-   * after which, beyond chance, less than a quarter of the errors is removed. Null where neither is so.
+   * Up to here the features serve these images, above it they do not: an earlier layer that leads beyond chance, or one
+   * of the lower half after which, beyond chance, less than a quarter of the errors is removed. Null where neither is
+   * so.
    */
   readonly general: SweepRow | null
 }
@@ -28,8 +35,9 @@ export interface Sweep {
 /** At which something counts as more than chance. */
 const level = 0.05
 /**
- * Of the errors. On images like the source's the upper half of a network removes about half of them: Zeiler and Fergus 2014 (arXiv
- * 1311.2901, table 7), linear SVMs on the third and on the last layer, Caltech-101 72.3 and 85.5 % right, Caltech-256 46.0 and 71.7 %.
+ * Of the errors. On images like the source's the upper half of a network removes about half of them: Zeiler and Fergus
+ * 2014 (arXiv 1311.2901, table 7), linear SVMs on the third and on the last layer, Caltech-101 72.3 and 85.5 % right,
+ * Caltech-256 46.0 and 71.7 %.
  */
 const littleRemoved = 0.25
 
@@ -41,8 +49,9 @@ function notAbove(differences: readonly number[], testShare: number): number {
 }
 
 /**
- * Compares the depths over the folds that they share, by the corrected resampled t-test, one-sided, after Holm's correction for having
- * looked at several layers. A row's `p`: how likely a layer that is no better than the default one would look so much better.
+ * Compares the depths over the folds that they share, by the corrected resampled t-test, one-sided, after Holm's
+ * correction for having looked at several layers. A row's `p`: how likely a layer that is no better than the default
+ * one would look so much better.
  *
  * @param testShare test rows over training rows of a fold
  */

@@ -67,10 +67,10 @@ function leftSingular(
 }
 
 /**
- * LogME: the mean over the classes of the log evidence per row of Bayesian linear regression on one-against-rest targets, by the
- * fixed-point iteration of You et al. 2021 (arXiv 2110.10545), with that implementation's stopping rule (relative change 1e-3, at
- * most 11 rounds), its ε of 1e-5 and its log-determinant over the singular values that there are. Larger is better; compare
- * only within one data set.
+ * LogME: the mean over the classes of the log evidence per row of Bayesian linear regression on one-against-rest
+ * targets, by the fixed-point iteration of You et al. 2021 (arXiv 2110.10545), with that implementation's stopping rule
+ * (relative change 1e-3, at most 11 rounds), its ε of 1e-5 and its log-determinant over the singular values that there
+ * are. Larger is better; compare only within one data set.
  */
 export function logMe(set: ScoredRows): number {
   const { rows, cols, y, classes } = set
@@ -129,8 +129,8 @@ function projectedOnClasses(vector: Float64Array, y: ArrayLike<number>, classes:
 }
 
 /**
- * H-score, tr(cov(f)⁺ cov(E[f|y])) (Bao et al. 2019): between-class against total scatter. Needs more rows than columns; with
- * fewer the pseudo-inverse makes it a constant, so it is undefined there: use {@link regularisedHScore}.
+ * H-score, tr(cov(f)⁺ cov(E[f|y])) (Bao et al. 2019): between-class against total scatter. Needs more rows than
+ * columns; with fewer the pseudo-inverse makes it a constant, so it is undefined there: use {@link regularisedHScore}.
  */
 export function hScore(set: ScoredRows): number | undefined {
   const { rows, cols, y, classes } = set
@@ -145,8 +145,8 @@ export function hScore(set: ScoredRows): number | undefined {
 }
 
 /**
- * The H-score with Ledoit and Wolf's shrinkage of the covariance (Ibrahim, Ponomareva and Mazumder 2021), which stays meaningful
- * with fewer rows than columns: tr(cov_α(f)⁻¹ (1 − α) cov(E[f|y])). All in the space of the rows.
+ * The H-score with Ledoit and Wolf's shrinkage of the covariance (Ibrahim, Ponomareva and Mazumder 2021), which stays
+ * meaningful with fewer rows than columns: tr(cov_α(f)⁻¹ (1 − α) cov(E[f|y])). All in the space of the rows.
  */
 export function regularisedHScore(set: ScoredRows): number {
   const { rows, cols, y, classes } = set

@@ -12,7 +12,10 @@ export const adviceSchema = z.strictObject({
     name: z.string(),
     images: z.int(),
     unlabelled: z.int(),
-    /** Images that the measurements were made on; fewer than all where sampling kept them short. The test split is never among them. */
+    /**
+     * Images that the measurements were made on; fewer than all where sampling kept them short. The test split is never
+     * among them.
+     */
     used: z.int(),
     classes: z.int(),
     usedClasses: z.int(),

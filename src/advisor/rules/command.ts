@@ -25,5 +25,8 @@ export function commandFor(
   const model = words.model === null ? '<model>' : words.model.map(quoted).join(' --recipe ')
   const freeze = chosen.freezeUntil === null ? '' : ` --freeze-until ${quoted(chosen.freezeUntil)}`
   const name = strategy === 'all' ? beginning.all.strategy : strategy
-  return `fc7 finetune ${images} --model ${model} --strategy ${name}${freeze}${chosen.augment || strategy === 'head' ? '' : ' --no-augment'} --out tuned`
+  return (
+    `fc7 finetune ${images} --model ${model} --strategy ` +
+    `${name}${freeze}${chosen.augment || strategy === 'head' ? '' : ' --no-augment'} --out tuned`
+  )
 }

@@ -2,8 +2,8 @@ import type { FactName, Facts, Strategy } from './facts.js'
 
 export interface Condition {
   readonly fact: FactName
-  readonly atLeast?: number
-  readonly below?: number
+  readonly atLeast?: number | undefined
+  readonly below?: number | undefined
 }
 
 /** One consideration: where all of `when` hold, `votes` are added. */
@@ -15,7 +15,7 @@ export interface Rule {
   readonly says: string
   readonly source: string
   /** Where it applies, confidence is no higher than this, whatever the votes. */
-  readonly caps?: 'medium' | 'low'
+  readonly caps?: 'medium' | 'low' | undefined
 }
 
 const azizpour = 'Azizpour et al. 2016, arXiv 1406.5774'
@@ -31,17 +31,18 @@ const unlike: Condition = { fact: 'unlike', atLeast: 1 }
 const perClass = (atLeast: number, below?: number): Condition => ({
   fact: 'perClassMedian',
   atLeast,
-  ...(below === undefined ? {} : { below }),
+  below,
 })
 
 /**
- * The advisor's judgement as data: the four fields of the lecture's table (are the images like the source's, are there many), what
- * the probe says about the room left, and costs. What tells like from unlike is the layer sweep (sweep.ts): unlike, where an earlier layer does
- * better, or the upper half of the network removes hardly an error; like, where the upper half does better than the lower; each beyond chance,
- * and else it is not known. The sweep outranks the distance to the source twice over: by 2 votes against ½, and because nothing that speaks of images like the
- * source's votes beside it. Few images speak for frozen features only where the features fit (Yosinski 2014 measures that they stop fitting
- * with the distance of the tasks, the top layers first). What a vote is worth was set by hand from the sources named; the results beside the verdicts in docs/advise.md say where
- * they err.
+ * The advisor's judgement as data: the four fields of the lecture's table (are the images like the source's, are there
+ * many), what the probe says about the room left, and costs. What tells like from unlike is the layer sweep (sweep.ts):
+ * unlike, where an earlier layer does better, or the upper half of the network removes hardly an error; like, where the
+ * upper half does better than the lower; each beyond chance, and else it is not known. The sweep outranks the distance
+ * to the source twice over: by 2 votes against ½, and because nothing that speaks of images like the source's votes
+ * beside it. Few images speak for frozen features only where the features fit (Yosinski 2014 measures that they stop
+ * fitting with the distance of the tasks, the top layers first). What a vote is worth was set by hand from the sources
+ * named; the results beside the verdicts in docs/advise.md say where they err.
  */
 export const rules: readonly Rule[] = [
   {
@@ -90,14 +91,18 @@ export const rules: readonly Rule[] = [
     id: 'earlier-best',
     when: [{ fact: 'earlierHolds', atLeast: 1 }],
     votes: { last: 2, all: 1.5, head: -1 },
-    says: 'An earlier layer does {earlierLead} better than the last, beyond chance: the top of the network is about other images than these.',
+    says:
+      'An earlier layer does {earlierLead} better than the last, beyond chance: the top of the network is about ' +
+      'other images than these.',
     source: yosinski,
   },
   {
     id: 'top-adds-little',
     when: [unlike, { fact: 'earlierHolds', below: 1 }],
     votes: { last: 1.5, all: 1, head: -1 },
-    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half; on images like the source’s it removes about half.',
+    says:
+      'The upper half of the network removes {upperRemoves} of the errors of the lower half; on images like the ' +
+      'source’s it removes about half.',
     source: `${zeiler}; ${azizpour}`,
   },
   {
@@ -105,14 +110,18 @@ export const rules: readonly Rule[] = [
     id: 'very-few-unlike',
     when: [unlike, { fact: 'perClassMedian', below: 20 }],
     votes: { embeddings: 2, last: -0.5, all: -2, scratch: -6 },
-    says: '{perClassMedian} images a class are too few to train on, unlike the source’s as they are: take the embeddings from the layer that does best.',
+    says:
+      '{perClassMedian} images a class are too few to train on, unlike the source’s as they are: take the ' +
+      'embeddings from the layer that does best.',
     source: azizpour,
   },
   {
     id: 'few-unlike',
     when: [unlike, perClass(20, 100)],
     votes: { last: 1.5, embeddings: 0.5, all: -0.5, scratch: -5 },
-    says: '{perClassMedian} images a class, unlike the source’s: the layers up to the best one are kept, those above it are trained, under augmentation.',
+    says:
+      '{perClassMedian} images a class, unlike the source’s: the layers up to the best one are kept, those above ' +
+      'it are trained, under augmentation.',
     source: `${yosinski}; ${vtab}`,
   },
   {
@@ -126,14 +135,18 @@ export const rules: readonly Rule[] = [
     id: 'top-fits',
     when: [{ fact: 'like', atLeast: 1 }],
     votes: { embeddings: 1, head: 0.5 },
-    says: 'The upper half of the network removes {upperRemoves} of the errors of the lower half, beyond chance: its own features fit these images.',
+    says:
+      'The upper half of the network removes {upperRemoves} of the errors of the lower half, beyond chance: its ' +
+      'own features fit these images.',
     source: `${zeiler}; ${yosinski}`,
   },
   {
     id: 'likeness-unknown',
     when: [notUnlike, { fact: 'like', below: 1 }, { fact: 'layers', atLeast: 2 }],
     votes: {},
-    says: 'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be told from chance: these images do not say whether they are like the source’s.',
+    says:
+      'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be told from chance: these ' +
+      'images do not say whether they are like the source’s.',
     source: yosinski,
     caps: 'low',
   },
@@ -152,11 +165,14 @@ export const rules: readonly Rule[] = [
       { fact: 'errorLeft', atLeast: 0.1 },
     ],
     votes: { embeddings: -1, last: 2, all: 2 },
-    says: 'The probe cannot even fit its own training images ({probeTrain}): the frozen features lack what tells the classes apart.',
+    says:
+      'The probe cannot even fit its own training images ({probeTrain}): the frozen features lack what tells the ' +
+      'classes apart.',
     source: kornblith,
   },
   {
-    // A linear classifier that interpolates has this gap by itself; it argues against a larger one only where the features fit.
+    // A linear classifier that interpolates has this gap by itself; it argues against a larger one only where the
+    // features fit.
     id: 'overfits',
     when: [notUnlike, { fact: 'gap', atLeast: 0.1 }, { fact: 'perClassMedian', below: 100 }],
     votes: { embeddings: 1, all: -1 },
@@ -167,27 +183,33 @@ export const rules: readonly Rule[] = [
     id: 'room-and-rows',
     when: [{ fact: 'errorLeft', atLeast: 0.1 }, perClass(100)],
     votes: { last: 2, all: 1.5 },
-    says: '{errorLeft} of the error of guessing is left, and there are images enough to train on: tuned features usually close part of that.',
+    says:
+      '{errorLeft} of the error of guessing is left, and there are images enough to train on: tuned features ' +
+      'usually close part of that.',
     source: kornblith,
   },
   {
     id: 'no-signal',
     when: [{ fact: 'errorLeft', atLeast: 0.95 }],
     votes: {},
-    says: 'The probe does hardly better than guessing ({probe} right): look first whether the labels can be seen in the images at all.',
+    says:
+      'The probe does hardly better than guessing ({probe} right): look first whether the labels can be seen in ' +
+      'the images at all.',
     source: 'a probe that learns nothing is no evidence for any strategy',
     caps: 'low',
   },
   {
-    // Fine-tuning's gains over a linear classifier on sets like the source's are 1 to 4 points (Kornblith 2019: Pets, Flowers, CIFAR-10):
-    // an interval of twice 2 points cannot say whether there is one.
+    // Fine-tuning's gains over a linear classifier on sets like the source's are 1 to 4 points (Kornblith 2019: Pets,
+    // Flowers, CIFAR-10): an interval of twice 2 points cannot say whether there is one.
     id: 'imprecise',
     when: [
       { fact: 'standardError', atLeast: 0.02 },
       { fact: 'roomInErrors', atLeast: 1 },
     ],
     votes: {},
-    says: 'The probe gets {probe} right, known to ± {standardError} only: a strategy that is better by as much as fine-tuning usually gains would not show here.',
+    says:
+      'The probe gets {probe} right, known to ± {standardError} only: a strategy that is better by as much as ' +
+      'fine-tuning usually gains would not show here.',
     source: kornblith,
     caps: 'medium',
   },
@@ -246,7 +268,9 @@ export const rules: readonly Rule[] = [
 export const beginning = {
   all: {
     strategy: 'lp-ft',
-    says: 'The new head is trained first, then every layer: a head that starts from nothing would distort the pretrained features.',
+    says:
+      'The new head is trained first, then every layer: a head that starts from nothing would distort the ' +
+      'pretrained features.',
     source: kumar,
   },
 } as const
@@ -268,7 +292,7 @@ export interface Hypothesis {
   readonly says: string
   readonly change: (facts: Facts) => Facts
   /** It lies inside what the measurements leave open: a verdict that it turns is not sure. */
-  readonly within?: true
+  readonly within?: true | undefined
 }
 
 /** Changes to the data whose effect on the verdict is told. */

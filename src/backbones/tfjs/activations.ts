@@ -65,8 +65,8 @@ const activations: ReadonlyMap<string, Apply> = new Map<string, Apply>([
 const aliases: ReadonlyMap<string, string> = new Map([['silu', 'swish']])
 
 /**
- * Puts the layer's own activation on top of what it computed. `compute` gets the name that its output must have: the layer's own
- * without an activation, else `<layer>/linear`.
+ * Puts the layer's own activation on top of what it computed. `compute` gets the name that its output must have: the
+ * layer's own without an activation, else `<layer>/linear`.
  */
 export function activated(context: LayerContext, shape: Value['shape'], compute: (output: string) => void): Value {
   const name = textField(context.layer, 'activation', 'linear')

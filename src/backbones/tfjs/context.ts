@@ -5,8 +5,8 @@ import type { KerasConfig, KerasLayer } from './topology.js'
 import type { Weight } from './weights.js'
 
 /**
- * A tensor on its way through the importer. `shape` is Keras' (channels last, without the batch); four-dimensional tensors lie
- * in ONNX as [N, C, H, W] all the same. null: a size that the model leaves open.
+ * A tensor on its way through the importer. `shape` is Keras' (channels last, without the batch); four-dimensional
+ * tensors lie in ONNX as [N, C, H, W] all the same. null: a size that the model leaves open.
  */
 export interface Value {
   readonly name: string
@@ -23,7 +23,10 @@ export interface LayerContext {
   hasWeight(name: string): boolean
 }
 
-/** Turns one Keras layer into nodes and returns its output, whose name is {@link outputName} unless it passes its input on. */
+/**
+ * Turns one Keras layer into nodes and returns its output, whose name is {@link outputName} unless it passes its input
+ * on.
+ */
 export type LayerRule = (context: LayerContext) => Value
 
 /** The tensor that a layer's output is in carries the layer's own name. */
@@ -92,8 +95,8 @@ export interface Padding {
 }
 
 /**
- * Keras' `valid` and `same` as ONNX attributes. `same` pads to ceil(size / stride) outputs, the odd pixel after; where the size
- * is known the pads are written out, else left to `auto_pad`, which means the same.
+ * Keras' `valid` and `same` as ONNX attributes. `same` pads to ceil(size / stride) outputs, the odd pixel after; where
+ * the size is known the pads are written out, else left to `auto_pad`, which means the same.
  */
 export function padding(
   layer: KerasLayer,

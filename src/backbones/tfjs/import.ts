@@ -44,8 +44,8 @@ function ordered(topology: KerasTopology): KerasLayer[] {
 }
 
 /**
- * A layer's weight by Keras' name for it. Converters write `conv1/kernel`, and sometimes the layer's name twice or a model's
- * name before it.
+ * A layer's weight by Keras' name for it. Converters write `conv1/kernel`, and sometimes the layer's name twice or a
+ * model's name before it.
  */
 function findWeight(weights: ReadonlyMap<string, Weight>, layer: string, name: string): Weight | undefined {
   const exact = weights.get(`${layer}/${name}`)
@@ -120,8 +120,9 @@ export function buildFromKeras(topology: KerasTopology, weights: ReadonlyMap<str
 /**
  * Imports a TensorFlow.js layers model (Keras topology and weight shards) as an ONNX model.
  *
- * Images become [N, C, H, W]; every tensor carries its Keras layer's name (`avg_pool`, `fc1000`), and a layer's value before
- * its own activation `<layer>/linear`. Four-dimensional outputs are [N, C, H, W] too. Equal files give equal models.
+ * Images become [N, C, H, W]; every tensor carries its Keras layer's name (`avg_pool`, `fc1000`), and a layer's value
+ * before its own activation `<layer>/linear`. Four-dimensional outputs are [N, C, H, W] too. Equal files give equal
+ * models.
  *
  * @throws Fc7Error TFJS_BROKEN (no layers model), TFJS_WEIGHTS (shards missing, outside the folder, of another size),
  *   TFJS_UNSUPPORTED naming a layer that fc7 does not know

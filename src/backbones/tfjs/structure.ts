@@ -120,7 +120,9 @@ const cropping: LayerRule = (context) => {
   return done(context, [height - top - bottom, width - left - right, channels])
 }
 
-/** The input in Keras' own order of values: images are turned back to channels last, unless they have one pixel only. */
+/**
+ * The input in Keras' own order of values: images are turned back to channels last, unless they have one pixel only.
+ */
 function inKerasOrder(context: LayerContext, input: Value): string {
   const [height, width] = input.shape
   if (input.shape.length !== 3 || (height === 1 && width === 1)) return input.name

@@ -26,8 +26,8 @@ export interface WeightEntry {
   readonly dtype: 'float32' | 'int32' | 'uint8' | 'bool' | 'float16'
   readonly quantization?: {
     readonly dtype: 'uint8' | 'uint16' | 'float16'
-    readonly scale?: number
-    readonly min?: number
+    readonly scale?: number | undefined
+    readonly min?: number | undefined
   }
 }
 
@@ -112,7 +112,10 @@ function layerRefs(value: unknown, file: string): string[] {
   return many.data.map(([layer]) => layer)
 }
 
-/** Where a layer's inputs come from: `[[["conv1", 0, 0, {}], …]]`. Keras 3 files, which write tensors instead, are refused. */
+/**
+ * Where a layer's inputs come from: `[[["conv1", 0, 0, {}], …]]`. Keras 3 files, which write tensors instead, are
+ * refused.
+ */
 function inboundOf(layer: z.infer<typeof layerSchema>, file: string): string[] {
   const nodes = layer.inbound_nodes ?? []
   if (nodes.length === 0) return []
@@ -130,7 +133,11 @@ function inboundOf(layer: z.infer<typeof layerSchema>, file: string): string[] {
  * @throws Fc7Error TFJS_BROKEN
  */
 export function parseTfjsModel(json: unknown, file: string): TfjsModel {
-  if (typeof json === 'object' && json !== null && (json as { format?: unknown }).format === 'graph-model') {
+  if (
+    typeof json === 'object' &&
+    json !== null &&
+    (json as { format?: unknown | undefined }).format === 'graph-model'
+  ) {
     throw broken(file, 'it is a graph model')
   }
   const parsed = fileSchema.safeParse(json)
@@ -153,7 +160,11 @@ export function parseTfjsModel(json: unknown, file: string): TfjsModel {
   }
   if (model.class_name !== 'Model' && model.class_name !== 'Functional')
     throw broken(file, `it is a ${model.class_name}`)
-  const functional = body as { input_layers?: unknown; output_layers?: unknown; name?: string }
+  const functional = body as {
+    input_layers?: unknown | undefined
+    output_layers?: unknown | undefined
+    name?: string | undefined
+  }
   const layers = named.map(({ layer, name: own }) => ({
     className: layer.class_name,
     name: own,

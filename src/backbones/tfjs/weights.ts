@@ -22,7 +22,7 @@ function storedBytes(entry: WeightEntry): number {
 function bad(sentence: string, cause?: unknown): Fc7Error {
   return new Fc7Error('TFJS_WEIGHTS', sentence, {
     hint: 'The model is incomplete or altered; fetch it again.',
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   })
 }
 
@@ -40,7 +40,10 @@ async function shardPath(folder: string, shard: string): Promise<string> {
   return path
 }
 
-/** All shards of a group, one after the other, in one buffer. Their sizes must add up exactly to what the manifest promises. */
+/**
+ * All shards of a group, one after the other, in one buffer. Their sizes must add up exactly to what the manifest
+ * promises.
+ */
 async function readGroup(group: WeightGroup, folder: string): Promise<Uint8Array> {
   const expected = group.weights.reduce((sum, entry) => sum + storedBytes(entry), 0)
   const files: { path: string; size: number }[] = []
@@ -94,15 +97,16 @@ function decode(entry: WeightEntry, bytes: Uint8Array): Float32Array {
   const read = at[stored]
   const plain = !quantization || quantization.dtype === 'float16'
   const { scale = 1, min = 0 } = quantization ?? {}
-  // Affine quantisation: value = stored × scale + min, in double precision, then rounded to float32 (or to whole numbers).
+  // Affine quantisation: value = stored × scale + min, in double precision, then rounded to float32 (or to whole
+  // numbers).
   const value = plain ? read : (i: number): number => read(i) * scale + min
   const whole = entry.dtype === 'int32' && !plain
   return Float32Array.from({ length: count }, (_, i) => (whole ? Math.round(value(i)) : value(i)))
 }
 
 /**
- * Reads all weights that a manifest lists. Shards must lie in the model's folder, whatever links stand in between, and their
- * sizes must be exact. uint8, uint16 and float16 quantisation is undone.
+ * Reads all weights that a manifest lists. Shards must lie in the model's folder, whatever links stand in between, and
+ * their sizes must be exact. uint8, uint16 and float16 quantisation is undone.
  *
  * @throws Fc7Error TFJS_WEIGHTS
  */

@@ -25,12 +25,12 @@ export const defaultPatience: Patience = {
 
 export interface FetchOptions {
   /** Forbids the network: what is not at hand is an error that says what to fetch by hand and where to put it. */
-  readonly offline?: boolean
-  readonly progress?: Progress
-  readonly signal?: AbortSignal
+  readonly offline?: boolean | undefined
+  readonly progress?: Progress | undefined
+  readonly signal?: AbortSignal | undefined
   /** What relative paths of `file` sources are relative to; default the working folder. */
-  readonly baseFolder?: string
-  readonly patience?: Partial<Patience>
+  readonly baseFolder?: string | undefined
+  readonly patience?: Partial<Patience> | undefined
 }
 
 /** What every plugin gets: the options with nothing left open. */
@@ -50,8 +50,8 @@ export interface Fetched {
 }
 
 /**
- * Where bytes come from. Each plugin is one file, listed in the registry. `S` is its description as it stands in a card, told
- * apart by `kind`.
+ * Where bytes come from. Each plugin is one file, listed in the registry. `S` is its description as it stands in a
+ * card, told apart by `kind`.
  */
 export interface SourcePlugin<S extends { readonly kind: string }> {
   readonly kind: S['kind']
@@ -61,8 +61,9 @@ export interface SourcePlugin<S extends { readonly kind: string }> {
   /** What is at the destination if it is there and its hashes check; otherwise undefined. Never touches the network. */
   whole(source: S, destination: string, context: FetchContext): Promise<Fetched | undefined>
   /**
-   * Brings the source to the destination, which is not whole; the caller holds the destination's lock. Nothing gets its final
-   * name before its hash has checked. Throws Fc7Error, OFFLINE where the network would be needed and is forbidden.
+   * Brings the source to the destination, which is not whole; the caller holds the destination's lock. Nothing gets its
+   * final name before its hash has checked. Throws Fc7Error, OFFLINE where the network would be needed and is
+   * forbidden.
    */
   fetch(source: S, destination: string, context: FetchContext): Promise<Fetched>
 }

@@ -188,9 +188,9 @@ async function tryOnce(
 }
 
 /**
- * Fetches one file: streamed into `<destination>.partial`, resumed by Range where a partial file is left from before, tried
- * again with growing pauses, and renamed to `destination` only when size and sha256 check. Proxies come from HTTP_PROXY,
- * HTTPS_PROXY and NO_PROXY.
+ * Fetches one file: streamed into `<destination>.partial`, resumed by Range where a partial file is left from before,
+ * tried again with growing pauses, and renamed to `destination` only when size and sha256 check. Proxies come from
+ * HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
  *
  * @throws Fc7Error FETCH_STATUS, FETCH_NETWORK, SIZE_MISMATCH, HASH_MISMATCH, REDIRECT_REFUSED, WRITE_*, INTERRUPTED
  */
@@ -205,7 +205,7 @@ export async function download(source: UrlSource, destination: string, context: 
   const task = context.progress.task({
     label: basename(destination),
     unit: 'bytes',
-    ...(source.bytes === undefined ? {} : { total: source.bytes }),
+    total: source.bytes,
   })
   try {
     let fruitless = 0

@@ -52,11 +52,12 @@ export async function findFetched(
 }
 
 /**
- * Brings a source to `destination` (a file for `url`, a folder for `npm`; a `file` source is used where it lies) unless it is
- * there already, whole. Hashes are checked before anything has its final name. Processes that fetch the same destination take
- * turns.
+ * Brings a source to `destination` (a file for `url`, a folder for `npm`; a `file` source is used where it lies) unless
+ * it is there already, whole. Hashes are checked before anything has its final name. Processes that fetch the same
+ * destination take turns.
  *
- * @throws Fc7Error OFFLINE, HASH_MISMATCH, SIZE_MISMATCH, FETCH_STATUS, FETCH_NETWORK, REDIRECT_REFUSED, SOURCE_MISSING,
+ * @throws Fc7Error OFFLINE, HASH_MISMATCH, SIZE_MISMATCH, FETCH_STATUS, FETCH_NETWORK, REDIRECT_REFUSED,
+ * SOURCE_MISSING,
  *   NPM_*, WRITE_*, INTERRUPTED
  */
 export async function fetchSource(source: Source, destination: string, options: FetchOptions = {}): Promise<Fetched> {
@@ -75,7 +76,8 @@ export async function fetchSource(source: Source, destination: string, options: 
 /**
  * Tries sources in order until one works. `destination` may depend on the source.
  *
- * @throws Fc7Error FETCH_FAILED (OFFLINE if that stopped every source) with every failure; INTERRUPTED and WRITE_* at once
+ * @throws Fc7Error FETCH_FAILED (OFFLINE if that stopped every source) with every failure; INTERRUPTED and WRITE_* at
+ * once
  */
 export async function fetchFirst(
   sources: readonly Source[],

@@ -16,7 +16,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether the holder of a lock is gone: dead on this machine, or silent for too long on another (or with its number reused). */
+/**
+ * Whether the holder of a lock is gone: dead on this machine, or silent for too long on another (or with its number
+ * reused).
+ */
 async function isAbandoned(lock: string, content: string, staleMs: number): Promise<boolean> {
   const [host, pid] = content.split('\n')
   if (host === hostname() && /^\d+$/.test(pid ?? '') && !isAlive(Number(pid))) return true
@@ -27,7 +30,10 @@ async function isAbandoned(lock: string, content: string, staleMs: number): Prom
   }
 }
 
-/** Removes an abandoned lock. Renaming first lets only one of several processes win; a fresh lock caught by mistake goes back. */
+/**
+ * Removes an abandoned lock. Renaming first lets only one of several processes win; a fresh lock caught by mistake goes
+ * back.
+ */
 async function removeAbandoned(lock: string, content: string): Promise<void> {
   const aside = `${lock}.${randomBytes(6).toString('hex')}`
   try {
@@ -40,9 +46,9 @@ async function removeAbandoned(lock: string, content: string): Promise<void> {
 }
 
 /**
- * Runs `work` while holding `<destination>.lock`, so that two processes pulling the same thing take turns; the second then finds
- * it there. The file says host and process, and its time is renewed as a sign of life; a lock whose process is gone is taken
- * over.
+ * Runs `work` while holding `<destination>.lock`, so that two processes pulling the same thing take turns; the second
+ * then finds it there. The file says host and process, and its time is renewed as a sign of life; a lock whose process
+ * is gone is taken over.
  */
 export async function withLock<T>(destination: string, context: FetchContext, work: () => Promise<T>): Promise<T> {
   const lock = `${destination}.lock`

@@ -4,14 +4,14 @@ import type { FetchContext } from './contract.js'
 
 const maxRedirects = 10
 /**
- * Room for a body that comes faster than the disk takes it. It is large because undici 7.30 dies of an assertion when a connection
- * closes early while its parser is paused, and the parser pauses when this room is full.
+ * Room for a body that comes faster than the disk takes it. It is large because undici 7.30 dies of an assertion when a
+ * connection closes early while its parser is paused, and the parser pauses when this room is full.
  */
 const bodyBufferBytes = 64 * 2 ** 20
 
 /** Why a request failed, in words. */
 export function networkReason(error: unknown): string {
-  const code = systemCode(error) ?? systemCode((error as { cause?: unknown } | undefined)?.cause)
+  const code = systemCode(error) ?? systemCode((error as { cause?: unknown | undefined } | undefined)?.cause)
   const words: Record<string, string> = {
     ENOTFOUND: 'the server’s name cannot be found',
     EAI_AGAIN: 'the server’s name cannot be looked up',
@@ -49,7 +49,7 @@ export async function getFollowing(
       headers,
       dispatcher,
       highWaterMark: bodyBufferBytes,
-      ...(context.signal ? { signal: context.signal } : {}),
+      signal: context.signal,
     })
     if (![301, 302, 303, 307, 308].includes(response.statusCode)) return response
     response.body.on('error', () => {})

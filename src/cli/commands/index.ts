@@ -1,6 +1,9 @@
 import type { CommandEntry } from '../command.js'
 
-/** Every command, in the order of `fc7 --help`. Only the one that runs is loaded: most of the start-up is what it imports. */
+/**
+ * Every command, in the order of `fc7 --help`. Only the one that runs is loaded: most of the start-up is what it
+ * imports.
+ */
 export const commands: readonly CommandEntry[] = [
   {
     usage: 'demo',

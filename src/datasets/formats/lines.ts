@@ -44,8 +44,9 @@ export async function* readLines(path: string): AsyncGenerator<{ line: number; t
 }
 
 /**
- * Records of a CSV file (RFC 4180: fields in quotes may hold the separator, line ends and doubled quotes), with the number of the
- * line where each begins. The separator is the one of comma, semicolon and tab that the first line has most of outside quotes.
+ * Records of a CSV file (RFC 4180: fields in quotes may hold the separator, line ends and doubled quotes), with the
+ * number of the line where each begins. The separator is the one of comma, semicolon and tab that the first line has
+ * most of outside quotes.
  */
 export async function* readCsv(path: string): AsyncGenerator<{ line: number; fields: string[] }> {
   let separator: string | undefined

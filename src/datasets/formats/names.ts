@@ -1,6 +1,9 @@
 const imageExtension = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|heic|heif|avif|jp2)$/i
 
-/** Whether a file's name is that of an image. Some of these no loader takes: they are listed as failures, not passed over. */
+/**
+ * Whether a file's name is that of an image. Some of these no loader takes: they are listed as failures, not passed
+ * over.
+ */
 export const isImageName = (name: string): boolean => imageExtension.test(name)
 
 /** Text of a name's bytes; bytes that are not UTF-8 become `\xNN`, so that different names stay different. */

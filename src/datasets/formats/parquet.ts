@@ -150,7 +150,7 @@ export class ParquetColumn {
   async #decode(
     offset: number,
     group: number,
-  ): Promise<{ values: readonly unknown[]; next: number; dictionary?: Dictionary }> {
+  ): Promise<{ values: readonly unknown[]; next: number; dictionary?: Dictionary | undefined }> {
     const { end, rows, decoder } = this.#chunk(group)
     const { header, data, values } = await this.#header(offset, end, decoder.codec)
     const next = data + header.compressed_page_size

@@ -3,10 +3,10 @@ import { splitOf } from './names.js'
 
 /** What a row of a list or a sidecar file says about its image, checked. */
 export interface Described {
-  readonly label?: string
-  readonly split?: string
-  readonly group?: string
-  readonly box?: Box
+  readonly label?: string | undefined
+  readonly split?: string | undefined
+  readonly group?: string | undefined
+  readonly box?: Box | undefined
 }
 
 const maxTextLength = 1024
@@ -62,10 +62,10 @@ export function describe(fields: Fields): Described | string {
   const box = boxOf(fields)
   if (typeof box === 'string') return box
   return {
-    ...(label === undefined ? {} : { label }),
+    label,
     ...(split === undefined ? {} : { split: splitOf(split) ?? split }),
-    ...(group === undefined ? {} : { group }),
-    ...(box === undefined ? {} : { box }),
+    group,
+    box,
   }
 }
 

@@ -73,8 +73,8 @@ function checksumFits(header: Buffer): boolean {
 }
 
 /** `length key=value\n` records of an extended header. */
-function parsePax(body: Buffer): { path?: string; size?: number } {
-  const out: { path?: string; size?: number } = {}
+function parsePax(body: Buffer): { path?: string | undefined; size?: number | undefined } {
+  const out: { path?: string | undefined; size?: number | undefined } = {}
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at)
     const length = Number(body.toString('latin1', at, space < 0 ? at : space))
@@ -90,14 +90,14 @@ function parsePax(body: Buffer): { path?: string; size?: number } {
 }
 
 /**
- * Entries of an uncompressed tar archive (ustar, GNU long names, pax), one after the other, without reading contents. Every size
- * is checked against the file's.
+ * Entries of an uncompressed tar archive (ustar, GNU long names, pax), one after the other, without reading contents.
+ * Every size is checked against the file's.
  *
  * @throws TarError
  */
 export async function* tarEntries(reader: PartReader): AsyncGenerator<TarEntry> {
   let longName: string | undefined
-  let pax: { path?: string; size?: number } = {}
+  let pax: { path?: string | undefined; size?: number | undefined } = {}
   for (let at = 0; at < reader.size; ) {
     const header = await reader.read(at, block)
     if (header.every((byte) => byte === 0)) return

@@ -17,7 +17,7 @@ interface Entry {
   readonly kind: 'file' | 'folder' | 'broken'
   readonly isLink: boolean
   readonly size: number
-  readonly broken?: { readonly code: string; readonly message: string }
+  readonly broken?: { readonly code: string; readonly message: string } | undefined
 }
 
 /** Where the walk is: the folder's bytes on disk, its relative text, and the identities of the folders above. */
@@ -105,7 +105,7 @@ async function listFolder(walk: Walk, place: Place): Promise<readonly { entry: E
 async function* walkFolder(
   walk: Walk,
   place: Place,
-  describe: (relative: string) => { label?: string; split?: string },
+  describe: (relative: string) => { label?: string | undefined; split?: string | undefined },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<DatasetItem> {
   const brokenItem = (relative: string, code: string, message: string): DatasetItem => ({
@@ -194,7 +194,9 @@ async function visibleFolders(folder: string): Promise<string[]> {
   return folders.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 }
 
-/** DESIGN's rule: splits only if every folder is named like one, a train folder is among them, and each holds folders. */
+/**
+ * DESIGN's rule: splits only if every folder is named like one, a train folder is among them, and each holds folders.
+ */
 async function looksSplit(root: string, folders: readonly string[]): Promise<boolean> {
   if (!folders.every((name) => splitOf(name) !== undefined)) return false
   if (!folders.some((name) => splitOf(name) === 'train')) return false
@@ -214,7 +216,8 @@ function decisionText(name: string, layout: Layout, folders: readonly string[], 
   if (folders.length === 0) return `${name} holds no folders: its images have no labels.`
   return layout === 'splits'
     ? `${name} is read as splits${why}: ${shortList(folders)}; the folders inside them are the labels.`
-    : `${name} is read as labels${why}: ${folders.length} folder${folders.length === 1 ? '' : 's'} (${shortList(folders)}).`
+    : `${name} is read as labels${why}: ${folders.length} folder${folders.length === 1 ? '' : 's'} ` +
+        `(${shortList(folders)}).`
 }
 
 /** A folder of images: folders are labels, or splits that hold labels. */
@@ -234,7 +237,7 @@ export const folder: DatasetSource = {
       })
     }
     const layout: Layout = options.layout ?? ((await looksSplit(path, folders)) ? 'splits' : 'labels')
-    const describe = (relative: string): { label?: string; split?: string } => {
+    const describe = (relative: string): { label?: string | undefined; split?: string | undefined } => {
       const parts = relative.split('/')
       if (layout === 'labels') return parts.length > 1 ? { label: parts[0]! } : {}
       const split = parts.length > 1 ? { split: splitOf(parts[0]!) ?? parts[0]! } : {}

@@ -61,7 +61,9 @@ function chooseColumns(file: ParquetFile): Columns {
   }
   if (!bytes && !path) {
     throw new Fc7Error('PARQUET_NO_IMAGES', `${file.path} has no column of images.`, {
-      hint: `It should have "image" with bytes and path, as Hugging Face data sets do. Its columns: ${leaves.map((one) => one.path.join('.')).join(', ')}.`,
+      hint:
+        'It should have "image" with bytes and path, as Hugging Face data sets do. Its columns: ' +
+        `${leaves.map((one) => one.path.join('.')).join(', ')}.`,
     })
   }
   const label = first([...ofType('ClassLabel'), 'label', 'labels', 'class', 'category', 'target', 'fine_label'])
@@ -123,9 +125,9 @@ async function* groupItems(
       id,
       path: written === undefined ? id : `${shard}/${written}`,
       size,
-      ...(label === undefined ? {} : { label }),
-      ...(split === undefined ? {} : { split }),
-      ...(itsGroup === undefined ? {} : { group: itsGroup }),
+      label,
+      split,
+      group: itsGroup,
       load,
     }
   }
@@ -181,7 +183,9 @@ export const parquet: DatasetSource = {
     const columns = chooseColumns(file)
     const from = columns.label ? `labels from its column "${columns.label.join('.')}"` : 'without labels'
     return {
-      decision: `${basename(path)} is read as ${shards.length} Parquet file${shards.length === 1 ? '' : 's'}: images from "${(columns.bytes ?? columns.path)!.join('.')}", ${from}.`,
+      decision:
+        `${basename(path)} is read as ${shards.length} Parquet file${shards.length === 1 ? '' : 's'}: images from ` +
+        `"${(columns.bytes ?? columns.path)!.join('.')}", ${from}.`,
       async *items(signal) {
         for (const shard of shards) yield* shardItems(shard, options, signal)
       },

@@ -64,7 +64,7 @@ function* itemsOf(sample: Sample, shard: string, archive: string): Generator<Dat
       size === 0
         ? { kind: 'broken', code: 'EMPTY', message: 'it has no bytes' }
         : { kind: 'range', path: archive, offset, length: size }
-    yield { id: idOf(path, described.box), path, size, ...described, ...(split === undefined ? {} : { split }), load }
+    yield { id: idOf(path, described.box), path, size, ...described, split, load }
   }
 }
 
@@ -121,7 +121,9 @@ export const webdataset: DatasetSource = {
     const shards = await shardsOf(path, '.tar')
     let passedOver = 0
     return {
-      decision: `${basename(path)} is read as ${shards.length} WebDataset shard${shards.length === 1 ? '' : 's'}; labels come from .cls, .json or .txt.`,
+      decision:
+        `${basename(path)} is read as ${shards.length} WebDataset shard${shards.length === 1 ? '' : 's'}; labels ` +
+        'come from .cls, .json or .txt.',
       async *items(signal) {
         let count = 0
         for (const shard of shards) {

@@ -22,7 +22,10 @@ export interface ExportSource {
   chunks(): AsyncIterable<ExportChunk>
 }
 
-/** One format. Each is one file, listed in the registry; the suite in test/embeddings/exporters/exporters.test.ts runs over all. */
+/**
+ * One format. Each is one file, listed in the registry; the suite in test/embeddings/exporters/exporters.test.ts runs
+ * over all.
+ */
 export interface Exporter {
   readonly id: string
   readonly summary: string

@@ -20,18 +20,21 @@ import type { StoreSource } from './source-images.js'
 export interface ExtractionRun {
   readonly out: string
   /** Images a run of the network. Default: measured on the first batches. */
-  readonly batch?: number
+  readonly batch?: number | undefined
   /** Thread budget in all. Default: the cores. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** Sessions that share the threads, on the CPU. Default: as many as there are threads, if memory allows. */
-  readonly sessions?: number
-  /** Threads that decode, beside inference. Default: begins with half (of few, with two) and adds one whenever the network waits. */
-  readonly decodeThreads?: number
+  readonly sessions?: number | undefined
+  /**
+   * Threads that decode, beside inference. Default: begins with half (of few, with two) and adds one whenever the
+   * network waits.
+   */
+  readonly decodeThreads?: number | undefined
   /** Computes the shards whose index mod `shards` is `shard`. */
-  readonly shards?: number
-  readonly shard?: number
-  readonly retryFailed?: boolean
-  readonly force?: boolean
+  readonly shards?: number | undefined
+  readonly shard?: number | undefined
+  readonly retryFailed?: boolean | undefined
+  readonly force?: boolean | undefined
   readonly versions: Readonly<Record<string, string>>
 }
 
@@ -118,7 +121,7 @@ export async function runExtraction(
     images: plan.dataset.items,
     width,
     height,
-    ...(run.sessions === undefined ? {} : { sessions: run.sessions }),
+    sessions: run.sessions,
   }).catch(async (error) => {
     await decoder.close()
     throw error
@@ -135,14 +138,14 @@ export async function runExtraction(
       decoder,
       inference: pool,
       batch: run.batch ?? maxBatch,
-      ...(tuner ? { tuner } : {}),
+      tuner,
       ...(run.decodeThreads === undefined ? { onBatch: feedNetwork(decoder, threads) } : {}),
-      ...(run.shards === undefined ? {} : { parts: run.shards }),
-      ...(run.shard === undefined ? {} : { part: run.shard }),
+      parts: run.shards,
+      part: run.shard,
       retryFailed: run.retryFailed ?? false,
       versions: run.versions,
       progress,
-      ...(signal ? { signal } : {}),
+      signal,
     })
     const chosen: RunChoice = {
       provider: provider.id,
@@ -154,8 +157,8 @@ export async function runExtraction(
       measured: { batches: tuner?.measured ?? [], splits: measured },
     }
     const { manifest: _, ...facts } = summary
-    // For reports that show larger images than thumbnails, as long as the source is there. Never part of the plan: a moved
-    // folder is the same data set.
+    // For reports that show larger images than thumbnails, as long as the source is there. Never part of the plan: a
+    // moved folder is the same data set.
     const source: StoreSource = { path: resolve(request.source), ...datasetOptions(request) }
     await appendFile(
       runPath(run.out),

@@ -18,7 +18,9 @@ export interface ExtractionSummary {
   readonly reusedShards: number
   readonly images: number
   readonly seconds: number
-  /** What came after every session's first batch: the pace without starting up. No images where the work ended before. */
+  /**
+   * What came after every session's first batch: the pace without starting up. No images where the work ended before.
+   */
   readonly steady: { readonly images: number; readonly seconds: number }
   /** Seconds in which the others waited for the network, for decoding, for the disk; see {@link Stages}. */
   readonly waited: { readonly inference: number; readonly decode: number; readonly disk: number }
@@ -28,8 +30,8 @@ export interface ExtractionSummary {
 
 /**
  * Computes the shards of a plan that are not done yet: decoding and inference overlap, memory is bounded by a shard and
- * `lookAhead` batches, and each shard is whole on disk before it counts. Interrupted, it finishes what is complete and throws;
- * called again, it does the rest.
+ * `lookAhead` batches, and each shard is whole on disk before it counts. Interrupted, it finishes what is complete and
+ * throws; called again, it does the rest.
  *
  * @throws Fc7Error OUT_OTHER_PLAN, OUT_NOT_A_STORE, INTERRUPTED, WRITE_…
  */
@@ -54,7 +56,8 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   const lookAhead = job.lookAhead ?? 2 * sessions + 2
   const buffers = new Seats(Array.from({ length: lookAhead }, () => new SharedArrayBuffer(job.batch * bytesPerImage)))
   const disk = new Seats([0])
-  // Shards begun and not yet written: enough to fill the buffers and have one being written, so that a slow disk holds the rest up.
+  // Shards begun and not yet written: enough to fill the buffers and have one being written, so that a slow disk holds
+  // the rest up.
   const shardItems = shardRange(plan, 0).end
   const shards = new Seats(Array.from({ length: Math.ceil((lookAhead * job.batch) / shardItems) + 2 }, (_, i) => i))
   const stages = new Stages(sessions)
@@ -84,13 +87,14 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
               item.source,
               buffer,
               i * bytesPerImage,
-              view > 0 || augmentation ? { thumbnail: first, ...(augmentation ? { augmentation } : {}) } : undefined,
+              view > 0 || augmentation ? { thumbnail: first, augmentation } : undefined,
             ),
           ),
         ),
       )
       const bad = decoded.filter((image) => !image.ok).length
-      // A failed image leaves old pixels in its place; its row is computed and dropped, which is rare and keeps rows in order.
+      // A failed image leaves old pixels in its place; its row is computed and dropped, which is rare and keeps rows in
+      // order.
       const result: RunResult =
         bad === units.length
           ? { outputs: [], milliseconds: 0 }

@@ -20,11 +20,11 @@ const heldImages = 4
 
 /** Decodes a data set's items on threads of their own; `close` ends them. */
 export class ImageDecoder implements Decoder<DatasetItem> {
-  private readonly pool: DecodePool
-  private readonly held = new Seats(Array.from({ length: heldImages }, (_, i) => i))
+  readonly #pool: DecodePool
+  readonly #held = new Seats(Array.from({ length: heldImages }, (_, i) => i))
 
   constructor(settings: DecodeSettings & { readonly threads: number }) {
-    this.pool = new DecodePool({ ...settings, hash: true })
+    this.#pool = new DecodePool({ ...settings, hash: true })
   }
 
   async decode(item: DatasetItem, buffer: SharedArrayBuffer, byteOffset: number, pose?: Pose): Promise<Decoded> {
@@ -33,14 +33,14 @@ export class ImageDecoder implements Decoder<DatasetItem> {
     const common = {
       name: item.path,
       slot: { buffer, byteOffset },
-      ...(item.box ? { box: item.box } : {}),
+      box: item.box,
       ...(pose ? { ...pose, key: item.id } : {}),
     }
     try {
       const result =
         load.kind === 'bytes'
-          ? await this.decodeHeld(load, common)
-          : await this.pool.submit(
+          ? await this.#decodeHeld(load, common)
+          : await this.#pool.submit(
               load.kind === 'file'
                 ? { ...common, path: load.path }
                 : { ...common, path: load.path, range: { offset: load.offset, length: load.length } },
@@ -54,8 +54,8 @@ export class ImageDecoder implements Decoder<DatasetItem> {
       return {
         ok: true,
         sha256: result.sha256 ?? '',
-        ...(result.thumbnail ? { webp: result.thumbnail } : {}),
-        ...(result.dHash === undefined ? {} : { dHash: result.dHash }),
+        webp: result.thumbnail,
+        dHash: result.dHash,
       }
     } catch (error) {
       if (error instanceof Fc7Error && (error.code === 'INTERRUPTED' || error.code.startsWith('DECODE_'))) throw error
@@ -64,24 +64,24 @@ export class ImageDecoder implements Decoder<DatasetItem> {
   }
 
   get threads(): number {
-    return this.pool.threads
+    return this.#pool.threads
   }
 
   /** One more decoding thread. */
   addThread(): void {
-    this.pool.addThread()
+    this.#pool.addThread()
   }
 
-  private async decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
-    const seat = await this.held.take()
+  async #decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
+    const seat = await this.#held.take()
     try {
-      return await this.pool.submit({ ...task, bytes: await readImage(load) })
+      return await this.#pool.submit({ ...task, bytes: await readImage(load) })
     } finally {
-      this.held.give(seat)
+      this.#held.give(seat)
     }
   }
 
   close(): Promise<void> {
-    return this.pool.close()
+    return this.#pool.close()
   }
 }

@@ -15,7 +15,7 @@ export interface InferenceRequest {
   readonly provider: ExecutionProvider
   readonly threads: number
   /** Sessions, where the user names their number. */
-  readonly sessions?: number
+  readonly sessions?: number | undefined
   /** Images there are to run: a measurement must pay for itself. */
   readonly images: number
   readonly width: number
@@ -46,8 +46,8 @@ async function trial(inference: Inference, { width, height }: InferenceRequest):
 }
 
 /**
- * Opens the graph with the split of threads that runs fastest. Few images get the split that is best as a rule; for many, the
- * first two are tried on empty images. A GPU gets one session: it is the device that is shared.
+ * Opens the graph with the split of threads that runs fastest. Few images get the split that is best as a rule; for
+ * many, the first two are tried on empty images. A GPU gets one session: it is the device that is shared.
  *
  * @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING
  */

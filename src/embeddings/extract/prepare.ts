@@ -23,27 +23,27 @@ export interface ExtractionRequest extends DatasetOptions {
   /** Card id or ONNX file. */
   readonly model: string
   /** Aliases or tensor names; default the card's layer. */
-  readonly layers?: readonly string[]
-  readonly pool?: Pooling
-  readonly recipe?: string
-  readonly resize?: ExtractionPlan['resize']
-  readonly orient?: boolean
-  readonly precision?: ExtractionPlan['precision']
+  readonly layers?: readonly string[] | undefined
+  readonly pool?: Pooling | undefined
+  readonly recipe?: string | undefined
+  readonly resize?: ExtractionPlan['resize'] | undefined
+  readonly orient?: boolean | undefined
+  readonly precision?: ExtractionPlan['precision'] | undefined
   /** `auto`, `cpu`, `cuda`, `webgpu`. Default `auto`. */
-  readonly provider?: string
-  readonly rewrite?: boolean
-  readonly thumbs?: boolean
-  readonly limit?: number
+  readonly provider?: string | undefined
+  readonly rewrite?: boolean | undefined
+  readonly thumbs?: boolean | undefined
+  readonly limit?: number | undefined
   /** Rows of each training image: itself and `views` − 1 seeded crops and mirror images. Default 1. */
-  readonly views?: number
+  readonly views?: number | undefined
   /** Averages the embeddings of these views for every image outside the train split. */
-  readonly testViews?: TestViews
-  readonly shardSize?: number
-  readonly seed?: number | string
+  readonly testViews?: TestViews | undefined
+  readonly shardSize?: number | undefined
+  readonly seed?: number | string | undefined
   readonly cacheFolder: string
-  readonly offline?: boolean
-  readonly progress?: Progress
-  readonly signal?: AbortSignal
+  readonly offline?: boolean | undefined
+  readonly progress?: Progress | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A request with everything looked up: ready to run, nothing computed yet. */
@@ -58,7 +58,9 @@ export interface PreparedExtraction {
   readonly cacheFolder: string
 }
 
-/** The extraction graph as a file: one is made per plan of layers and kept in the cache, the weights once per backbone. */
+/**
+ * The extraction graph as a file: one is made per plan of layers and kept in the cache, the weights once per backbone.
+ */
 export async function graphFile({
   plan,
   extraction,
@@ -84,7 +86,7 @@ export async function weightsOf(
     cacheFolder,
     offline: offline ?? false,
     progress,
-    ...(signal ? { signal } : {}),
+    signal,
   })
 }
 
@@ -99,8 +101,8 @@ async function providerFor(request: ExtractionRequest, out: string | undefined):
 }
 
 /**
- * Looks everything up that a plan needs: scans the data set, finds (or fetches) the backbone, builds the extraction graph,
- * chooses the provider.
+ * Looks everything up that a plan needs: scans the data set, finds (or fetches) the backbone, builds the extraction
+ * graph, chooses the provider.
  *
  * @param out the store's folder, if it is known: a store begun there decides the provider of `auto`
  * @throws Fc7Error of the data set, the backbone, the layer, the provider
@@ -117,8 +119,8 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
   // Asked before anything is fetched: a wrong path should not cost a download.
   const dataset = await openDataset(request.source, datasetOptions(request))
   const scan = await scanDataset(dataset, {
-    ...(request.limit === undefined ? {} : { limit: request.limit }),
-    ...(signal ? { signal } : {}),
+    limit: request.limit,
+    signal,
   })
   progress.say(dataset.decision)
   for (const note of dataset.notes()) progress.say(note)
@@ -129,7 +131,7 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
     recipe: resolved.recipe.recipe,
     card: resolved.card,
     pool: request.pool ?? 'avg',
-    ...(request.layers ? { layers: request.layers } : {}),
+    layers: request.layers,
     ...(rewrite ? {} : { rewrites: [] }),
   })
   const plan = planExtraction({
@@ -140,14 +142,14 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
     recipe: { name: resolved.recipe.name, steps: resolved.recipe.recipe },
     rewrites: extraction.rewrites,
     provider: provider.id,
-    ...(request.resize ? { resize: request.resize } : {}),
+    resize: request.resize,
     ...(request.orient ? { orient: true } : {}),
-    ...(request.views === undefined ? {} : { views: request.views }),
-    ...(request.testViews === undefined ? {} : { testViews: request.testViews }),
-    ...(request.precision ? { precision: request.precision } : {}),
-    ...(request.thumbs === undefined ? {} : { thumbs: request.thumbs }),
-    ...(request.seed === undefined ? {} : { seed: request.seed }),
-    ...(request.shardSize === undefined ? {} : { shardSize: request.shardSize }),
+    views: request.views,
+    testViews: request.testViews,
+    precision: request.precision,
+    thumbs: request.thumbs,
+    seed: request.seed,
+    shardSize: request.shardSize,
     limit: request.limit ?? null,
   })
   return {

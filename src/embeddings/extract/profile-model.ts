@@ -53,7 +53,7 @@ export async function profileModel(request: ProfileRequest): Promise<ModelProfil
       recipe: resolved.recipe.recipe,
       card: resolved.card,
       pool: request.pool ?? 'avg',
-      ...(request.layers ? { layers: request.layers } : {}),
+      layers: request.layers,
       ...(rewrite ? {} : { rewrites: [] }),
     })
     const path = join(folder, `${rewrite}.onnx`)

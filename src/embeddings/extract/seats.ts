@@ -1,21 +1,21 @@
 /** A fixed number of things that are lent and given back; whoever finds none waits in line. */
 export class Seats<T> {
-  private readonly free: T[]
-  private readonly line: ((seat: T) => void)[] = []
+  readonly #free: T[]
+  readonly #line: ((seat: T) => void)[] = []
 
   constructor(seats: readonly T[]) {
-    this.free = [...seats]
+    this.#free = [...seats]
   }
 
   async take(): Promise<T> {
-    const seat = this.free.pop()
+    const seat = this.#free.pop()
     if (seat !== undefined) return seat
-    return new Promise<T>((resolve) => this.line.push(resolve))
+    return new Promise<T>((resolve) => this.#line.push(resolve))
   }
 
   give(seat: T): void {
-    const next = this.line.shift()
+    const next = this.#line.shift()
     if (next) next(seat)
-    else this.free.push(seat)
+    else this.#free.push(seat)
   }
 }

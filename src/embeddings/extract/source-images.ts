@@ -35,13 +35,13 @@ export async function sourceOf(store: string): Promise<StoreSource | undefined> 
 export interface SourceImage {
   readonly id: string
   readonly bytes: Uint8Array
-  readonly box?: Box
+  readonly box?: Box | undefined
 }
 
 /**
- * The wanted images that are still where a store was made from, in the source's order. A store that came from elsewhere could name
- * any folder of this machine: only bytes whose sha256 is the one in the store are handed out. What is missing, unreadable or changed
- * is left out.
+ * The wanted images that are still where a store was made from, in the source's order. A store that came from elsewhere
+ * could name any folder of this machine: only bytes whose sha256 is the one in the store are handed out. What is
+ * missing, unreadable or changed is left out.
  *
  * @param wanted sha256 (lower-case hex) of the image's bytes by id
  * @throws Fc7Error of the data set when it cannot be opened any more; INTERRUPTED
@@ -49,7 +49,7 @@ export interface SourceImage {
 export async function* sourceImages(
   source: StoreSource,
   wanted: ReadonlyMap<string, string>,
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): AsyncGenerator<SourceImage> {
   const dataset = await openDataset(source.path, datasetOptions(source))
   let left = wanted.size
@@ -61,7 +61,7 @@ export async function* sourceImages(
       if (error instanceof Fc7Error) return undefined
       throw error
     })
-    if (bytes !== undefined && sha256(bytes) === expected) yield { id, bytes, ...(box ? { box } : {}) }
+    if (bytes !== undefined && sha256(bytes) === expected) yield { id, bytes, box }
     if (--left === 0) return
   }
 }

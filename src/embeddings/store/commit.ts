@@ -81,8 +81,8 @@ function countInOrder(values: readonly (string | null)[]): [string | null, numbe
 }
 
 /**
- * Writes a shard: thumbnails, then the Arrow file, then the commit file that makes it done. Each has its final name only once
- * it is whole.
+ * Writes a shard: thumbnails, then the Arrow file, then the commit file that makes it done. Each has its final name
+ * only once it is whole.
  */
 export async function commitShard(
   out: string,
@@ -153,8 +153,8 @@ function images(table: Table): number {
 }
 
 /**
- * The commit of a shard that is done, or undefined. A whole Arrow file whose process died before the commit is adopted: it must
- * be of this plan and hold every image (with fewer, the failures are not known, and it is computed again).
+ * The commit of a shard that is done, or undefined. A whole Arrow file whose process died before the commit is adopted:
+ * it must be of this plan and hold every image (with fewer, the failures are not known, and it is computed again).
  */
 export async function shardState(
   out: string,

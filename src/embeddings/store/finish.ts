@@ -7,8 +7,8 @@ import { type ExtractionPlan, encodePlan, planDifferences } from './plan.js'
 import { readCommit, readPlan } from './store.js'
 
 /**
- * Makes `out` the folder of this plan: a new one, or the same plan begun before. With `force`, the files of another store are
- * deleted first, and nothing but those.
+ * Makes `out` the folder of this plan: a new one, or the same plan begun before. With `force`, the files of another
+ * store are deleted first, and nothing but those.
  *
  * @throws Fc7Error OUT_OTHER_PLAN, OUT_NOT_A_STORE, WRITE_…
  */
@@ -97,8 +97,8 @@ export async function finishStore(
     versions,
   }
   await writeJsonAtomic(manifestPath(out), manifest)
-  // What a killed process left behind under temporary names: every shard has its own by now. Another process may just be writing
-  // the manifest, so that one's temporary file is let be.
+  // What a killed process left behind under temporary names: every shard has its own by now. Another process may just
+  // be writing the manifest, so that one's temporary file is let be.
   for (const name of await readdir(out))
     if (/^\.(shard|thumbs)-/.test(name) && ownFile.test(name)) await rm(join(out, name), { force: true })
   return manifest

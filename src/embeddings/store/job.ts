@@ -14,17 +14,24 @@ export interface ExtractionItem<Source = unknown> {
 }
 
 export type Decoded =
-  | { readonly ok: true; readonly sha256: string; readonly webp?: Uint8Array; readonly dHash?: string }
+  | {
+      readonly ok: true
+      readonly sha256: string
+      readonly webp?: Uint8Array | undefined
+      readonly dHash?: string | undefined
+    }
   | { readonly ok: false; readonly code: string; readonly message: string }
 
 /** How an image is shown, where not simply by its recipe. */
 export interface Pose {
-  readonly augmentation?: AugmentationPlan
+  readonly augmentation?: AugmentationPlan | undefined
   /** Whether a thumbnail is wanted as well. */
   readonly thumbnail: boolean
 }
 
-/** Turns an image into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad image. */
+/**
+ * Turns an image into the recipe's pixels, written at `offset` of a shared buffer. It never rejects for a bad image.
+ */
 export interface Decoder<Source> {
   decode(source: Source, buffer: SharedArrayBuffer, offset: number, pose?: Pose): Promise<Decoded>
 }
@@ -32,7 +39,7 @@ export interface Decoder<Source> {
 /** Runs the extraction graph on `rows` images that stand at the start of the buffer. */
 export interface Inference {
   /** Batches that it computes at once. Default 1. */
-  readonly sessions?: number
+  readonly sessions?: number | undefined
   run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult>
 }
 
@@ -49,17 +56,19 @@ export interface ExtractionJob<Source> {
   /** Images a run; with a `tuner`, the most there may be. */
   readonly batch: number
   /** Says how many images the next run takes, and is told how long each run took. */
-  readonly tuner?: { readonly size: number; ran(rows: number, milliseconds: number): void }
-  /** Batches being decoded or computed at once. Default two a session (one computed, one ready) and two being decoded. */
-  readonly lookAhead?: number
+  readonly tuner?: { readonly size: number; ran(rows: number, milliseconds: number): void } | undefined
+  /**
+   * Batches being decoded or computed at once. Default two a session (one computed, one ready) and two being decoded.
+   */
+  readonly lookAhead?: number | undefined
   /** Called after each batch with the milliseconds that the network has waited for decoding so far. */
-  readonly onBatch?: (waitedForDecodeMs: number) => void
-  readonly parts?: number
-  readonly part?: number
-  readonly retryFailed?: boolean
+  readonly onBatch?: ((waitedForDecodeMs: number) => void) | undefined
+  readonly parts?: number | undefined
+  readonly part?: number | undefined
+  readonly retryFailed?: boolean | undefined
   /** Allows replacing another store in `out`. */
-  readonly force?: boolean
+  readonly force?: boolean | undefined
   readonly versions: Readonly<Record<string, string>>
-  readonly progress?: Progress
-  readonly signal?: AbortSignal
+  readonly progress?: Progress | undefined
+  readonly signal?: AbortSignal | undefined
 }

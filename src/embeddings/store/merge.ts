@@ -21,8 +21,8 @@ async function copyWhole(from: string, to: string, expected: string | null): Pro
 }
 
 /**
- * Joins part stores of one plan (made with `--shards n --shard i` into separate folders) into `out`. Each shard is taken from
- * the first store that has it; its hash is checked on the way.
+ * Joins part stores of one plan (made with `--shards n --shard i` into separate folders) into `out`. Each shard is
+ * taken from the first store that has it; its hash is checked on the way.
  *
  * @returns the manifest, or null with the numbers of the shards that no store has
  * @throws Fc7Error MERGE_PLANS when the stores are of different plans

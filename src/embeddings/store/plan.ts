@@ -43,18 +43,18 @@ export interface PlanInput {
   readonly layers: ExtractionPlan['layers']
   readonly pool: ExtractionPlan['pool']
   readonly recipe: ExtractionPlan['recipe']
-  readonly resize?: ExtractionPlan['resize']
-  readonly orient?: boolean
-  readonly views?: number
-  readonly testViews?: ExtractionPlan['testViews']
-  readonly seed?: number | string
-  readonly rewrites?: readonly string[]
-  readonly provider?: string
-  readonly precision?: ExtractionPlan['precision']
-  readonly thumbs?: boolean
-  readonly limit?: number | null
+  readonly resize?: ExtractionPlan['resize'] | undefined
+  readonly orient?: boolean | undefined
+  readonly views?: number | undefined
+  readonly testViews?: ExtractionPlan['testViews'] | undefined
+  readonly seed?: number | string | undefined
+  readonly rewrites?: readonly string[] | undefined
+  readonly provider?: string | undefined
+  readonly precision?: ExtractionPlan['precision'] | undefined
+  readonly thumbs?: boolean | undefined
+  readonly limit?: number | null | undefined
   /** Items a shard. Default {@link defaultShardSize}. */
-  readonly shardSize?: number
+  readonly shardSize?: number | undefined
 }
 
 const maxShardBytes = 32 << 20
@@ -97,7 +97,7 @@ export function planExtraction(input: PlanInput): ExtractionPlan {
     resize: input.resize ?? 'exact',
     orient: input.orient ?? false,
     views: input.views ?? 1,
-    ...(input.testViews === undefined ? {} : { testViews: input.testViews }),
+    testViews: input.testViews,
     seed: input.seed ?? 0,
     rewrites: [...(input.rewrites ?? [])],
     provider: input.provider ?? 'cpu',

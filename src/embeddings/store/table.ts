@@ -1,6 +1,6 @@
 /**
- * What trainers and evaluation read of a store: one layer's rows with their labels, in plan order. Read by `readTable()` in
- * store.ts.
+ * What trainers and evaluation read of a store: one layer's rows with their labels, in plan order. Read by
+ * `readTable()` in store.ts.
  */
 export interface EmbeddingTable {
   readonly layer: string
@@ -17,7 +17,7 @@ export interface EmbeddingTable {
   /** 0 for the image itself, 1… for its augmented views. */
   readonly views: Uint16Array
   /** sha256 of each row's image, where the store knows it. */
-  readonly hashes?: readonly (string | null)[]
+  readonly hashes?: readonly (string | null)[] | undefined
   /** Class names by first appearance. */
   readonly classes: readonly string[]
 }

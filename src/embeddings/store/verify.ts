@@ -136,7 +136,7 @@ async function checkShard(
  */
 export async function verifyStore(
   store: string,
-  options: { readonly progress?: Progress; readonly signal?: AbortSignal } = {},
+  options: { readonly progress?: Progress | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<VerifyResult> {
   const findings: Finding[] = []
   const add = (finding: Finding): void => void findings.push(finding)

@@ -8,7 +8,7 @@ export interface Unit<Source = unknown> {
   /** Row of the image: 0 is the image itself, 1… its augmented training views. */
   readonly view: number
   /** Absent: the image by its recipe. */
-  readonly augmentation?: AugmentationPlan
+  readonly augmentation?: AugmentationPlan | undefined
   /** First and last unit of the image. */
   readonly first: boolean
   readonly last: boolean
@@ -32,7 +32,8 @@ export const rowsOf = (plan: Pick<ExtractionPlan, 'views'>, split: string | null
 
 /**
  * What has to be computed for one image, in the order of its rows; pure, so the same plan and image give the same views
- * whatever else is extracted. With test views, row 0 is the mean over several units, except for images of a train split.
+ * whatever else is extracted. With test views, row 0 is the mean over several units, except for images of a train
+ * split.
  */
 export function unitsOf<Source>(plan: ExtractionPlan, item: ExtractionItem<Source>): Unit<Source>[] {
   const averaged = plan.testViews !== undefined && item.split !== 'train'
@@ -45,7 +46,7 @@ export function unitsOf<Source>(plan: ExtractionPlan, item: ExtractionItem<Sourc
   return all.map(({ view, augmentation }, i) => ({
     item,
     view,
-    ...(augmentation ? { augmentation } : {}),
+    augmentation,
     first: i === 0,
     last: i === all.length - 1,
   }))

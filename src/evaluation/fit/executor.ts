@@ -19,9 +19,9 @@ export interface FitRun {
 export interface ExecutorOptions {
   /** Threads in all; a fit's own threads count. */
   readonly threads: number
-  readonly memoryBytes?: number
+  readonly memoryBytes?: number | undefined
   readonly workers: boolean
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   readonly onDone: () => void
 }
 
@@ -43,11 +43,16 @@ interface Seat {
   close(): Promise<void>
 }
 
-/** Threads for the next fit: one each while there are fits enough, an equal share of the budget once there are fewer. */
+/**
+ * Threads for the next fit: one each while there are fits enough, an equal share of the budget once there are fewer.
+ */
 export const threadsFor = (budget: number, unfinished: number): number =>
   Math.max(1, Math.floor(budget / Math.max(1, unfinished)))
 
-/** Memory that a fit may need: its rows three times over (as copied, as preprocessed, as the trainer keeps them) and its test rows. */
+/**
+ * Memory that a fit may need: its rows three times over (as copied, as preprocessed, as the trainer keeps them) and its
+ * test rows.
+ */
 export const fitBytes = (job: FitJob, dim: number): number =>
   4 * dim * (3 * job.trainRows.length + 2 * job.testRows.length)
 
@@ -103,7 +108,10 @@ const localSeat = (tables: ReadonlyMap<string, FitTable>, signal?: AbortSignal):
   close: async () => {},
 })
 
-/** Copies matrices into shared memory once, whatever the number of workers; one that lives there already is taken as it is. */
+/**
+ * Copies matrices into shared memory once, whatever the number of workers; one that lives there already is taken as it
+ * is.
+ */
 function share(tables: ReadonlyMap<string, FitTable>): WorkerTables {
   return {
     tables: [...tables].map(([key, { x, ...rest }]) => {
@@ -117,8 +125,8 @@ function share(tables: ReadonlyMap<string, FitTable>): WorkerTables {
 }
 
 /**
- * Runs fits side by side under one budget of threads and memory. A fit that alone exceeds the memory budget runs alone. The first
- * failure stops the rest; what was finished stays finished.
+ * Runs fits side by side under one budget of threads and memory. A fit that alone exceeds the memory budget runs alone.
+ * The first failure stops the rest; what was finished stays finished.
  *
  * @throws the first fit's error; InterruptedError
  */

@@ -46,13 +46,18 @@ export const fitSchema = z.strictObject({
   trainRows: z.int().min(1),
   params,
   trials: z.array(z.strictObject({ params, scores: z.array(z.number().nullable()), mean: z.number().nullable() })),
-  /** Score of the positive class from which the fit's operating rule calls an image positive; null: its own decision. */
+  /**
+   * Score of the positive class from which the fit's operating rule calls an image positive; null: its own decision.
+   */
   threshold: z.number().nullable(),
   fitMs: milliseconds,
   tuneMs: milliseconds,
   predictMs: milliseconds,
   modelBytes: z.int().min(0),
-  /** Growth of the process's memory at its highest while the fit ran; null where other fits ran beside it and would be counted. */
+  /**
+   * Growth of the process's memory at its highest while the fit ran; null where other fits ran beside it and would be
+   * counted.
+   */
   peakMemoryBytes: z.number().min(0).nullable(),
   facts: z.array(z.tuple([z.string(), z.union([z.number(), z.string()])])),
 })
@@ -114,8 +119,8 @@ export function scoreValues(table: Table): Float32Array {
 }
 
 /**
- * Makes the folder an evaluation of this plan: writes `plan.json` into an empty or new folder, or finds the very same plan there and
- * resumes.
+ * Makes the folder an evaluation of this plan: writes `plan.json` into an empty or new folder, or finds the very same
+ * plan there and resumes.
  *
  * @returns true when the plan was there already
  * @throws Fc7Error OUT_TAKEN when the folder holds something else, OUT_OTHER_PLAN when it is another comparison

@@ -22,7 +22,10 @@ export interface FitJob {
   /** Image or group of each training row: never divided by inner folds. */
   readonly trainUnits: Int32Array
   readonly trainIds: readonly string[]
-  /** Places among the training rows that hold the image itself; the others are augmented views, which no inner fold tests. */
+  /**
+   * Places among the training rows that hold the image itself; the others are augmented views, which no inner fold
+   * tests.
+   */
   readonly originals: ReadonlySet<number>
   readonly testRows: Int32Array
   readonly testIds: readonly string[]
@@ -44,7 +47,7 @@ export interface InnerJob
   > {
   readonly trainer: Pick<PlannedTrainer, 'preprocess' | 'calibrate' | 'classWeight'>
   /** Weight of each training row; default 1. Fits heed them, metrics count every row once. */
-  readonly trainWeights?: Float64Array
+  readonly trainWeights?: Float64Array | undefined
 }
 
 /** One candidate of a nested search and what its inner folds said. */

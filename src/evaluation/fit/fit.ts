@@ -16,8 +16,8 @@ function modelBytes(classifier: Classifier): number {
 }
 
 /**
- * Fits one trainer on one fold of one table and scores the fold's test rows. The test rows are not read before the model stands:
- * search, threshold, preprocessing and calibration see training rows only.
+ * Fits one trainer on one fold of one table and scores the fold's test rows. The test rows are not read before the
+ * model stands: search, threshold, preprocessing and calibration see training rows only.
  *
  * @throws Fc7Error from trainers; InterruptedError
  */
@@ -38,7 +38,7 @@ export async function runFit(job: FitJob, table: FitTable, trainer: Trainer, sig
   const scores = await classifier.predictScores(test, {
     threads: job.threads,
     ids: job.testIds,
-    ...(signal ? { signal } : {}),
+    signal,
   })
   const done = performance.now()
   return {

@@ -17,8 +17,8 @@ export function fitOn(
   places: ArrayLike<number> | null,
   params: ReadonlyMap<string, ParamValue>,
   table: Pick<FitTable, 'name' | 'layer'>,
-  signal?: AbortSignal,
-  warm?: WarmStart,
+  signal?: AbortSignal | undefined,
+  warm?: WarmStart | undefined,
 ): Promise<Classifier> {
   const pick = <T>(of: (place: number) => T): T[] =>
     Array.from({ length: places ? places.length : x.rows }, (_, i) => of(places ? places[i]! : i))
@@ -35,18 +35,18 @@ export function fitOn(
     params,
     preprocess: job.trainer.preprocess,
     classWeight: job.trainer.classWeight,
-    ...(job.trainer.calibrate ? { calibrate: job.trainer.calibrate } : {}),
+    calibrate: job.trainer.calibrate ?? undefined,
     seed: job.seed,
     threads: job.threads,
     provenance: { backbone: table.name, layer: table.layer, recipe: '' },
-    ...(warm ? { warm } : {}),
-    ...(signal ? { signal } : {}),
+    warm,
+    signal,
   })
 }
 
 /**
- * Folds of the training rows: whole units where rows share one, plainly stratified (and much faster) where none do. Their test sides
- * hold images themselves, no augmented views.
+ * Folds of the training rows: whole units where rows share one, plainly stratified (and much faster) where none do.
+ * Their test sides hold images themselves, no augmented views.
  */
 function innerFolds(job: InnerJob, wanted: number): Pick<Fold, 'train' | 'test'>[] {
   const groups = Array.from(job.trainUnits, String)
@@ -70,8 +70,8 @@ export async function search(
   trainer: Trainer,
   x: Matrix,
   table: Pick<FitTable, 'name' | 'layer'>,
-  signal?: AbortSignal,
-  onProgress?: (fraction: number) => void,
+  signal?: AbortSignal | undefined,
+  onProgress?: ((fraction: number) => void) | undefined,
 ): Promise<TuneTrial[]> {
   const folds = innerFolds(job, plan.innerFolds)
   const trials: TuneTrial[] = []
@@ -114,9 +114,9 @@ export function bestTrial(trials: readonly TuneTrial[], metric: MetricId): TuneT
 }
 
 /**
- * The threshold of a binary task from out-of-fold scores of the training images: models of inner folds score the images they did
- * not see, and the rule is applied to all of them together. The tested images have no part in it. Null where the rule needs no
- * choice, and where the training images are too few for inner folds with both classes.
+ * The threshold of a binary task from out-of-fold scores of the training images: models of inner folds score the images
+ * they did not see, and the rule is applied to all of them together. The tested images have no part in it. Null where
+ * the rule needs no choice, and where the training images are too few for inner folds with both classes.
  */
 export async function innerThreshold(
   job: FitJob,
@@ -124,7 +124,7 @@ export async function innerThreshold(
   x: Matrix,
   params: ReadonlyMap<string, ParamValue>,
   table: FitTable,
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<number | null> {
   const { positive, operating } = job
   if (positive === null) return null

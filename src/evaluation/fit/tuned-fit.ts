@@ -14,9 +14,9 @@ export interface TunedFitOptions extends FitOptions {
   /** Parameters in `params` stay as they are; the others are searched. */
   readonly tune: TuneOptions
   /** What candidates are ranked by; default accuracy. */
-  readonly metric?: MetricId
+  readonly metric?: MetricId | undefined
   /** Places in `set` of images themselves; inner folds test no augmented views. Default all. */
-  readonly originals?: ReadonlySet<number>
+  readonly originals?: ReadonlySet<number> | undefined
 }
 
 /** Rows of one group share a number; a row without one has its own. */
@@ -34,8 +34,9 @@ function unitsOf({ groups, y }: TrainingSet): Int32Array {
 }
 
 /**
- * Chooses hyper-parameters as `compare --tune` does inside a fold, by stratified inner folds of the rows, then fits on all of them.
- * The classifier says what was tried (`info.tuning`). A trainer without a free parameter that has a grid is fitted at once.
+ * Chooses hyper-parameters as `compare --tune` does inside a fold, by stratified inner folds of the rows, then fits on
+ * all of them. The classifier says what was tried (`info.tuning`). A trainer without a free parameter that has a grid
+ * is fitted at once.
  *
  * @throws Fc7Error as {@link fitClassifier} and {@link tunePlan}; TUNE_NO_SCORE where no candidate has a score
  */
@@ -56,7 +57,7 @@ export async function fitTuned(options: TunedFitOptions): Promise<Classifier> {
     trainUnits: unitsOf(set),
     trainIds: set.ids ?? Array.from(set.y, (_, row) => String(row)),
     originals: originals ?? new Set(set.y.keys()),
-    ...(set.weights ? { trainWeights: set.weights } : {}),
+    trainWeights: set.weights,
     classes: set.classes,
     positive: positive ? set.classes.indexOf(positive.label) : null,
     metric,
@@ -79,7 +80,7 @@ export async function fitTuned(options: TunedFitOptions): Promise<Classifier> {
     const { info, preprocess, model, calibration } = await fitClassifier({
       ...fit,
       params: new Map(best.params),
-      ...(signal ? { signal } : {}),
+      signal,
       ...(onProgress ? { onProgress: (fraction) => onProgress(searched + (1 - searched) * fraction) } : {}),
     })
     const tuning = { search: plan.search, innerFolds: plan.innerFolds, metric, trials }

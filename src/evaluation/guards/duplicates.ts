@@ -31,7 +31,8 @@ export interface FoundPair {
 
 export const describeRule = (rule: DuplicateRule, hashes: boolean): string =>
   hashes
-    ? `cosine of the embeddings at least ${rule.cosine}, or at least ${rule.cosineWithHash} with dHashes that differ in at most ${rule.hashBits} of 64 bits`
+    ? `cosine of the embeddings at least ${rule.cosine}, or at least ${rule.cosineWithHash} with dHashes that ` +
+      `differ in at most ${rule.hashBits} of 64 bits`
     : `cosine of the embeddings at least ${rule.cosine} (no dHashes stored)`
 
 /** 64-bit hashes as pairs of 32-bit words; a missing or malformed one is marked absent. */
@@ -87,7 +88,11 @@ export async function findDuplicates(
   dim: number,
   rows: ArrayLike<number>,
   hashes: readonly (string | undefined)[],
-  options: { readonly rule?: DuplicateRule; readonly threads?: number; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly rule?: DuplicateRule | undefined
+    readonly threads?: number | undefined
+    readonly signal?: AbortSignal | undefined
+  } = {},
 ): Promise<{ readonly pairs: FoundPair[]; readonly compared: 'all' | 'hashes' | 'none' }> {
   const rule = options.rule ?? defaultDuplicateRule
   const { bits, has } = words(hashes)
@@ -129,7 +134,8 @@ export async function findDuplicates(
 }
 
 /**
- * Groups of images connected by pairs, for folds that keep them together: group name by id; images without a twin are left out.
+ * Groups of images connected by pairs, for folds that keep them together: group name by id; images without a twin are
+ * left out.
  */
 export function duplicateGroups(ids: readonly string[], pairs: readonly FoundPair[]): Map<string, string> {
   const parent = Int32Array.from({ length: ids.length }, (_, i) => i)

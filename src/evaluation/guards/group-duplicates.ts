@@ -25,12 +25,16 @@ function joined(table: EmbeddingTable, twins: ReadonlyMap<string, string>): (str
 }
 
 /**
- * The tables with near-duplicate images in one group each, so that no fold, inner fold or bootstrap draw parts them. Tables over
- * the same images get the groups found on the first of them: they stay comparable pairwise.
+ * The tables with near-duplicate images in one group each, so that no fold, inner fold or bootstrap draw parts them.
+ * Tables over the same images get the groups found on the first of them: they stay comparable pairwise.
  */
 export async function groupDuplicates(
   tables: readonly ComparisonTable[],
-  options: { readonly rule?: Partial<DuplicateRule>; readonly threads?: number; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly rule?: Partial<DuplicateRule> | undefined
+    readonly threads?: number | undefined
+    readonly signal?: AbortSignal | undefined
+  } = {},
 ): Promise<{ readonly tables: ComparisonTable[]; readonly images: number }> {
   const rule = { ...defaultDuplicateRule, ...options.rule }
   const { threads = 1, signal } = options
@@ -45,7 +49,7 @@ export async function groupDuplicates(
       const { pairs } = await findDuplicates(input.table.x, input.table.dim, items.rows, hashes, {
         rule,
         threads,
-        ...(signal ? { signal } : {}),
+        signal,
       })
       twins = duplicateGroups(items.ids, pairs)
       known.set(fingerprint, twins)

@@ -10,8 +10,8 @@ import { type DuplicateRule, defaultDuplicateRule, describeRule, type FoundPair,
 import { labelSuspects } from './suspects.js'
 
 export interface GuardOptions {
-  readonly duplicates?: Partial<DuplicateRule> | false
-  readonly suspects?: boolean
+  readonly duplicates?: Partial<DuplicateRule> | false | undefined
+  readonly suspects?: boolean | undefined
 }
 
 const maxPairs = 200
@@ -39,8 +39,8 @@ class Sides {
 }
 
 /**
- * The folds' own rules checked on the plan that will be run, not trusted: no image and no group on both sides, no test image
- * twice. A message for each breach; none is the normal case.
+ * The folds' own rules checked on the plan that will be run, not trusted: no image and no group on both sides, no test
+ * image twice. A message for each breach; none is the normal case.
  */
 export function foldBreaches(
   folds: readonly Pick<Fold, 'id' | 'train' | 'test'>[],
@@ -81,7 +81,9 @@ function dataWarnings(plan: ComparisonPlan, source: TableInput): Warning[] {
   if (counts[most]! >= 5 * counts[least]!)
     say(
       'IMBALANCE',
-      `The classes are uneven: ${counts[most]} images of "${dataset.classes[most]}", ${counts[least]} of "${dataset.classes[least]}". Look at mean class accuracy and the per-class figures; accuracy alone flatters.`,
+      `The classes are uneven: ${counts[most]} images of "${dataset.classes[most]}", ${counts[least]} of ` +
+        `"${dataset.classes[least]}". Look at mean class accuracy and the per-class figures; accuracy alone ` +
+        'flatters.',
     )
   const main = dataset.folds.filter((fold) => fold.purpose === 'main')
   const untrained = new Set<string>()
@@ -114,7 +116,9 @@ function resultWarnings(plan: ComparisonPlan, summary: Pick<Summary, 'results'>)
     if (best && accuracy >= 0.999 && best.predictions >= 50)
       warnings.push({
         code: 'TOO_GOOD',
-        text: `${best.title} makes no mistake on ${best.predictions} predictions. Check for duplicates, and for something other than the subject that tells the classes apart (folder, camera, border).`,
+        text:
+          `${best.title} makes no mistake on ${best.predictions} predictions. Check for duplicates, and for ` +
+          'something other than the subject that tells the classes apart (folder, camera, border).',
       })
   }
   return warnings
@@ -161,8 +165,8 @@ function suspectsOf(
 }
 
 /**
- * Duplicates across and within folds, label suspects, and warnings about data, folds and results that look too good. They change no
- * figure; the report shows them.
+ * Duplicates across and within folds, label suspects, and warnings about data, folds and results that look too good.
+ * They change no figure; the report shows them.
  */
 export async function runGuards(
   plan: ComparisonPlan,
@@ -170,7 +174,11 @@ export async function runGuards(
   kept: ReadonlyMap<string, KeptFit>,
   summary: Pick<Summary, 'results'>,
   options: GuardOptions,
-  run: { readonly threads?: number; readonly signal?: AbortSignal; readonly progress?: Progress } = {},
+  run: {
+    readonly threads?: number | undefined
+    readonly signal?: AbortSignal | undefined
+    readonly progress?: Progress | undefined
+  } = {},
 ): Promise<Guards> {
   const warnings: Warning[] = []
   const duplicates: Guards['duplicates'] = []
@@ -185,14 +193,16 @@ export async function runGuards(
     const found = await findDuplicates(input.table.x, input.table.dim, items.rows, hashes, {
       rule,
       threads: run.threads ?? 1,
-      ...(run.signal ? { signal: run.signal } : {}),
+      signal: run.signal,
     })
     const record = duplicateRecord(found.pairs, source, plan.tables[t]!.key)
     duplicates.push({ ...record, rule: describeRule(rule, input.dHashes !== undefined), compared: found.compared })
     if (record.across > 0)
       warnings.push({
         code: 'DUPLICATES_ACROSS',
-        text: `${record.across} pairs of near-duplicate images stand on both sides of a fold, so some test images were as good as seen in training. Remove them, or group them (--group-duplicates).`,
+        text:
+          `${record.across} pairs of near-duplicate images stand on both sides of a fold, so some test images were ` +
+          'as good as seen in training. Remove them, or group them (--group-duplicates).',
       })
   }
   warnings.push(...resultWarnings(plan, summary))

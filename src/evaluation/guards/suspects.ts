@@ -9,9 +9,10 @@ export interface Suspect {
 }
 
 /**
- * Label suspects by confident learning (Northcutt, Jiang and Chuang 2021): a class's threshold is the mean probability of that class
- * over the images labelled so; an image is suspect when, among the classes whose threshold it reaches, another than its label is
- * the likeliest. Predictions of one item from several repeats are averaged. Most confident first.
+ * Label suspects by confident learning (Northcutt, Jiang and Chuang 2021): a class's threshold is the mean probability
+ * of that class over the images labelled so; an image is suspect when, among the classes whose threshold it reaches,
+ * another than its label is the likeliest. Predictions of one item from several repeats are averaged. Most confident
+ * first.
  *
  * @param items `[predictions]`, item of each out-of-fold prediction
  * @param probabilities `[predictions, classes]`

@@ -40,7 +40,10 @@ export async function readTrainedOn(path: string): Promise<TrainedOn | undefined
   })
 }
 
-/** Ids of a store's images that the lists name: those with a listed sha256, or with a listed id where a list has no hashes. */
+/**
+ * Ids of a store's images that the lists name: those with a listed sha256, or with a listed id where a list has no
+ * hashes.
+ */
 export async function trainedOnIds(store: Store, lists: readonly TrainedOn[]): Promise<ReadonlySet<string>> {
   const own = lists.filter((list) => list.backbone === store.plan.backbone.sha256)
   const hashes = new Set(own.flatMap((list) => list.images))
@@ -58,8 +61,8 @@ export async function trainedOnIds(store: Store, lists: readonly TrainedOn[]): P
 }
 
 /**
- * Puts the list that lies beside a backbone's ONNX file into a store made with it, so that the store can be handed around.
- * Nothing happens where there is no list, or one of another backbone.
+ * Puts the list that lies beside a backbone's ONNX file into a store made with it, so that the store can be handed
+ * around. Nothing happens where there is no list, or one of another backbone.
  */
 export async function carryTrainedOn(modelFile: string | undefined, store: string, sha256: string): Promise<void> {
   if (modelFile === undefined) return

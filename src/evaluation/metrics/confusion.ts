@@ -33,7 +33,7 @@ export function confusionOf(
   truth: ArrayLike<number>,
   predicted: ArrayLike<number>,
   classes: number,
-  weights?: ArrayLike<number>,
+  weights?: ArrayLike<number> | undefined,
 ): Confusion {
   const cells = new Float64Array(classes * classes)
   for (let i = 0; i < truth.length; i++) cells[truth[i]! * classes + predicted[i]!]! += weights ? weights[i]! : 1
@@ -68,7 +68,10 @@ export function meanClassAccuracy(c: Confusion): number | null {
   return ratio(sum, present)
 }
 
-/** Precision, recall and F1 of each class (scikit-learn's `precision_recall_fscore_support`, null for its zero divisions). */
+/**
+ * Precision, recall and F1 of each class (scikit-learn's `precision_recall_fscore_support`, null for its zero
+ * divisions).
+ */
 export function classMetrics(c: Confusion): ClassMetrics[] {
   return Array.from({ length: c.classes }, (_, k) => {
     const hits = c.cells[k * c.classes + k]!
@@ -113,7 +116,10 @@ export function cohenKappa(c: Confusion): number | null {
   return expectedMisses > 0 ? 1 - (c.total - c.correct) / expectedMisses : null
 }
 
-/** Matthews' correlation, its multi-class form by Gorodkin (scikit-learn's `matthews_corrcoef`); 0 where undefined, as there. */
+/**
+ * Matthews' correlation, its multi-class form by Gorodkin (scikit-learn's `matthews_corrcoef`); 0 where undefined, as
+ * there.
+ */
 export function matthews(c: Confusion): number | null {
   if (c.total <= 0) return null
   let both = 0

@@ -141,8 +141,8 @@ export const choosesThreshold = (rule: OperatingRule): rule is ChosenRule =>
 export const thresholdFolds = 5
 
 /**
- * The threshold that a rule asks for on these scores, one of the scores themselves. Where no threshold keeps a specificity, the next
- * float32 above the highest score: nothing here is called positive.
+ * The threshold that a rule asks for on these scores, one of the scores themselves. Where no threshold keeps a
+ * specificity, the next float32 above the highest score: nothing here is called positive.
  *
  * @param scores `[rows]`, of the positive class; not of images that will be tested with the threshold
  * @throws Fc7Error OPERATING_RULE for a target outside (0, 1]
@@ -192,8 +192,8 @@ export interface Positive {
 }
 
 /**
- * The positive class: what the user named, or what one of four well-known pairs says (no/yes, normal/anything, negative/positive,
- * 0/1, ignoring case). Null when there are not two classes or nothing can be inferred.
+ * The positive class: what the user named, or what one of four well-known pairs says (no/yes, normal/anything,
+ * negative/positive, 0/1, ignoring case). Null when there are not two classes or nothing can be inferred.
  *
  * @throws Fc7Error POSITIVE_UNKNOWN when the named class is none of the two
  */

@@ -1,6 +1,7 @@
 /**
- * Metrics of scores rather than of decisions: ranking (ROC, precision–recall), probability (log-loss, Brier, calibration) and
- * top-k. Every one takes optional row weights, as scikit-learn's `sample_weight`; the bootstrap resamples through them.
+ * Metrics of scores rather than of decisions: ranking (ROC, precision–recall), probability (log-loss, Brier,
+ * calibration) and top-k. Every one takes optional row weights, as scikit-learn's `sample_weight`; the bootstrap
+ * resamples through them.
  */
 
 /** Rows ordered by falling score, tied rows together: made once, used for every weighting of the same rows. */
@@ -18,12 +19,13 @@ export interface Ranking {
 /**
  * @param scores `[all]`, larger means more likely positive
  * @param isPositive `[all]`
- * @param rows which of them are ranked; default all. The ranking keeps their numbers, so weights of all rows fit it as they are.
+ * @param rows which of them are ranked; default all. The ranking keeps their numbers, so weights of all rows fit it as
+ * they are.
  */
 export function rankRows(
   scores: ArrayLike<number>,
   isPositive: ArrayLike<number | boolean>,
-  rows?: ArrayLike<number>,
+  rows?: ArrayLike<number> | undefined,
 ): Ranking {
   const chosen = rows ? Int32Array.from(rows) : Int32Array.from({ length: scores.length }, (_, i) => i)
   const order = chosen.sort((a, b) => scores[b]! - scores[a]! || a - b)
@@ -44,7 +46,10 @@ export function rankRows(
   }
 }
 
-/** Walks a ranking from the highest score down; `visit` gets the running weight of positives and negatives after each run. */
+/**
+ * Walks a ranking from the highest score down; `visit` gets the running weight of positives and negatives after each
+ * run.
+ */
 function walk(
   ranking: Ranking,
   weights: ArrayLike<number> | undefined,
@@ -64,7 +69,10 @@ function walk(
   }
 }
 
-/** Area under the ROC curve by trapezoids, ties counting half (scikit-learn's `roc_auc_score`); null without both kinds of rows. */
+/**
+ * Area under the ROC curve by trapezoids, ties counting half (scikit-learn's `roc_auc_score`); null without both kinds
+ * of rows.
+ */
 export function rocAuc(ranking: Ranking, weights?: ArrayLike<number>): number | null {
   let area = 0
   let hits = 0
@@ -77,7 +85,9 @@ export function rocAuc(ranking: Ranking, weights?: ArrayLike<number>): number | 
   return hits > 0 && alarms > 0 ? area / (hits * alarms) : null
 }
 
-/** Sum over thresholds of precision × gain in recall (scikit-learn's `average_precision_score`); null without positives. */
+/**
+ * Sum over thresholds of precision × gain in recall (scikit-learn's `average_precision_score`); null without positives.
+ */
 export function averagePrecision(ranking: Ranking, weights?: ArrayLike<number>): number | null {
   let sum = 0
   let hits = 0
@@ -129,8 +139,8 @@ export function weightedMean(values: ArrayLike<number>, weights?: ArrayLike<numb
 }
 
 /**
- * Negative log-probability of each row's true class, in nats; its mean is scikit-learn's `log_loss`. Probabilities are clipped by
- * the machine epsilon of the array's own precision, as there.
+ * Negative log-probability of each row's true class, in nats; its mean is scikit-learn's `log_loss`. Probabilities are
+ * clipped by the machine epsilon of the array's own precision, as there.
  *
  * @param probabilities `[rows, classes]`
  */
@@ -147,8 +157,8 @@ export function logLossRows(
 }
 
 /**
- * Squared distance of each row to the one-hot truth, halved for two classes; its mean is scikit-learn's `brier_score_loss` with
- * scale_by_half='auto'.
+ * Squared distance of each row to the one-hot truth, halved for two classes; its mean is scikit-learn's
+ * `brier_score_loss` with scale_by_half='auto'.
  */
 export function brierRows(truth: ArrayLike<number>, probabilities: ArrayLike<number>, classes: number): Float64Array {
   return Float64Array.from({ length: truth.length }, (_, row) => {
@@ -159,8 +169,8 @@ export function brierRows(truth: ArrayLike<number>, probabilities: ArrayLike<num
 }
 
 /**
- * 1 for each row whose true class is among the `k` best scored. Between equal scores the later class counts first, as in
- * scikit-learn's `top_k_accuracy_score`, which is the mean.
+ * 1 for each row whose true class is among the `k` best scored. Between equal scores the later class counts first, as
+ * in scikit-learn's `top_k_accuracy_score`, which is the mean.
  */
 export function topKRows(
   truth: ArrayLike<number>,

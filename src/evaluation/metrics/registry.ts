@@ -107,7 +107,8 @@ export interface Outcome {
 }
 
 /**
- * The score by which a prediction is ranked for class `k`: its probability, or for two-class margins the lead over the other class.
+ * The score by which a prediction is ranked for class `k`: its probability, or for two-class margins the lead over the
+ * other class.
  */
 export function classScores(outcome: Pick<Outcome, 'classes' | 'scores' | 'scoreKind'>, k: number): Float64Array {
   const { classes, scores, scoreKind } = outcome
@@ -121,8 +122,8 @@ export function classScores(outcome: Pick<Outcome, 'classes' | 'scores' | 'score
 /** Rows and rankings prepared once, so that a thousand bootstrap weightings cost little. */
 export class PreparedOutcome {
   /**
-   * Sets of predictions whose scores share one scale, by class: all together for probabilities; margins of different fits are
-   * never ranked against each other.
+   * Sets of predictions whose scores share one scale, by class: all together for probabilities; margins of different
+   * fits are never ranked against each other.
    */
   readonly #parts: readonly Int32Array[]
   readonly #rankings = new Map<number, Ranking>()
@@ -166,7 +167,7 @@ export class PreparedOutcome {
   classRanking(
     metric: (ranking: Ranking, weights?: ArrayLike<number>) => number | null,
     k: number,
-    weights?: ArrayLike<number>,
+    weights?: ArrayLike<number> | undefined,
   ): number | null {
     return meanOf(this.#parts.map((_, part) => metric(this.#ranking(part, k), weights)))
   }

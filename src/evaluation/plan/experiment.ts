@@ -82,7 +82,10 @@ const experimentSchema = z.strictObject({
   'group-duplicates': z.boolean().optional(),
 })
 
-/** What `fc7 compare experiment.yaml` runs; `experiment.yaml` in an evaluation folder is the same for the run that made it. */
+/**
+ * What `fc7 compare experiment.yaml` runs; `experiment.yaml` in an evaluation folder is the same for the run that made
+ * it.
+ */
 export type Experiment = z.infer<typeof experimentSchema>
 export type ExperimentSource = Exclude<Experiment['sources'][number], string>
 type Tune = NonNullable<Experiment['tune']>
@@ -140,10 +143,10 @@ function tuneOptions(tune: Tune): NonNullable<ComparisonOptions['tune']> {
   const { search, candidates, grids } = tune
   const innerFolds = tune['inner-folds']
   return {
-    ...(search === undefined ? {} : { search }),
-    ...(candidates === undefined ? {} : { candidates }),
-    ...(innerFolds === undefined ? {} : { innerFolds }),
-    ...(grids === undefined ? {} : { grids }),
+    search,
+    candidates,
+    innerFolds,
+    grids,
   }
 }
 
@@ -154,12 +157,12 @@ function trainerChoice(trainer: Experiment['trainers'][number]): string | Traine
   const maxTrainItems = trainer['max-train']
   return {
     id,
-    ...(key === undefined ? {} : { key }),
-    ...(set === undefined ? {} : { params: set }),
-    ...(preprocess === undefined ? {} : { preprocess }),
-    ...(calibrate === undefined ? {} : { calibrate }),
-    ...(classWeight === undefined ? {} : { classWeight }),
-    ...(maxTrainItems === undefined ? {} : { maxTrainItems }),
+    key,
+    params: set,
+    preprocess,
+    calibrate,
+    classWeight,
+    maxTrainItems,
     ...(tune === undefined ? {} : { tune: tuneOptions(tune) }),
   }
 }
@@ -172,18 +175,18 @@ export function comparisonOptions(experiment: Experiment): Omit<ComparisonOption
   return {
     trainers: experiment.trainers.map(trainerChoice),
     seed: experiment.seed ?? 0,
-    ...(protocol === undefined ? {} : { protocol }),
-    ...(folds === undefined ? {} : { folds }),
-    ...(repeats === undefined ? {} : { repeats }),
-    ...(holdout === undefined ? {} : { holdout }),
-    ...(perClass === undefined ? {} : { perClass }),
-    ...(draws === undefined ? {} : { draws }),
-    ...(testPerClass === undefined ? {} : { testPerClass }),
+    protocol,
+    folds,
+    repeats,
+    holdout,
+    perClass,
+    draws,
+    testPerClass,
     ...(curve === undefined || curve === false ? {} : { curve: curve === true ? curveFractions : curve }),
-    ...(metric === undefined ? {} : { metric }),
-    ...(positive === undefined ? {} : { positive }),
-    ...(operating === undefined ? {} : { operating }),
+    metric,
+    positive,
+    operating,
     ...(tune === undefined ? {} : { tune: tuneOptions(tune) }),
-    ...(resamples === undefined ? {} : { resamples }),
+    resamples,
   }
 }

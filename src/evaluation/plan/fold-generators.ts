@@ -20,8 +20,8 @@ export const curveFractions = [0.1, 0.2, 0.4, 0.8, 1] as const
 
 /**
  * The folds again with only a share of their training items, each smaller share inside the larger ones, classes kept in
- * proportion, at least one item of each class, whole groups only. The test side stays. Shares of 1 are left out: they are the
- * folds themselves.
+ * proportion, at least one item of each class, whole groups only. The test side stays. Shares of 1 are left out: they
+ * are the folds themselves.
  */
 export function learningCurveFolds(
   input: SplitInput,
@@ -57,8 +57,8 @@ export function learningCurveFolds(
 }
 
 /**
- * Few-shot draws: `perClass` random training items of each class, everything else of `testFrom` (default: all items not drawn) is
- * tested. Groups are kept on one side: an item whose group was drawn is never tested.
+ * Few-shot draws: `perClass` random training items of each class, everything else of `testFrom` (default: all items not
+ * drawn) is tested. Groups are kept on one side: an item whose group was drawn is never tested.
  *
  * @throws Fc7Error TOO_FEW_ROWS when a class has fewer items than a draw takes and leaves
  */
@@ -68,11 +68,11 @@ export function fewShotFolds(
     readonly perClass: number
     readonly draws: number
     readonly seed: number | string
-    readonly trainFrom?: readonly number[]
-    readonly testFrom?: readonly number[]
+    readonly trainFrom?: readonly number[] | undefined
+    readonly testFrom?: readonly number[] | undefined
     /** At most this many test items of a class, as DeCAF's and Caltech-101's protocols fix it. */
-    readonly testPerClass?: number
-    readonly classes?: readonly string[]
+    readonly testPerClass?: number | undefined
+    readonly classes?: readonly string[] | undefined
   },
 ): Fold[] {
   const everything = Array.from({ length: input.y.length }, (_, i) => i)
@@ -107,7 +107,8 @@ export function fewShotFolds(
       if (count === options.perClass && (tested.get(k) ?? 0) > 0) continue
       throw new Fc7Error(
         'TOO_FEW_ROWS',
-        `Class "${options.classes?.[k] ?? k}" has too few images for ${options.perClass} training images a class and a test.`,
+        `Class "${options.classes?.[k] ?? k}" has too few images for ${options.perClass} training images a class ` +
+          'and a test.',
         { hint: 'Use fewer images a class, or more data.' },
       )
     }
@@ -122,16 +123,16 @@ export function fewShotFolds(
 }
 
 /**
- * DeCAF's protocol (Donahue et al. 2014): `perClass` training images of each class, the rest tested, `splits` times; the measure is
- * the mean class accuracy over the splits.
+ * DeCAF's protocol (Donahue et al. 2014): `perClass` training images of each class, the rest tested, `splits` times;
+ * the measure is the mean class accuracy over the splits.
  */
 export const decafFolds = (
   input: SplitInput,
   options: {
-    readonly perClass?: number
-    readonly splits?: number
+    readonly perClass?: number | undefined
+    readonly splits?: number | undefined
     readonly seed: number | string
-    readonly testPerClass?: number
-    readonly classes?: readonly string[]
+    readonly testPerClass?: number | undefined
+    readonly classes?: readonly string[] | undefined
   },
 ): Fold[] => fewShotFolds(input, { ...options, perClass: options.perClass ?? 30, draws: options.splits ?? 5 })

@@ -3,8 +3,8 @@ import { sha256 } from '../../base/files.js'
 import type { EmbeddingTable } from '../../embeddings/store/table.js'
 
 /**
- * The labelled images of a table. Folds are made of images, never of rows: an image and its augmented views are one item, its
- * views go into training with it, and only the image itself is ever tested on.
+ * The labelled images of a table. Folds are made of images, never of rows: an image and its augmented views are one
+ * item, its views go into training with it, and only the image itself is ever tested on.
  */
 export interface Items {
   readonly ids: readonly string[]
@@ -26,7 +26,9 @@ export interface Items {
   readonly strayViews: number
 }
 
-/** The image's id of a view: the id itself, without a trailing mark of the view's number such as `#2`, `@2` or `#v2`. */
+/**
+ * The image's id of a view: the id itself, without a trailing mark of the view's number such as `#2`, `@2` or `#v2`.
+ */
 export function imageOf(id: string, view: number): string {
   if (view === 0) return id
   for (const mark of [`#v${view}`, `@v${view}`, `#${view}`, `@${view}`])

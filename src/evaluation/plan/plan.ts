@@ -77,7 +77,7 @@ export type PlannedTrainer = ComparisonPlan['trainers'][number]
 export interface ComparisonTable {
   /** As the report shows it, such as `resnet50 · avg_pool`. */
   readonly name: string
-  readonly dataset?: string
+  readonly dataset?: string | undefined
   readonly table: EmbeddingTable
   readonly store?: {
     readonly path: string
@@ -86,37 +86,37 @@ export interface ComparisonTable {
     readonly recipe: string
   }
   /** 64-bit dHash (16 hex digits) by id, for the duplicate guard. */
-  readonly dHashes?: ReadonlyMap<string, string>
+  readonly dHashes?: ReadonlyMap<string, string> | undefined
   /** Ids of images that the backbone itself was fine-tuned on: they are refused as test images. */
-  readonly trainedOn?: ReadonlySet<string>
+  readonly trainedOn?: ReadonlySet<string> | undefined
 }
 
 /** A trainer to compare, by id or with settings. */
 export interface TrainerChoice {
   readonly id: string
   /** Name in the report when one trainer takes part twice. */
-  readonly key?: string
-  readonly params?: RawParams
-  readonly preprocess?: string
-  readonly calibrate?: PlannedTrainer['calibrate']
-  readonly classWeight?: 'none' | 'balanced'
-  readonly maxTrainItems?: number
-  readonly tune?: TuneOptions | boolean
+  readonly key?: string | undefined
+  readonly params?: RawParams | undefined
+  readonly preprocess?: string | undefined
+  readonly calibrate?: PlannedTrainer['calibrate'] | undefined
+  readonly classWeight?: 'none' | 'balanced' | undefined
+  readonly maxTrainItems?: number | undefined
+  readonly tune?: TuneOptions | boolean | undefined
 }
 
 /** The protocol's options default to what the data say (see planFolds). */
 export interface ComparisonOptions extends Omit<FoldOptions, 'seed'> {
   readonly tables: readonly ComparisonTable[]
   readonly trainers: readonly (string | TrainerChoice)[]
-  readonly metric?: string
-  readonly positive?: string
+  readonly metric?: string | undefined
+  readonly positive?: string | undefined
   /** Threshold of a binary task; default the classifier's own decision. */
-  readonly operating?: OperatingRule
-  readonly seed?: number | string
-  readonly resamples?: number
-  readonly tune?: TuneOptions | boolean
+  readonly operating?: OperatingRule | undefined
+  readonly seed?: number | string | undefined
+  readonly resamples?: number | undefined
+  readonly tune?: TuneOptions | boolean | undefined
   /** Where trainers come from; the registry by default. */
-  readonly findTrainer?: (id: string) => Trainer
+  readonly findTrainer?: ((id: string) => Trainer) | undefined
 }
 
 const known = (options: ComparisonOptions) => options.findTrainer ?? getTrainer
@@ -167,9 +167,11 @@ function checkTrainedOn(input: ComparisonTable, items: Items, folds: readonly Pl
 }
 
 /**
- * What a comparison will do, as plain data: folds as item numbers, every fit with its own seed. Equal input gives an equal plan.
+ * What a comparison will do, as plain data: folds as item numbers, every fit with its own seed. Equal input gives an
+ * equal plan.
  *
- * @throws Fc7Error for tables without two labelled classes, impossible folds, unknown trainers, parameters, metrics or classes
+ * @throws Fc7Error for tables without two labelled classes, impossible folds, unknown trainers, parameters, metrics or
+ * classes
  */
 export function planComparison(options: ComparisonOptions): ComparisonPlan {
   checkTables(options.tables)

@@ -32,15 +32,15 @@ export const protocolKinds = ['holdout', 'kfold', 'leave-one-group-out', 'few-sh
 export type Protocol = z.infer<typeof protocolSchema>
 
 export interface FoldOptions {
-  readonly protocol?: Protocol['kind']
-  readonly folds?: number
-  readonly repeats?: number
-  readonly holdout?: 'val' | 'test'
-  readonly perClass?: number
-  readonly draws?: number
-  readonly testPerClass?: number
+  readonly protocol?: Protocol['kind'] | undefined
+  readonly folds?: number | undefined
+  readonly repeats?: number | undefined
+  readonly holdout?: 'val' | 'test' | undefined
+  readonly perClass?: number | undefined
+  readonly draws?: number | undefined
+  readonly testPerClass?: number | undefined
   /** Shares of the training images for a learning curve; none by default. */
-  readonly curve?: readonly number[]
+  readonly curve?: readonly number[] | undefined
   readonly seed: number | string
 }
 
@@ -58,7 +58,8 @@ export function describeProtocol(protocol: Protocol): string {
       return `Each of ${protocol.groups} groups tested once, fitted on all others.`
     case 'few-shot':
       return protocol.testSplit
-        ? `${protocol.perClass} training images a class, drawn ${protocol.draws} times outside the test split, which is tested each time.`
+        ? `${protocol.perClass} training images a class, drawn ${protocol.draws} times outside the test split, ` +
+            'which is tested each time.'
         : `${protocol.perClass} training images a class, the rest tested, ${protocol.draws} draws.`
     case 'decaf':
       return `DeCAF's protocol: ${protocol.perClass} training images a class, ${protocol.splits} random splits.`
@@ -71,7 +72,9 @@ function sidesOfSplits(items: Items): { readonly trainFrom: number[]; readonly t
   return { trainFrom: [...fold!.train], testFrom: [...fold!.test] }
 }
 
-/** The protocol the data themselves ask for: their test split, else stratified k-fold, grouped where groups are known. */
+/**
+ * The protocol the data themselves ask for: their test split, else stratified k-fold, grouped where groups are known.
+ */
 function choose(items: Items, options: FoldOptions): Protocol['kind'] {
   if (options.protocol) return options.protocol
   if (options.holdout) return 'holdout'
@@ -80,8 +83,8 @@ function choose(items: Items, options: FoldOptions): Protocol['kind'] {
 }
 
 /**
- * Protocol and folds for a data set. Without any wish: fit on train and val and test once where there is a test split, stratified
- * 5-fold otherwise; whole groups wherever an image has one.
+ * Protocol and folds for a data set. Without any wish: fit on train and val and test once where there is a test split,
+ * stratified 5-fold otherwise; whole groups wherever an image has one.
  *
  * @throws Fc7Error when the wished folds cannot be made
  */

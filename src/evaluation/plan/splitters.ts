@@ -6,7 +6,7 @@ export interface SplitInput {
   /** `[items]`, class indices. */
   readonly y: ArrayLike<number>
   /** `[items]`: items of one group never stand on two sides. Null: an item of its own. */
-  readonly groups?: readonly (string | null)[]
+  readonly groups?: readonly (string | null)[] | undefined
 }
 
 /** One fit's division of the items, as plain data. Indices rise. */
@@ -68,14 +68,15 @@ function checkFolds(folds: number, units: number, what: string): void {
 }
 
 /**
- * Stratified k-fold, repeated: in every repeat each item is tested once, and each class is spread so that two folds differ by at
- * most one of its items; the surplus goes to different folds from class to class, so fold sizes differ by at most one too.
+ * Stratified k-fold, repeated: in every repeat each item is tested once, and each class is spread so that two folds
+ * differ by at most one of its items; the surplus goes to different folds from class to class, so fold sizes differ by
+ * at most one too.
  *
  * @throws Fc7Error TOO_FEW_ROWS when a fold could not hold an item
  */
 export function stratifiedFolds(
   input: SplitInput,
-  options: { readonly folds: number; readonly repeats?: number; readonly seed: number | string },
+  options: { readonly folds: number; readonly repeats?: number | undefined; readonly seed: number | string },
 ): Fold[] {
   const { folds, repeats = 1 } = options
   checkFolds(folds, input.y.length, 'labelled images')
@@ -92,14 +93,15 @@ export function stratifiedFolds(
 }
 
 /**
- * Stratified group k-fold, repeated: whole groups are dealt, the most uneven first, each to the fold where the spread of the
- * classes over the folds stays smallest (the greedy of scikit-learn's StratifiedGroupKFold; ties go to the smaller fold).
+ * Stratified group k-fold, repeated: whole groups are dealt, the most uneven first, each to the fold where the spread
+ * of the classes over the folds stays smallest (the greedy of scikit-learn's StratifiedGroupKFold; ties go to the
+ * smaller fold).
  *
  * @throws Fc7Error TOO_FEW_ROWS for fewer groups than folds
  */
 export function groupedFolds(
   input: SplitInput,
-  options: { readonly folds: number; readonly repeats?: number; readonly seed: number | string },
+  options: { readonly folds: number; readonly repeats?: number | undefined; readonly seed: number | string },
 ): Fold[] {
   const { folds, repeats = 1 } = options
   const groups = groupNumbers(input)
@@ -187,8 +189,8 @@ export function leaveOneGroupOut(input: SplitInput): Fold[] {
 }
 
 /**
- * The one holdout: fit on the train split and, where there is one, the val split; test once on `test`. With `holdout: 'val'` the
- * val split is tested and only train is fitted on. Items without a split are left out.
+ * The one holdout: fit on the train split and, where there is one, the val split; test once on `test`. With `holdout:
+ * 'val'` the val split is tested and only train is fitted on. Items without a split are left out.
  *
  * @throws Fc7Error NO_SPLIT when a side is empty
  */

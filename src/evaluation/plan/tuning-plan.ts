@@ -6,12 +6,12 @@ import { paramGrid, parseParam, type RawParams, resolveParams } from '../../trai
 
 /** How `--tune` searches. */
 export interface TuneOptions {
-  readonly search?: 'grid' | 'random'
+  readonly search?: 'grid' | 'random' | undefined
   /** Candidates of a random search, and the most that a grid may have before it becomes one. */
-  readonly candidates?: number
-  readonly innerFolds?: number
+  readonly candidates?: number | undefined
+  readonly innerFolds?: number | undefined
   /** Own grids by parameter name, instead of the trainer's. */
-  readonly grids?: ReadonlyMap<string, readonly ParamValue[]>
+  readonly grids?: ReadonlyMap<string, readonly ParamValue[]> | undefined
 }
 
 const value = z.union([z.number(), z.string(), z.boolean()])
@@ -23,7 +23,10 @@ export const tuneSchema = z.strictObject({
 })
 export type TunePlan = z.infer<typeof tuneSchema>
 
-/** A value of a parameter drawn at random: from its range where it has one (log-uniform where it says so), else from its grid. */
+/**
+ * A value of a parameter drawn at random: from its range where it has one (log-uniform where it says so), else from its
+ * grid.
+ */
 function draw(spec: ParamSpec, grid: readonly ParamValue[], next: () => number): ParamValue {
   const numbers = grid.filter((one) => typeof one === 'number')
   if ((spec.type === 'number' || spec.type === 'integer') && numbers.length > 1) {
@@ -38,7 +41,8 @@ function draw(spec: ParamSpec, grid: readonly ParamValue[], next: () => number):
 }
 
 /**
- * The candidates of a trainer's search. Parameters that the user set are kept fixed; a trainer without grids has one candidate.
+ * The candidates of a trainer's search. Parameters that the user set are kept fixed; a trainer without grids has one
+ * candidate.
  *
  * @throws Fc7Error USAGE_PARAM for grid values the parameter does not take
  */
@@ -47,7 +51,7 @@ export function tunePlan(
   fixed: RawParams,
   options: TuneOptions,
   key: string,
-  context: { readonly seed?: number | string },
+  context: { readonly seed?: number | string | undefined },
 ): TunePlan {
   const given = fixed instanceof Map ? (fixed as ReadonlyMap<string, ParamValue>) : new Map(Object.entries(fixed))
   for (const name of options.grids?.keys() ?? []) {

@@ -14,7 +14,10 @@ interface Tested {
   readonly p: number | null
 }
 
-/** The test that respects the design: fold-wise t for cross-validation and draws, McNemar or a paired bootstrap for one holdout. */
+/**
+ * The test that respects the design: fold-wise t for cross-validation and draws, McNemar or a paired bootstrap for one
+ * holdout.
+ */
 function testPair(plan: ComparisonPlan, a: Measured, b: Measured, differences: readonly (number | null)[]): Tested {
   if (a.entry.folds.length > 1) {
     const folds = a.result.metrics[plan.metric].folds.map((value, i) => {
@@ -87,8 +90,8 @@ export function compareEntries(plan: ComparisonPlan, sorted: readonly Measured[]
 }
 
 /**
- * Friedman's test of the trainers over several data sets; a data set with several tables counts each trainer's best. Null for fewer
- * than two data sets or three trainers.
+ * Friedman's test of the trainers over several data sets; a data set with several tables counts each trainer's best.
+ * Null for fewer than two data sets or three trainers.
  */
 export function friedmanOf(plan: ComparisonPlan, measured: readonly Measured[]): FriedmanRecord | null {
   if (plan.datasets.length < 2 || plan.trainers.length < 3) return null

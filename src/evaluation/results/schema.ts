@@ -64,7 +64,10 @@ export const resultSchema = z.object({
     .object({
       /** How the threshold was chosen, in words. */
       rule: z.string(),
-      /** One of each main fit, in the order of `fits`: from this score of the positive class on an image is called positive. */
+      /**
+       * One of each main fit, in the order of `fits`: from this score of the positive class on an image is called
+       * positive.
+       */
       thresholds: z.array(real),
       sensitivity: proportionSchema,
       specificity: proportionSchema,

@@ -59,7 +59,8 @@ function datasetInWords(
   const sentences =
     level.length > 1
       ? [
-          `${shortList(level.map((result) => result.title))} share the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}.`,
+          `${shortList(level.map((result) => result.title))} share the ${side} ${metric.title.toLowerCase()}: ` +
+            `${figure(measure.value)}.`,
         ]
       : [`${best.title} has the ${side} ${metric.title.toLowerCase()}: ${figure(measure.value)}${range}.`]
   const of = (side: Difference['better']): Result =>
@@ -93,7 +94,9 @@ function datasetInWords(
 function friedmanInWords(plan: ComparisonPlan, friedman: FriedmanRecord): string {
   const title = (key: string): string => plan.trainers.find((trainer) => trainer.key === key)!.title
   const ranks = friedman.ranks.map((one) => `${title(one.trainer)} ${one.meanRank.toFixed(2)}`)
-  const opening = `Over ${friedman.datasets.length} data sets (Friedman, ${probability(friedman.p)}) the mean ranks are ${list(ranks)}.`
+  const opening =
+    `Over ${friedman.datasets.length} data sets (Friedman, ${probability(friedman.p)}) the mean ranks are ` +
+    `${list(ranks)}.`
   const holding = friedman.pairs.filter((pair) => pair.holds)
   if (holding.length === 0) return `${opening} No difference between two trainers holds.`
   return `${opening} These differences hold: ${list(holding.map((pair) => `${title(pair.better)} before ${title(pair.worse)}`))}.`

@@ -19,7 +19,10 @@ import { outcomeInWords } from './sentences.js'
 
 export type Summary = Pick<Evaluation, 'results' | 'differences' | 'friedman' | 'words'>
 
-/** Everything figures are made of, from finished fits. A pure function of plan, tables and predictions but for the timings. */
+/**
+ * Everything figures are made of, from finished fits. A pure function of plan, tables and predictions but for the
+ * timings.
+ */
 export function summarise(
   plan: ComparisonPlan,
   sources: readonly TableInput[],
@@ -140,7 +143,8 @@ function operatingOf({ outcome, fits }: Entry, rule: OperatingRule): Result['ope
   const unchosen = fits.filter(({ facts }) => facts.threshold === null).length
   const fallback =
     unchosen > 0 && choosesThreshold(rule)
-      ? `; ${unchosen} of ${fits.length} fits had too few training images to choose and keep the classifier's own decision`
+      ? `; ${unchosen} of ${fits.length} fits had too few training images to choose and keep the classifier's ` +
+        'own decision'
       : ''
   return {
     rule: `${describeOperatingRule(rule)}${fallback}`,
@@ -172,7 +176,10 @@ function curveOf(plan: ComparisonPlan, entry: Entry, metrics: Record<MetricId, M
 
 const shuffles = 200
 
-/** The primary metric when the truth is shuffled within each fit's test items: its mean, its 97.5 % point and the p of the real value. */
+/**
+ * The primary metric when the truth is shuffled within each fit's test items: its mean, its 97.5 % point and the p of
+ * the real value.
+ */
 function permuted(plan: ComparisonPlan, prepared: PreparedOutcome, value: number | null): Result['permutation'] {
   const none = { mean: null, high: null, p: null, shuffles: 0 }
   if (value === null) return none

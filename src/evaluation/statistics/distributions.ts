@@ -1,4 +1,7 @@
-/** The distributions that tests and intervals need. Methods: Lanczos, Lentz' continued fractions, bisection for inverses. */
+/**
+ * The distributions that tests and intervals need. Methods: Lanczos, Lentz' continued fractions, bisection for
+ * inverses.
+ */
 
 const lanczos = [
   0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059,

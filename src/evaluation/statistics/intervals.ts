@@ -32,8 +32,8 @@ export interface BootstrapInterval {
 export type Resample = Float64Array
 
 /**
- * Draws `resamples` bootstrap samples of whole units with replacement and hands each to `visit` as row weights. The array is
- * reused: read it, do not keep it.
+ * Draws `resamples` bootstrap samples of whole units with replacement and hands each to `visit` as row weights. The
+ * array is reused: read it, do not keep it.
  *
  * @param units `[rows]`, number of the unit (image, patient) each row belongs to; rows of one unit are drawn together
  */
@@ -65,8 +65,8 @@ export function bootstrapResamples(
 }
 
 /**
- * The percentile interval of bootstrap values (Efron; scipy's `method='percentile'`); undefined values are left out and counted.
- * Null when nothing is left.
+ * The percentile interval of bootstrap values (Efron; scipy's `method='percentile'`); undefined values are left out and
+ * counted. Null when nothing is left.
  */
 export function percentileInterval(values: readonly (number | null)[], level = 0.95): BootstrapInterval | null {
   const kept = Float64Array.from(values.filter((value) => value !== null)).sort()
@@ -85,7 +85,11 @@ export function percentileInterval(values: readonly (number | null)[], level = 0
 export function bootstrapInterval(
   units: ArrayLike<number>,
   statistic: (weights: Resample) => number | null,
-  options: { readonly seed: number | string; readonly resamples?: number; readonly level?: number },
+  options: {
+    readonly seed: number | string
+    readonly resamples?: number | undefined
+    readonly level?: number | undefined
+  },
 ): BootstrapInterval | null {
   const values: (number | null)[] = []
   bootstrapResamples(units, options.resamples ?? 1000, options.seed, (weights) => values.push(statistic(weights)))

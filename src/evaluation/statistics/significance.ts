@@ -7,8 +7,8 @@ export interface TestResult {
 }
 
 /**
- * Nadeau and Bengio's corrected resampled t-test (2003), two-sided: fold differences share training rows, so the variance is
- * widened by test rows / training rows.
+ * Nadeau and Bengio's corrected resampled t-test (2003), two-sided: fold differences share training rows, so the
+ * variance is widened by test rows / training rows.
  *
  * @param differences one difference of the metric for each fold of each repeat
  * @param testShare test rows over training rows of a fold, such as 0.25 in 5-fold cross-validation

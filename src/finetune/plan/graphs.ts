@@ -59,7 +59,10 @@ export function phaseModel(network: HeadedNetwork, boundary: Boundary, cached: b
   return cached ? upperModel(network, boundary) : wholeModel(network, boundary)
 }
 
-/** Names and membership of the parts whose gradient norms are logged: the head, and quarters of the rest from the pixels up. */
+/**
+ * Names and membership of the parts whose gradient norms are logged: the head, and quarters of the rest from the pixels
+ * up.
+ */
 export function partsOf(network: HeadedNetwork, phase: PhasePlan): { names: string[]; of(name: string): string } {
   const wanted = new Set(phase.trainable)
   const rest = network.parameters.filter(({ name }) => wanted.has(name) && name !== headWeight && name !== headBias)

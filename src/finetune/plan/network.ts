@@ -151,8 +151,8 @@ export function heValues(dims: readonly number[], gain: number, random: Random):
 }
 
 /**
- * Takes the classifier off a backbone and puts a new dense layer of `outputs` scores on its features, behind dropout if asked for
- * (which passes everything outside of training).
+ * Takes the classifier off a backbone and puts a new dense layer of `outputs` scores on its features, behind dropout if
+ * asked for (which passes everything outside of training).
  *
  * @throws Fc7Error of the extraction graph; TRAIN_OPSET
  */
@@ -160,12 +160,15 @@ export function buildHeaded(
   given: ModelProto,
   options: {
     readonly recipe: Recipe
-    readonly card?: Partial<Pick<Card, 'layers' | 'defaultLayer' | 'input'>>
+    readonly card?: Partial<Pick<Card, 'layers' | 'defaultLayer' | 'input'>> | undefined
     readonly outputs: number
-    /** Draws the new layer's weights; without it they are 0, so that what was pretrained does not move before the new layer does. */
-    readonly random?: Random
+    /**
+     * Draws the new layer's weights; without it they are 0, so that what was pretrained does not move before the new
+     * layer does.
+     */
+    readonly random?: Random | undefined
     /** Probability of 0 before the new layer. Default 0. */
-    readonly dropout?: number
+    readonly dropout?: number | undefined
   },
 ): HeadedNetwork {
   const { recipe, outputs, random, dropout = 0 } = options
@@ -266,13 +269,15 @@ export function chooseBoundary(network: HeadedNetwork, wanted: string): Boundary
   const before = network.boundaries.filter(({ place }) => place < order).at(-1)
   const after = network.boundaries.find(({ place }) => place > order)
   throw new Fc7Error('FINETUNE_LAYER', `The layer ${wanted} lies in a branch: other branches bypass it.`, {
-    hint: `The nearest layers that everything passes through are ${[before, after].flatMap((b) => (b ? [b.name] : [])).join(' and ')}.`,
+    hint:
+      'The nearest layers that everything passes through are ' +
+      `${[before, after].flatMap((b) => (b ? [b.name] : [])).join(' and ')}.`,
   })
 }
 
 /**
- * Where `last` freezes unless told: as high as possible with every weighted layer of the last resolution still trained (the last
- * stage of a ResNet, the dense layers of AlexNet and VGG).
+ * Where `last` freezes unless told: as high as possible with every weighted layer of the last resolution still trained
+ * (the last stage of a ResNet, the dense layers of AlexNet and VGG).
  */
 export function defaultBoundary(network: HeadedNetwork): Boundary {
   const nodes = graphOf(network.model).node

@@ -31,7 +31,9 @@ export const optionsSchema = z.strictObject({
   schedule: z.enum(['cosine', 'step', 'constant']).default('cosine'),
   /** Share of all steps in which the rate rises from 0. */
   warmup: share.default(0.05),
-  /** Largest norm of the whole gradient, 0 for no limit. Default: 1 where pretrained weights train, none from scratch. */
+  /**
+   * Largest norm of the whole gradient, 0 for no limit. Default: 1 where pretrained weights train, none from scratch.
+   */
   clip: z.number().min(0).optional(),
   smoothing: share.default(0),
   /** Share of the features set to 0 before the new layer, at random at every step. */

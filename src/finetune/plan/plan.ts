@@ -31,7 +31,9 @@ export interface PhasePlan {
   readonly trunk: 'cached' | 'computed each epoch' | 'trained'
   readonly views: number
   readonly cacheBytes: number
-  /** Rows that one run of the training graph may take: a frozen part that is not cached computes all of them at once. */
+  /**
+   * Rows that one run of the training graph may take: a frozen part that is not cached computes all of them at once.
+   */
   readonly rowsPerRun: number
   /** Images that go through the frozen part in all. */
   readonly trunkPasses: number
@@ -80,9 +82,15 @@ export interface PlanInput {
 const baseBytes = 300 << 20
 /** Activations that the backward pass keeps, over the forward pass's own. */
 const backwardFactor = 1.65
-/** Copies of a frozen weight, 3.5 where it is dense to 5 where it is a convolution: in the backbone, the network and the graph's file, and laid out for speed in a session. */
+/**
+ * Copies of a frozen weight, 3.5 where it is dense to 5 where it is a convolution: in the backbone, the network and the
+ * graph's file, and laid out for speed in a session.
+ */
 const frozenCopies = 4.25
-/** Copies of a trained weight and of each of its states: on both threads, going into the loop and out, in the checkpoint. */
+/**
+ * Copies of a trained weight and of each of its states: on both threads, going into the loop and out, in the
+ * checkpoint.
+ */
 const carriedCopies = 5
 /** Copies of a trained weight alone: gradient, backbone, network, first value, best epoch. */
 const weightCopies = 5
@@ -195,7 +203,8 @@ export function planFinetune(input: PlanInput): FinetunePlan {
   if (options.accumulate > stepsPerEpoch) {
     throw new Fc7Error(
       'FINETUNE_BATCH',
-      `A step would take ${options.accumulate} batches of ${batch}; the ${roles.train.length} images to train on make ${stepsPerEpoch}.`,
+      `A step would take ${options.accumulate} batches of ${batch}; the ${roles.train.length} images to train on ` +
+        `make ${stepsPerEpoch}.`,
       { hint: `Use --accumulate ${stepsPerEpoch} or smaller.` },
     )
   }
@@ -254,9 +263,12 @@ export function planFinetune(input: PlanInput): FinetunePlan {
     if (phase.memoryBytes <= limit * 0.9) continue
     throw new Fc7Error(
       'FINETUNE_MEMORY',
-      `Training ${phase.name} would need about ${formatBytes(phase.memoryBytes)}, ${options.memoryBytes === undefined ? 'this machine has' : '--memory-limit allows'} ${formatBytes(limit)}.`,
+      `Training ${phase.name} would need about ${formatBytes(phase.memoryBytes)}, ` +
+        `${options.memoryBytes === undefined ? 'this machine has' : '--memory-limit allows'} ${formatBytes(limit)}.`,
       {
-        hint: 'Use a smaller --batch with --accumulate, --optimizer sgd, or freeze more of the network (--strategy last or head).',
+        hint:
+          'Use a smaller --batch with --accumulate, --optimizer sgd, or freeze more of the network (--strategy ' +
+          'last or head).',
       },
     )
   }
@@ -278,8 +290,8 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       kind,
       weightDecay: options.weightDecay ?? published?.weightDecay ?? (kind === 'adamw' ? 0.01 : 1e-4),
       momentum: published?.momentum ?? 0.9,
-      // The new layer's first gradients are as large as the features, which reach hundreds in networks that take values to 255:
-      // without a limit they destroy in a few steps what was pretrained.
+      // The new layer's first gradients are as large as the features, which reach hundreds in networks that take values
+      // to 255: without a limit they destroy in a few steps what was pretrained.
       clip: (options.clip ?? (strategy === 'scratch' ? 0 : 1)) || null,
     },
     phases,
@@ -287,7 +299,10 @@ export function planFinetune(input: PlanInput): FinetunePlan {
   }
 }
 
-/** Learning rate at a step of a phase, from 0: a linear rise, then down along a cosine, by tenths at 60 and 85 %, or not at all. */
+/**
+ * Learning rate at a step of a phase, from 0: a linear rise, then down along a cosine, by tenths at 60 and 85 %, or not
+ * at all.
+ */
 export function rateAt(
   phase: Pick<PhasePlan, 'rate' | 'epochs' | 'stepsPerEpoch'>,
   options: FinetuneOptions,

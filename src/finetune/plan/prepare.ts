@@ -19,15 +19,15 @@ import { assignRoles, classesOf, type Roles } from './splits.js'
 export interface FinetuneRequest extends DatasetOptions {
   readonly source: string
   readonly model: string
-  readonly recipe?: string
-  readonly limit?: number
-  readonly orient?: boolean
+  readonly recipe?: string | undefined
+  readonly limit?: number | undefined
+  readonly orient?: boolean | undefined
   /** As {@link FinetuneOptions}, checked here. */
-  readonly options?: Readonly<Record<string, unknown>>
+  readonly options?: Readonly<Record<string, unknown>> | undefined
   readonly cacheFolder: string
-  readonly offline?: boolean
-  readonly progress?: Progress
-  readonly signal?: AbortSignal
+  readonly offline?: boolean | undefined
+  readonly progress?: Progress | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface PreparedFinetune {
@@ -74,7 +74,7 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
   }
   const roles = assignRoles(items, options.seed)
   const classes = classesOf(items, roles, options.positive)
-  const weights = await weightsOf(backbone, { cacheFolder, offline, progress, ...(signal ? { signal } : {}) })
+  const weights = await weightsOf(backbone, { cacheFolder, offline, progress, signal })
   const model = await readModel(weights.path)
   const headed = buildHeaded(model, {
     recipe: backbone.recipe.recipe,

@@ -4,9 +4,9 @@ import { stratifiedHoldout } from '../../datasets/splits.js'
 /** What of an item decides its place. */
 export interface Labelled {
   readonly id: string
-  readonly label?: string
-  readonly split?: string
-  readonly group?: string
+  readonly label?: string | undefined
+  readonly split?: string | undefined
+  readonly group?: string | undefined
 }
 
 /** Indices of items. `report` is looked at once, when training is over. */
@@ -22,8 +22,9 @@ export const selectionShare = 0.15
 const reportShare = 0.2
 
 /**
- * Who trains, who chooses the epoch, who is reported. With a val and a test split: val chooses, test is reported. With one of
- * them: it is reported, and a seeded stratified 15 % of train chooses. With neither, a fifth is held out for the report.
+ * Who trains, who chooses the epoch, who is reported. With a val and a test split: val chooses, test is reported. With
+ * one of them: it is reported, and a seeded stratified 15 % of train chooses. With neither, a fifth is held out for the
+ * report.
  *
  * @throws Fc7Error FINETUNE_LABEL, FINETUNE_CLASSES, FINETUNE_SPLIT
  */

@@ -10,8 +10,9 @@ import type { PreparedFinetune } from '../plan/prepare.js'
 import { tunedModel } from './tuned-model.js'
 
 /**
- * Writes the three graphs that any ONNX Runtime can run, the initial values of everything that goes around the loop, and the
- * manifest that docs/training-graph.md describes. Only strategies of one phase; the data are pixels, nothing is cached.
+ * Writes the three graphs that any ONNX Runtime can run, the initial values of everything that goes around the loop,
+ * and the manifest that docs/training-graph.md describes. Only strategies of one phase; the data are pixels, nothing is
+ * cached.
  *
  * @returns the files' names
  */

@@ -17,17 +17,17 @@ import { writeBackbone } from './tuned-model.js'
 
 export interface FinetuneRun {
   readonly out: string
-  readonly threads?: number
-  readonly decodeThreads?: number
-  readonly force?: boolean
+  readonly threads?: number | undefined
+  readonly decodeThreads?: number | undefined
+  readonly force?: boolean | undefined
   /** Steps between two checkpoints within an epoch; 0 for none. Default 200. */
-  readonly checkpointSteps?: number
+  readonly checkpointSteps?: number | undefined
   /** Name of the tuned network; default that of its folder. */
-  readonly id?: string
+  readonly id?: string | undefined
   /** Where the network is made known under its name (`--model <id>`); left out, it is used by its path. */
-  readonly cacheFolder?: string
+  readonly cacheFolder?: string | undefined
   /** Leaves the frozen activations in place when training is over. */
-  readonly keepFrozen?: boolean
+  readonly keepFrozen?: boolean | undefined
   readonly versions: Readonly<Record<string, string>>
 }
 

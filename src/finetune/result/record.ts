@@ -80,7 +80,8 @@ async function checked<T>(schema: z.ZodType<T>, path: string, what: string): Pro
 }
 
 /**
- * Reads how a training went from the folder it was given as `--out`; of one that is not finished, as far as its last checkpoint.
+ * Reads how a training went from the folder it was given as `--out`; of one that is not finished, as far as its last
+ * checkpoint.
  *
  * @throws Fc7Error TRAINING_BROKEN, FILE_UNREADABLE
  */

@@ -8,10 +8,10 @@ import { writeJsonAtomic } from '../../base/files.js'
 /** How a tuned network is to be called: `--id`, else the name of its folder. */
 export interface Naming {
   readonly out: string
-  readonly id?: string
+  readonly id?: string | undefined
   /** Where the user's cards are. Left out: the network gets no name there. */
-  readonly cacheFolder?: string
-  readonly force?: boolean
+  readonly cacheFolder?: string | undefined
+  readonly force?: boolean | undefined
 }
 
 export const tunedFile = (out: string): string => resolve(out, 'model.onnx')
@@ -26,8 +26,8 @@ export function tunedId({ out, id }: Naming): string {
 }
 
 /**
- * Whether `--model <id>` can mean this network. A name that was asked for must be free; where the folder's name is taken, the network
- * stays without one.
+ * Whether `--model <id>` can mean this network. A name that was asked for must be free; where the folder's name is
+ * taken, the network stays without one.
  *
  * @throws Fc7Error USAGE_MODEL_ID, MODEL_ID_TAKEN of a name that was asked for
  */

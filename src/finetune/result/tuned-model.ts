@@ -15,7 +15,10 @@ import { type HeadedNetwork, headBias, headWeight, innerName } from '../plan/net
 import type { FinetunePlan } from '../plan/plan.js'
 import type { Weights } from '../train/checkpoint.js'
 
-/** The head's weights with one row a class: one output with a sigmoid equals two with a softmax, the first of them always 0. */
+/**
+ * The head's weights with one row a class: one output with a sigmoid equals two with a softmax, the first of them
+ * always 0.
+ */
 export function headOf(network: HeadedNetwork, weights: Weights): { weights: Float32Array; bias: Float32Array } {
   const w = weights.get(headWeight)!
   const b = weights.get(headBias)!
@@ -108,9 +111,11 @@ export async function writeBackbone(options: {
     format: 1,
     id,
     title: `${card.title}, fine-tuned on ${plan.dataset.name}`,
-    about: `${plan.strategy}, epoch ${options.epoch}; from ${plan.backbone.id} (${plan.backbone.sha256}); images ${plan.dataset.fingerprint}.`,
+    about:
+      `${plan.strategy}, epoch ${options.epoch}; from ${plan.backbone.id} (${plan.backbone.sha256}); images ` +
+      `${plan.dataset.fingerprint}.`,
     sources: [{ kind: 'file', path: 'model.onnx', sha256: hash }],
-    ...(card.licence === undefined ? {} : { licence: card.licence }),
+    licence: card.licence,
     input: { ...card.input, width: network.width, height: network.height },
     recipes: [{ name: recipe.name, recipe: recipe.recipe }],
     layers,
@@ -139,7 +144,9 @@ export async function writeBackbone(options: {
         backbone: id,
         backboneSha256: hash,
         layer: network.layer.name,
-        recipe: `${recipe.name} (exact, avg${options.orient ? ', oriented' : ''}, ${sha256(JSON.stringify(recipe.recipe)).slice(0, 8)})`,
+        recipe:
+          `${recipe.name} (exact, avg${options.orient ? ', oriented' : ''}, ` +
+          `${sha256(JSON.stringify(recipe.recipe)).slice(0, 8)})`,
       },
       trainedOn: options.fitted.ids,
       trainedImages: options.fitted.images,

@@ -32,14 +32,21 @@ export interface FrozenSet {
 }
 
 /**
- * Activations of the frozen part at its boundary, computed once: `<folder>/<set>-<part>.f32` (float32, little endian, rows one
- * after the other) with a note beside it that makes the part done. What is there and belongs to the same key is not computed again.
+ * Activations of the frozen part at its boundary, computed once: `<folder>/<set>-<part>.f32` (float32, little endian,
+ * rows one after the other) with a note beside it that makes the part done. What is there and belongs to the same key
+ * is not computed again.
  */
 export class FrozenActivations {
+  readonly #sets: readonly { readonly places: ReadonlyMap<number, number>; readonly parts: readonly Part[] }[]
+  readonly #values: number
+
   private constructor(
-    private readonly sets: readonly { readonly places: ReadonlyMap<number, number>; readonly parts: readonly Part[] }[],
-    private readonly values: number,
-  ) {}
+    sets: readonly { readonly places: ReadonlyMap<number, number>; readonly parts: readonly Part[] }[],
+    values: number,
+  ) {
+    this.#sets = sets
+    this.#values = values
+  }
 
   static async make(options: {
     readonly folder: string
@@ -97,14 +104,14 @@ export class FrozenActivations {
 
   /** Rows of a set in any order. */
   rows(set: number, wanted: readonly number[]): Rows & { readonly data: ArrayBuffer } {
-    const data = new Float32Array(wanted.length * this.values)
+    const data = new Float32Array(wanted.length * this.#values)
     const ok = new Float32Array(wanted.length)
-    const { places, parts } = this.sets[set]!
+    const { places, parts } = this.#sets[set]!
     wanted.forEach((index, row) => {
       const place = places.get(index)!
       const part = parts[Math.floor(place / rowsPerPart)]!
       const at = place % rowsPerPart
-      data.set(part.values.subarray(at * this.values, (at + 1) * this.values), row * this.values)
+      data.set(part.values.subarray(at * this.#values, (at + 1) * this.#values), row * this.#values)
       ok[row] = part.ok[at]!
     })
     return { data: data.buffer, ok }

@@ -20,11 +20,21 @@ export interface Failure {
 export class Images {
   readonly hashes = new Map<string, string>()
   readonly failures = new Map<string, Failure>()
-  private readonly decoder: ImageDecoder
+  readonly #decoder: ImageDecoder
+
+  readonly #settings: {
+    readonly recipe: Recipe
+    readonly width: number
+    readonly height: number
+    readonly threads: number
+    readonly orient: boolean
+    readonly seed: number
+    readonly augmentation: AugmentationSettings
+  }
 
   constructor(
     readonly items: readonly DatasetItem[],
-    private readonly settings: {
+    settings: {
       readonly recipe: Recipe
       readonly width: number
       readonly height: number
@@ -34,12 +44,14 @@ export class Images {
       readonly augmentation: AugmentationSettings
     },
   ) {
+    this.#settings = settings
+
     const { recipe, threads, orient } = settings
-    this.decoder = new ImageDecoder({ recipe, threads, orient })
+    this.#decoder = new ImageDecoder({ recipe, threads, orient })
   }
 
   get bytes(): number {
-    return this.settings.width * this.settings.height * 3
+    return this.#settings.width * this.#settings.height * 3
   }
 
   /** uint8 `[rows, height, width, 3]`; `view` draws each image's augmentation, undefined shows it by its recipe. */
@@ -52,12 +64,12 @@ export class Images {
     await Promise.all(
       wanted.map(async (index, row) => {
         const item = this.items[index]!
-        const { seed, augmentation } = this.settings
+        const { seed, augmentation } = this.#settings
         const pose =
           view === undefined
             ? undefined
             : { thumbnail: false, augmentation: planAugmentation(seed, view, item.id, augmentation) }
-        const result = await this.decoder.decode(item, data, row * this.bytes, pose)
+        const result = await this.#decoder.decode(item, data, row * this.bytes, pose)
         if (result.ok) {
           ok[row] = 1
           this.hashes.set(item.id, result.sha256)
@@ -68,6 +80,6 @@ export class Images {
   }
 
   close(): Promise<void> {
-    return this.decoder.close()
+    return this.#decoder.close()
   }
 }

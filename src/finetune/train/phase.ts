@@ -132,7 +132,8 @@ function diverged(run: PhaseRun, results: StepResults, firstLoss: number | null)
   if (wrong < 0 && results.norm.every(Number.isFinite) && worst < limit) return
   throw new Fc7Error(
     'FINETUNE_DIVERGED',
-    `The training diverged: the loss is ${wrong < 0 ? worst.toFixed(1) : 'not a number'}, the gradient's norm ${Math.max(...results.norm).toPrecision(3)}.`,
+    `The training diverged: the loss is ${wrong < 0 ? worst.toFixed(1) : 'not a number'}, the gradient's norm ` +
+      `${Math.max(...results.norm).toPrecision(3)}.`,
     { hint: `Use a smaller --rate (it was ${run.phase.rate}) or --clip, or freeze more of the network.` },
   )
 }
@@ -242,7 +243,8 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       const rate = ((after - resumedFrom) * batch) / seconds
       task.update(
         done + steps,
-        `loss ${(sums.loss / Math.max(1, sums.rows)).toFixed(4)}, accuracy ${(sums.correct / Math.max(1, sums.rows)).toFixed(3)}, ${rate.toFixed(0)} images/s`,
+        `loss ${(sums.loss / Math.max(1, sums.rows)).toFixed(4)}, accuracy ` +
+          `${(sums.correct / Math.max(1, sums.rows)).toFixed(3)}, ${rate.toFixed(0)} images/s`,
       )
       sinceCheckpoint += steps
       if (run.checkpointSteps > 0 && next && sinceCheckpoint >= run.checkpointSteps) {

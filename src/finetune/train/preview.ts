@@ -18,8 +18,8 @@ function blended(own: Uint8Array, other: Uint8Array, share: number): Uint8Array 
 }
 
 /**
- * Writes one page with some training images, each by its recipe, in the views of the first epochs and, with mixup, blended with the
- * next one.
+ * Writes one page with some training images, each by its recipe, in the views of the first epochs and, with mixup,
+ * blended with the next one.
  *
  * @returns how many
  */
@@ -49,7 +49,10 @@ export async function previewAugmentation(prepared: PreparedFinetune, out: strin
     const cell = async (bytes: Uint8Array, title = ''): Promise<string> => {
       const raw = { width, height, channels: 3 } as const
       const webp = await sharp(Buffer.from(bytes), { raw }).resize(sidePixels).webp().toBuffer()
-      return `<td><img alt="" title="${title}" width="${sidePixels}" src="data:image/webp;base64,${webp.toString('base64')}"></td>`
+      return (
+        `<td><img alt="" title="${title}" width="${sidePixels}" ` +
+        `src="data:image/webp;base64,${webp.toString('base64')}"></td>`
+      )
     }
     const mixed = (image: number, row: number): Promise<string> => {
       const view = views[1]!

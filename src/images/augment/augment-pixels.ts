@@ -13,7 +13,9 @@ export function mirror({ data, width, height }: Pixels): void {
   }
 }
 
-/** Turns the image about its centre, counter-clockwise, in place; bilinear, what comes in from outside repeats the edge. */
+/**
+ * Turns the image about its centre, counter-clockwise, in place; bilinear, what comes in from outside repeats the edge.
+ */
 export function rotate({ data, width, height }: Pixels, degrees: number): void {
   const source = data.slice()
   const radians = (degrees * Math.PI) / 180
@@ -65,8 +67,8 @@ function colourMatrix(saturation: number, hueDegrees: number): number[] {
 }
 
 /**
- * Brightness, contrast (about the mean grey), saturation and hue in one pass over the pixels, in place; values are clipped
- * once at the end. torchvision's ColorJitter clips after each of them.
+ * Brightness, contrast (about the mean grey), saturation and hue in one pass over the pixels, in place; values are
+ * clipped once at the end. torchvision's ColorJitter clips after each of them.
  */
 export function jitterColour({ data }: Pixels, change: ColourChange): void {
   const saturation = change.grey ? 0 : change.saturation

@@ -53,7 +53,7 @@ export function applyAugmentation(
   pixels: Pixels,
   plan: AugmentationPlan,
   recipe: Recipe,
-  into?: Uint8Array,
+  into?: Uint8Array | undefined,
 ): Uint8Array {
   const size = recipeSize(recipe)
   const out = into ?? new Uint8Array(size.width * size.height * 3)

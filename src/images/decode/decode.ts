@@ -21,20 +21,21 @@ export interface ImageBox {
 
 export interface DecodeOptions {
   /** Turn the image as its EXIF orientation says. Default false, as Pillow's `Image.open`. */
-  readonly orient?: boolean
+  readonly orient?: boolean | undefined
   /** Cut this part out after decoding. Edges are rounded to whole pixels and clipped to the image. */
-  readonly box?: ImageBox
+  readonly box?: ImageBox | undefined
   /** What errors call the image. */
-  readonly name?: string
+  readonly name?: string | undefined
 }
 
 const allowed = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Tiff'].map((loader) => `VipsForeignLoad${loader}`)
 const restricted = 'fc7.loaders-restricted'
 
 /**
- * Closes every loader of libvips but five, once a process: an SVG or PDF named x.jpg must not be rendered. The list belongs to the
- * process, not the thread, and for a moment everything is closed: a thread that began while another decoded would make it refuse good
- * images. So whoever starts threads restricts first, and threads know from their parent that it is done.
+ * Closes every loader of libvips but five, once a process: an SVG or PDF named x.jpg must not be rendered. The list
+ * belongs to the process, not the thread, and for a moment everything is closed: a thread that began while another
+ * decoded would make it refuse good images. So whoever starts threads restricts first, and threads know from their
+ * parent that it is done.
  */
 export function restrictLoaders(): void {
   if (getEnvironmentData(restricted) === true) return
@@ -46,8 +47,9 @@ export function restrictLoaders(): void {
 const named = (name: string | undefined): string => name ?? 'The image'
 
 /**
- * The code that a failed decode becomes. What the decoder says is kept as the cause only: which sentence it is depends on what other
- * threads decode at the moment (see {@link endsEarly}), and equal input must give an equal list of failures.
+ * The code that a failed decode becomes. What the decoder says is kept as the cause only: which sentence it is depends
+ * on what other threads decode at the moment (see {@link endsEarly}), and equal input must give an equal list of
+ * failures.
  */
 export function decodeFailure(error: unknown, bytes: Uint8Array, name?: string): Fc7Error {
   if (error instanceof Fc7Error) return error
@@ -229,10 +231,12 @@ export function cutBox(pixels: Pixels, box: ImageBox, name?: string): Pixels {
 
 /**
  * Decodes JPEG, PNG, WebP, GIF (first frame) or TIFF (first page) to `uint8 [height, width, 3]` RGB as Pillow's
- * `Image.open(…).convert('RGB')` does: profiles ignored, alpha dropped without blending, CMYK without a profile, palettes
- * resolved. The one known difference is meant: 16-bit grey keeps its high byte, where Pillow clips nearly everything to white.
+ * `Image.open(…).convert('RGB')` does: profiles ignored, alpha dropped without blending, CMYK without a profile,
+ * palettes resolved. The one known difference is meant: 16-bit grey keeps its high byte, where Pillow clips nearly
+ * everything to white.
  *
- * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS, IMAGE_TRUNCATED, IMAGE_CORRUPT,
+ * @throws Fc7Error IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_NOT_AN_IMAGE, IMAGE_TOO_MANY_PIXELS, IMAGE_TRUNCATED,
+ * IMAGE_CORRUPT,
  *   IMAGE_TIMEOUT, IMAGE_BOX_OUTSIDE
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Pixels> {

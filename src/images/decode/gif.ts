@@ -14,8 +14,8 @@ function pastBlocks(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * What Pillow shows where the first frame of a GIF is transparent or leaves its canvas open: the colour that the palette holds at
- * the transparent index, or at 0 where nothing is transparent. libvips makes such pixels black.
+ * What Pillow shows where the first frame of a GIF is transparent or leaves its canvas open: the colour that the
+ * palette holds at the transparent index, or at 0 where nothing is transparent. libvips makes such pixels black.
  *
  * Reads the header only (GIF89a specification, sections 17 to 23). Undefined where it has no palette.
  */

@@ -6,13 +6,13 @@ export interface PreviewOptions {
   readonly sidePixels: number
   /** Of the WebP, 1 to 100. */
   readonly quality: number
-  readonly orient?: boolean
-  readonly box?: ImageBox
+  readonly orient?: boolean | undefined
+  readonly box?: ImageBox | undefined
 }
 
 /**
- * An image made small for people to look at, as WebP: decoded within the limits of every image, scaled by the decoder where it can
- * (so not the pixels that a network sees).
+ * An image made small for people to look at, as WebP: decoded within the limits of every image, scaled by the decoder
+ * where it can (so not the pixels that a network sees).
  *
  * @throws Fc7Error as decodeImage
  */

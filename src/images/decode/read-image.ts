@@ -23,8 +23,8 @@ function unreadable(path: string | Buffer, error: unknown): Fc7Error {
 }
 
 /**
- * Reads an image's file, whose type and size are checked on the open handle before a byte is read. Devices and pipes are
- * opened without blocking, so that nothing hangs.
+ * Reads an image's file, whose type and size are checked on the open handle before a byte is read. Devices and pipes
+ * are opened without blocking, so that nothing hangs.
  *
  * @param range the part of an archive that is the image; default the whole file
  * @param name what errors call the image; default the path
@@ -32,7 +32,7 @@ function unreadable(path: string | Buffer, error: unknown): Fc7Error {
  */
 export async function readImageFile(
   path: string | Buffer,
-  range?: { readonly offset: number; readonly length: number },
+  range?: { readonly offset: number; readonly length: number } | undefined,
   name = String(path),
 ): Promise<Uint8Array> {
   const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: unknown) => {

@@ -5,10 +5,10 @@ export type ImageFormat = 'jpeg' | 'png' | 'gif' | 'webp' | 'tiff'
 /** What the first bytes of an image tell without decoding it. Absent where they do not (TIFF keeps it anywhere). */
 export interface ImageFacts {
   readonly format: ImageFormat
-  readonly size?: PixelSize
-  readonly cmyk?: boolean
+  readonly size?: PixelSize | undefined
+  readonly cmyk?: boolean | undefined
   /** Grey of 16 bits, which is narrowed here rather than by the decoder. */
-  readonly sixteenBit?: boolean
+  readonly sixteenBit?: boolean | undefined
 }
 
 const startsWith = (bytes: Uint8Array, text: string, at = 0): boolean => {
@@ -52,7 +52,9 @@ function jpegFacts(bytes: Uint8Array): ImageFacts {
   return { format: 'jpeg' }
 }
 
-/** Format and, where the header has them, size and colour model. Undefined when the bytes are no image that fc7 reads. */
+/**
+ * Format and, where the header has them, size and colour model. Undefined when the bytes are no image that fc7 reads.
+ */
 export function sniff(bytes: Uint8Array): ImageFacts | undefined {
   const format = sniffFormat(bytes)
   if (format === 'jpeg') return jpegFacts(bytes)
@@ -66,7 +68,9 @@ export function sniff(bytes: Uint8Array): ImageFacts | undefined {
   return format && { format }
 }
 
-/** No end marker after the start of the scan, which holds 0xFF 0xD9 nowhere else; an end inside the headers counts too. */
+/**
+ * No end marker after the start of the scan, which holds 0xFF 0xD9 nowhere else; an end inside the headers counts too.
+ */
 function jpegEndsEarly(bytes: Uint8Array): boolean {
   let at = 2
   while (at + 4 <= bytes.length) {
@@ -88,8 +92,9 @@ function pngEndsEarly(bytes: Uint8Array): boolean {
 }
 
 /**
- * Whether an image's own structure says that bytes are missing at its end. Read from the bytes because a decoder's complaint is no
- * evidence: libvips keeps one log of errors for the whole process, and threads find each other's sentences in it.
+ * Whether an image's own structure says that bytes are missing at its end. Read from the bytes because a decoder's
+ * complaint is no evidence: libvips keeps one log of errors for the whole process, and threads find each other's
+ * sentences in it.
  */
 export function endsEarly(bytes: Uint8Array, format: ImageFormat): boolean {
   switch (format) {

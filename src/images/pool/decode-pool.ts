@@ -15,13 +15,16 @@ export type {
 
 export interface DecodePoolOptions extends DecodeSettings {
   /** Decoding threads. Default 1. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** Tasks that may wait before {@link DecodePool.whenRoom} holds the caller back. Default four a thread. */
-  readonly maxQueued?: number
-  /** A task that takes longer fails, and its thread is replaced. Default the item limit, 20 s, plus one for the thread's own. */
-  readonly timeoutSeconds?: number
+  readonly maxQueued?: number | undefined
+  /**
+   * A task that takes longer fails, and its thread is replaced. Default the item limit, 20 s, plus one for the thread's
+   * own.
+   */
+  readonly timeoutSeconds?: number | undefined
   /** Another worker body, for tests. */
-  readonly workerUrl?: string
+  readonly workerUrl?: string | undefined
 }
 
 interface Job {
@@ -35,10 +38,13 @@ interface Thread {
   /** The first is being decoded, the others wait in the thread's mailbox. */
   readonly jobs: Job[]
   ready: boolean
-  timer?: NodeJS.Timeout
+  timer?: NodeJS.Timeout | undefined
 }
 
-/** A thread's short-lived objects are few; left to itself, V8 would let them take some 50 MB in each thread before it looks. */
+/**
+ * A thread's short-lived objects are few; left to itself, V8 would let them take some 50 MB in each thread before it
+ * looks.
+ */
 const maxYoungGenerationSizeMb = 6
 
 /** Jobs handed to a thread at once, so that it never waits for its next one. */

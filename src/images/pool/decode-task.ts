@@ -39,11 +39,14 @@ const hashOf = (bytes: Uint8Array, settings: DecodeSettings): string | undefined
 
 const decodeOptions = (task: DecodeTask, settings: DecodeSettings, name: string | undefined) => ({
   ...(settings.orient ? { orient: true } : {}),
-  ...(task.box ? { box: task.box } : {}),
-  ...(name === undefined ? {} : { name }),
+  box: task.box,
+  name,
 })
 
-/** Decodes for a drawn view; of several views of one image (one `key`) that follow each other, only the first is decoded. */
+/**
+ * Decodes for a drawn view; of several views of one image (one `key`) that follow each other, only the first is
+ * decoded.
+ */
 async function decodeForView(task: DecodeTask, settings: DecodeSettings): Promise<Omit<Held, 'key'>> {
   if (task.key !== undefined && held?.key === task.key) return held
   held = undefined
@@ -65,7 +68,7 @@ async function makeView(task: DecodeTask, settings: DecodeSettings, into: Uint8A
     bytes,
     width,
     height,
-    ...(sha256 === undefined ? {} : { sha256 }),
+    sha256,
     ...(shown ? { thumbnail: shown.webp, dHash: shown.dHash } : {}),
   }
 }
@@ -79,7 +82,7 @@ async function makePlain(task: DecodeTask, settings: DecodeSettings, into: Uint8
     resizeMode: settings.resizeMode ?? 'exact',
     thumbnail: task.thumbnail ?? settings.thumbnail ?? false,
   })
-  return { ok: true, bytes: bytes.length, ...(sha256 === undefined ? {} : { sha256 }), ...prepared }
+  return { ok: true, bytes: bytes.length, sha256, ...prepared }
 }
 
 /** What a decoding thread does with one task. Never throws: a bad image is a result too. */

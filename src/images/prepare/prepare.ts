@@ -15,22 +15,27 @@ import { recipeSize } from '../recipe/recipe-size.js'
 import { cropWindow, type PixelBox, type Pixels, resample, resizedSize } from '../resample/resample.js'
 import { makeThumbnail, type Thumbnail } from './thumbnail.js'
 
-/** `exact`: the reference's resampler to the bit. `fast`: libvips' (mean error 0.2–0.3 grey levels), for antialiased bilinear. */
+/**
+ * `exact`: the reference's resampler to the bit. `fast`: libvips' (mean error 0.2–0.3 grey levels), for antialiased
+ * bilinear.
+ */
 export type ResizeMode = 'exact' | 'fast'
 
 export interface PrepareOptions {
   /** Default `exact`. */
-  readonly resizeMode?: ResizeMode
+  readonly resizeMode?: ResizeMode | undefined
   /** Turn as the EXIF orientation says. Default false. */
-  readonly orient?: boolean
+  readonly orient?: boolean | undefined
   /** Detection box, cut out before the resize. */
-  readonly box?: ImageBox
+  readonly box?: ImageBox | undefined
   /** Also make the 48 px thumbnail and the dHash, from the same decode. Default false. */
-  readonly thumbnail?: boolean
-  /** Where the pixels go: `width * height * 3` bytes of the recipe's size, shared memory or not. Default a new array. */
-  readonly into?: Uint8Array
+  readonly thumbnail?: boolean | undefined
+  /**
+   * Where the pixels go: `width * height * 3` bytes of the recipe's size, shared memory or not. Default a new array.
+   */
+  readonly into?: Uint8Array | undefined
   /** What errors call the image. */
-  readonly name?: string
+  readonly name?: string | undefined
 }
 
 export interface PreparedImage {
@@ -40,9 +45,9 @@ export interface PreparedImage {
   readonly width: number
   readonly height: number
   /** WebP bytes, the longer side 48 px. */
-  readonly thumbnail?: Uint8Array
+  readonly thumbnail?: Uint8Array | undefined
   /** 64-bit difference hash, 16 hex digits. */
-  readonly dHash?: string
+  readonly dHash?: string | undefined
 }
 
 function outputOf(recipe: Recipe, into: Uint8Array | undefined): Uint8Array {
@@ -151,8 +156,8 @@ async function finish(pixels: Uint8Array, size: Pixels, shown: Pixels, thumbnail
 }
 
 /**
- * An image's bytes to the pixels a backbone takes: decode, orientation, box, and the geometry of the recipe. Numbers (scale,
- * mean, std, channel order) are left to the graph.
+ * An image's bytes to the pixels a backbone takes: decode, orientation, box, and the geometry of the recipe. Numbers
+ * (scale, mean, std, channel order) are left to the graph.
  *
  * @throws Fc7Error with the codes of {@link decodeImage}
  * @example

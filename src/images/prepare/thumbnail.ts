@@ -23,8 +23,8 @@ function shrink(pixels: Pixels, target: PixelSize): Pixels {
 }
 
 /**
- * The 64-bit difference hash: a grey image of 9 × 8, one bit where a pixel is brighter than its right neighbour, rows from
- * the top, the first bit the highest. Near duplicates differ in few bits.
+ * The 64-bit difference hash: a grey image of 9 × 8, one bit where a pixel is brighter than its right neighbour, rows
+ * from the top, the first bit the highest. Near duplicates differ in few bits.
  */
 export function differenceHash(pixels: Pixels): string {
   const { data } = shrink(pixels, { width: 9, height: 8 })

@@ -4,15 +4,16 @@ import { Fc7Error } from '../../base/errors.js'
 /**
  * A recipe is the exact preprocessing of a backbone, as data. It has two halves that run in two places:
  *
- * 1. **Geometry** (`resize`, `crop`), in this room: decoded RGB bytes become `uint8 [height, width, 3]`, always in RGB order,
+ * 1. **Geometry** (`resize`, `crop`), in this room: decoded RGB bytes become `uint8 [height, width, 3]`, always in RGB
+ * order,
  *    of the size that {@link recipeSize} tells.
  * 2. **Numbers** (`channelOrder`, `scale`, `mean`, `std`), inside the ONNX graph: for every output channel c,
  *
  *        out[c] = (pixel[source(c)] * scale - mean[c]) / std[c]
  *
- *    `pixel` is the uint8 value as a float from 0 to 255. `source(c)` is c for `RGB` and 2 - c for `BGR`; `mean` and `std` are
- *    written in `channelOrder` (for BGR the first mean is blue's). `mean` is on the scaled range: with `scale` 1/255 it lies
- *    between 0 and 1, with `scale` 1 between 0 and 255.
+ *    `pixel` is the uint8 value as a float from 0 to 255. `source(c)` is c for `RGB` and 2 - c for `BGR`; `mean` and
+ *    `std` are written in `channelOrder` (for BGR the first mean is blue's). `mean` is on the scaled range: with
+ *    `scale` 1/255 it lies between 0 and 1, with `scale` 1 between 0 and 255.
  */
 
 /** The largest side, in pixels, that a recipe may ask for. */
@@ -30,8 +31,8 @@ export type ResizeFilter = (typeof resizeFilters)[number]
 
 const filter = z.enum(resizeFilters)
 /**
- * True: Pillow's resampler, whose filter widens when it shrinks. False: the filter keeps its width (`bilinear` only), as in
- * TensorFlow's `tf.image.resize` and OpenCV's linear warp that Caffe uses: 2 taps, half-pixel centres.
+ * True: Pillow's resampler, whose filter widens when it shrinks. False: the filter keeps its width (`bilinear` only),
+ * as in TensorFlow's `tf.image.resize` and OpenCV's linear warp that Caffe uses: 2 taps, half-pixel centres.
  */
 const antialias = z.boolean()
 

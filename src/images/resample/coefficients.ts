@@ -1,8 +1,8 @@
 import type { ResizeFilter } from '../recipe/recipe.js'
 
 /**
- * One axis of a resize: output position i is the weighted sum of `counts[i]` source positions from `starts[i]` on, the weights
- * being `weights[i * taps …]` in 22-bit fixed point.
+ * One axis of a resize: output position i is the weighted sum of `counts[i]` source positions from `starts[i]` on, the
+ * weights being `weights[i * taps …]` in 22-bit fixed point.
  */
 export interface AxisTable {
   readonly starts: Int32Array
@@ -46,8 +46,8 @@ const filters: Record<Exclude<ResizeFilter, 'nearest'>, { support: number; at: (
 
 /**
  * The table that takes `sourceLength` samples to `targetLength`, for the output positions `from … from + length` only.
- * Follows Pillow's resampling (Resample.c): the support grows with the shrink factor, weights are normalised in doubles and
- * rounded half away from zero.
+ * Follows Pillow's resampling (Resample.c): the support grows with the shrink factor, weights are normalised in doubles
+ * and rounded half away from zero.
  */
 export function axisTable(
   filter: Exclude<ResizeFilter, 'nearest'>,
@@ -91,8 +91,8 @@ export function axisTable(
 }
 
 /**
- * Pillow's nearest neighbour along one axis: the source position of each output position. The position is accumulated, not
- * multiplied, because Pillow's rounding errors do so too.
+ * Pillow's nearest neighbour along one axis: the source position of each output position. The position is accumulated,
+ * not multiplied, because Pillow's rounding errors do so too.
  */
 export function nearestPositions(sourceLength: number, targetLength: number, from: number, length: number): Int32Array {
   const scale = sourceLength / targetLength

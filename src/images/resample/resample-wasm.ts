@@ -2,8 +2,8 @@ import { type AxisTable, weightBits } from './coefficients.js'
 import { assemble, type WasmFunction, wasm } from './wasm-bytes.js'
 
 /**
- * The two passes of the resampler in WebAssembly with SIMD. Exactly the sums of the JavaScript passes in resample.ts, four
- * (horizontal) or sixteen (vertical) bytes at a time; the test compares the two, bench/images measures them.
+ * The two passes of the resampler in WebAssembly with SIMD. Exactly the sums of the JavaScript passes in resample.ts,
+ * four (horizontal) or sixteen (vertical) bytes at a time; the test compares the two, bench/images measures them.
  */
 
 const half = 1 << (weightBits - 1)
@@ -125,12 +125,18 @@ function loadPasses(): Passes | null {
   return passes
 }
 
-/** Source rows are copied in by strips of about this size; the rest of the memory holds the narrowed rows and the result. */
+/**
+ * Source rows are copied in by strips of about this size; the rest of the memory holds the narrowed rows and the
+ * result.
+ */
 const stripBytes = 4 << 20
 /** Memory never shrinks again, so that larger jobs are left to JavaScript. */
 const maxMemoryBytes = 96 << 20
 
-/** Writes the table where the passes read it: (byte offset, count) pairs, then the weights. Returns the weights' address. */
+/**
+ * Writes the table where the passes read it: (byte offset, count) pairs, then the weights. Returns the weights'
+ * address.
+ */
 function writeTable(memory: WebAssembly.Memory, at: number, table: AxisTable, unitBytes: number): number {
   const length = table.starts.length
   const pairs = new Int32Array(memory.buffer, at, length * 2)
@@ -146,8 +152,8 @@ const tableBytes = (table: AxisTable): number => table.starts.length * 8 + table
 const aligned = (bytes: number): number => (bytes + 31) & ~15
 
 /**
- * Resamples `source` (`uint8 [rows, width, 3]`) by two tables into `out` (`uint8 [vertical outputs, horizontal outputs, 3]`).
- * Returns false, with nothing written, where WebAssembly is missing or the job too large for it.
+ * Resamples `source` (`uint8 [rows, width, 3]`) by two tables into `out` (`uint8 [vertical outputs, horizontal outputs,
+ * 3]`). Returns false, with nothing written, where WebAssembly is missing or the job too large for it.
  */
 export function resampleWasm(
   source: Uint8Array,

@@ -16,13 +16,13 @@ export interface PixelBox extends PixelSize {
 export interface ResampleOptions {
   readonly filter: ResizeFilter
   /** False: 2-tap bilinear (TensorFlow, Caffe). Default true. */
-  readonly antialias?: boolean
+  readonly antialias?: boolean | undefined
   /** The part of the resized image to compute. Default all of it. */
-  readonly window?: PixelBox
+  readonly window?: PixelBox | undefined
   /** Where the result goes, `window.width * window.height * 3` bytes. Default a new array. */
-  readonly out?: Uint8Array
+  readonly out?: Uint8Array | undefined
   /** Tests compare the WebAssembly passes to the JavaScript ones. Default true. */
-  readonly wasm?: boolean
+  readonly wasm?: boolean | undefined
 }
 
 /** JavaScript's horizontal pass: rows first … end of the source, one output column after another. */
@@ -104,8 +104,8 @@ function lerpTable(sourceLength: number, targetLength: number, from: number, len
 }
 
 /**
- * Bilinear of two taps an axis, without antialias: `tf.image.resize(…, 'bilinear')` rounded to whole grey levels, which is also
- * OpenCV's INTER_LINEAR within its fixed point.
+ * Bilinear of two taps an axis, without antialias: `tf.image.resize(…, 'bilinear')` rounded to whole grey levels, which
+ * is also OpenCV's INTER_LINEAR within its fixed point.
  */
 function lerp(source: Pixels, target: PixelSize, window: PixelBox, out: Uint8Array): void {
   const x = lerpTable(source.width, target.width, window.x, window.width, 3)

@@ -1,8 +1,8 @@
 import { ascii, functionType, signed, sized, unsigned, wasmModule } from '../../base/wasm-encoding.js'
 
 /**
- * Just enough of an assembler to write a small WebAssembly module with SIMD in readable lines: each helper returns the bytes of
- * one instruction. The encoding is that of the WebAssembly core specification, version 2.
+ * Just enough of an assembler to write a small WebAssembly module with SIMD in readable lines: each helper returns the
+ * bytes of one instruction. The encoding is that of the WebAssembly core specification, version 2.
  */
 
 export type Code = readonly number[]

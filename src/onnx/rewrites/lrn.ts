@@ -20,8 +20,9 @@ function bandedKernel(channels: number, size: number, alpha: number): Float32Arr
 }
 
 /**
- * LRN computed as x / (bias + conv(x²))^beta with a constant banded 1×1 kernel. onnxruntime's LRN is one slow loop on the CPU;
- * convolution is its fastest code. A power of 0.75 becomes two square roots. Needs the number of channels and float32.
+ * LRN computed as x / (bias + conv(x²))^beta with a constant banded 1×1 kernel. onnxruntime's LRN is one slow loop on
+ * the CPU; convolution is its fastest code. A power of 0.75 becomes two square roots. Needs the number of channels and
+ * float32.
  */
 export const lrnAsConv: Rewrite = {
   id: 'lrn-as-conv',

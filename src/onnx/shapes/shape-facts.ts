@@ -1,6 +1,8 @@
 import type { NodeProto } from '../generated/onnx_pb.js'
 
-/** A size that is known, or the name of one that is not (`'N'`; names beginning with `?` are made up by the inference). */
+/**
+ * A size that is known, or the name of one that is not (`'N'`; names beginning with `?` are made up by the inference).
+ */
 export type Dim = number | string
 
 /** What the inference knows of a tensor. */
@@ -10,7 +12,7 @@ export interface TensorFacts {
   /** ONNX's number of the element type; 0 when it is not known. */
   readonly elemType: number
   /** Values of small integer tensors, such as what `Reshape` takes. */
-  readonly ints?: readonly Dim[]
+  readonly ints?: readonly Dim[] | undefined
 }
 
 /** What a rule may ask about the tensors before its node. */

@@ -187,7 +187,9 @@ const constantOfShape: ShapeRule = (node, known) => [
 ]
 
 const sameOps =
-  'Relu LeakyRelu PRelu Elu Selu Celu Sigmoid HardSigmoid HardSwish Mish Gelu Tanh Softplus Softsign ThresholdedRelu Clip Erf Sqrt Exp Log Neg Abs Floor Ceil Round Reciprocal Softmax LogSoftmax Hardmax LRN InstanceNormalization LpNormalization MeanVarianceNormalization Not Sign'
+  'Relu LeakyRelu PRelu Elu Selu Celu Sigmoid HardSigmoid HardSwish Mish Gelu Tanh Softplus Softsign ' +
+  'ThresholdedRelu Clip Erf Sqrt Exp Log Neg Abs Floor Ceil Round Reciprocal Softmax LogSoftmax Hardmax LRN ' +
+  'InstanceNormalization LpNormalization MeanVarianceNormalization Not Sign'
 const elementwiseOps = 'Add Sub Mul Div Pow Sum Max Min Mean Equal Greater Less GreaterOrEqual LessOrEqual And Or Mod'
 const reduceOps =
   'ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp'

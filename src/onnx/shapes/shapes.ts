@@ -13,12 +13,12 @@ export const unknownFacts: TensorFacts = { shape: undefined, elemType: 0 }
 const maxFollowedInts = 1024
 
 /**
- * Shape inference for the graphs of convolutional networks. It never fails: what it does not know stays unknown. Nodes are fed
- * one by one with {@link ShapeInference.step}, so that a caller may change a node before it is looked at.
+ * Shape inference for the graphs of convolutional networks. It never fails: what it does not know stays unknown. Nodes
+ * are fed one by one with {@link ShapeInference.step}, so that a caller may change a node before it is looked at.
  */
 export class ShapeInference implements KnownShapes {
   readonly facts = new Map<string, TensorFacts>()
-  private unknowns = 0
+  #unknowns = 0
 
   constructor(
     graph: GraphProto,
@@ -48,7 +48,7 @@ export class ShapeInference implements KnownShapes {
 
   /** A fresh name for a size that cannot be known. */
   unknownDim(): string {
-    return `?${this.unknowns++}`
+    return `?${this.#unknowns++}`
   }
 
   /** Derives the facts of a node's outputs from those of its inputs. */

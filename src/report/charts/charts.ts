@@ -63,7 +63,9 @@ const config = {
   title: { color: ink.text },
 } as const
 
-/** Compiles a Vega-Lite specification and renders it to SVG text in this process; `label` is what a screen reader says. */
+/**
+ * Compiles a Vega-Lite specification and renders it to SVG text in this process; `label` is what a screen reader says.
+ */
 export async function renderChart(spec: object, label: string): Promise<string> {
   const { vega, compile } = await loadVega()
   const compiled = compile({ ...spec, config } as unknown as TopLevelSpec).spec
@@ -79,8 +81,8 @@ export async function renderChart(spec: object, label: string): Promise<string> 
 }
 
 /**
- * Vega numbers the clips and gradients of a process as it goes. Named after the chart itself they are the same in every drawing of
- * it, and no two charts of a page share one.
+ * Vega numbers the clips and gradients of a process as it goes. Named after the chart itself they are the same in every
+ * drawing of it, and no two charts of a page share one.
  */
 function ownIds(svg: string, label: string): string {
   const names = [...new Set(Array.from(svg.matchAll(/ id="((?:clip|gradient_)\d+)"/g), ([, id]) => id!))]

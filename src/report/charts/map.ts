@@ -12,9 +12,9 @@ const neighbours = 15
 
 export interface MapOptions {
   readonly seed: number | string
-  readonly threads?: number
-  readonly signal?: AbortSignal
-  readonly progress?: Progress
+  readonly threads?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: Progress | undefined
 }
 
 /** Places of images in the plane. */
@@ -31,9 +31,9 @@ export interface EmbeddingMap {
 }
 
 /**
- * A map of a data set's embeddings: rows scaled to length 1, at most 50 principal components, then UMAP (15 neighbours) with a
- * seeded generator, so that equal input gives an equal map. Fewer than 20 rows are placed by two components alone; fewer than 3
- * give no map. More than 5,000 rows are thinned evenly.
+ * A map of a data set's embeddings: rows scaled to length 1, at most 50 principal components, then UMAP (15 neighbours)
+ * with a seeded generator, so that equal input gives an equal map. Fewer than 20 rows are placed by two components
+ * alone; fewer than 3 give no map. More than 5,000 rows are thinned evenly.
  */
 export async function mapEmbedding(dataset: ReportDataset, options: MapOptions): Promise<EmbeddingMap | undefined> {
   const { embedding } = dataset

@@ -7,7 +7,9 @@ import { ink, palette } from './charts.js'
 const unit = { domain: [0, 1], nice: false }
 const square = { width: 210, height: 210 }
 
-/** Intervals of all candidates on one metric, best on top; baselines would squeeze the scale and are left to the words. */
+/**
+ * Intervals of all candidates on one metric, best on top; baselines would squeeze the scale and are left to the words.
+ */
 export function intervalSpec(ranking: readonly RankedRecord[], metric: ReportMetric): object | undefined {
   const percent = metric.format === 'percent'
   const values = ranking.flatMap((entry) => {
@@ -220,7 +222,10 @@ interface CostPoint {
   readonly value: number
 }
 
-/** Points whose names do not lie over each other, the best first; places are about those of the chart that is {@link costSize}. */
+/**
+ * Points whose names do not lie over each other, the best first; places are about those of the chart that is
+ * {@link costSize}.
+ */
 function apart(points: readonly CostPoint[], sign: number): CostPoint[] {
   const span = (of: (point: CostPoint) => number): ((point: CostPoint) => number) => {
     const all = points.map(of)
@@ -252,7 +257,8 @@ export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric)
     return [{ name: entry.title, seconds: entry.fitSeconds, value: found.value }]
   })
   if (values.length < 2) return undefined
-  // Names of all would lie over each other: coloured are those that no other beats in both, named are as many of them as there is room.
+  // Names of all would lie over each other: coloured are those that no other beats in both, named are as many of them
+  // as there is room.
   const sign = metric.higherIsBetter ? 1 : -1
   const named = values.filter(
     (one) =>

@@ -48,8 +48,8 @@ export interface Images {
 }
 
 /**
- * Which images get a place, most wanted first: the best candidates' worst mistakes, label suspects, duplicates, the mistakes of the
- * others, whatever else was called wrongly, then all others in their order.
+ * Which images get a place, most wanted first: the best candidates' worst mistakes, label suspects, duplicates, the
+ * mistakes of the others, whatever else was called wrongly, then all others in their order.
  */
 export function wantedImages(input: ReportInput, { record }: Analysis): ImageKey[] {
   const seen = input.datasets.map((dataset) => new Uint8Array(dataset.ids.length))
@@ -86,14 +86,14 @@ export function wantedImages(input: ReportInput, { record }: Analysis): ImageKey
 }
 
 /**
- * Puts the thumbnails into one WebP sheet, and adds larger images of the most wanted, all within `roomBytes`. Broken ones are left
- * out.
+ * Puts the thumbnails into one WebP sheet, and adds larger images of the most wanted, all within `roomBytes`. Broken
+ * ones are left out.
  */
 export async function gatherImages(
   input: ReportInput,
   analysis: Analysis,
   roomBytes: number,
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<Images> {
   const places = input.datasets.map((dataset) => new Int32Array(dataset.ids.length).fill(-1))
   const tiles: { key: ImageKey; bytes: Uint8Array }[] = []

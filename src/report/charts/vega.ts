@@ -1,7 +1,9 @@
 import * as vega from 'vega'
 import { compile } from 'vega-lite'
 
-/** Width of a text in a usual sans-serif. Vega's own guess without a canvas is 0.8 em a character, half as much again. */
+/**
+ * Width of a text in a usual sans-serif. Vega's own guess without a canvas is 0.8 em a character, half as much again.
+ */
 function textWidth(text: string, fontSize: number): number {
   let ems = 0
   for (const character of text) {
@@ -13,9 +15,9 @@ function textWidth(text: string, fontSize: number): number {
   return ems * fontSize
 }
 interface MeasuredText {
-  readonly fontSize?: number
-  readonly limit?: number
-  readonly text?: string
+  readonly fontSize?: number | undefined
+  readonly limit?: number | undefined
+  readonly text?: string | undefined
 }
 function measure(item: MeasuredText, text?: string): number {
   const width = textWidth(String(text ?? item.text ?? ''), item.fontSize ?? 11)

@@ -14,7 +14,7 @@ export function oneAgainstRest(
   scores: ArrayLike<number>,
   positive: ArrayLike<number>,
   limit: number,
-): { roc?: Curve; precisionRecall?: Curve } {
+): { roc?: Curve | undefined; precisionRecall?: Curve | undefined } {
   const ranking = rankRows(scores, positive)
   const auc = rocAuc(ranking)
   const ap = averagePrecision(ranking)

@@ -55,7 +55,7 @@ export function analyseCandidate(
     title: candidate.title,
     dataset: candidate.dataset,
     baseline: candidate.baseline,
-    ...(outcome.note === undefined ? {} : { note: outcome.note }),
+    note: outcome.note,
     rows: entries.length,
     right,
     confusion,
@@ -64,7 +64,7 @@ export function analyseCandidate(
     ...(outcome.scores !== undefined && outcome.scoreKind === 'probability' && entries.length > 0
       ? { calibration: topCalibration(outcome, dataset, entries) }
       : {}),
-    ...(candidate.learningCurve === undefined ? {} : { learningCurve: candidate.learningCurve }),
+    learningCurve: candidate.learningCurve,
     mistakes: worstMistakes(outcome, dataset, shown, entries),
   }
 }
@@ -88,7 +88,7 @@ function classCurves(
   dataset: ReportDataset,
   shown: ShownNames,
   entries: readonly number[],
-): { roc: CurveRecord[]; pr: CurveRecord[]; areas: { roc?: number; ap?: number }[] } {
+): { roc: CurveRecord[]; pr: CurveRecord[]; areas: { roc?: number | undefined; ap?: number | undefined }[] } {
   const k = dataset.classes.length
   const found: { c: number; roc: CurveRecord | undefined; pr: CurveRecord | undefined }[] = []
   for (let c = 0; c < k; c++) {
@@ -139,7 +139,9 @@ function rounded(curve: CurveRecord): CurveRecord {
   return { ...curve, points: curve.points.map(([x, y]) => [round(x), round(y)]) }
 }
 
-/** Wrong predictions, the most confident first; without probabilities, by the margin between the two classes' scores. */
+/**
+ * Wrong predictions, the most confident first; without probabilities, by the margin between the two classes' scores.
+ */
 function worstMistakes(
   outcome: ReportOutcome,
   dataset: ReportDataset,

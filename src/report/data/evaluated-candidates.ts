@@ -80,7 +80,9 @@ function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
     if (trainer.tune) {
       facts.push({
         name: 'tuned',
-        value: `${trainer.tune.search} over ${trainer.tune.candidates} candidates, ${trainer.tune.innerFolds} inner folds`,
+        value:
+          `${trainer.tune.search} over ${trainer.tune.candidates} candidates, ${trainer.tune.innerFolds} inner ` +
+          'folds',
       })
     }
     if (trainer.calibrate !== null) facts.push({ name: 'calibrated', value: trainer.calibrate })
@@ -103,7 +105,9 @@ function factsOf(evaluation: Evaluation, result: Result): ReportFact[] {
   if (operating) {
     const share = (name: string, one: typeof operating.sensitivity): ReportFact => ({
       name,
-      value: `${formatValue(one.value ?? Number.NaN, 'percent')} (${one.hits} of ${one.rows}; ${formatValue(one.wilson.low, 'percent', false)}–${formatValue(one.wilson.high, 'percent')})`,
+      value:
+        `${formatValue(one.value ?? Number.NaN, 'percent')} (${one.hits} of ${one.rows}; ` +
+        `${formatValue(one.wilson.low, 'percent', false)}–${formatValue(one.wilson.high, 'percent')})`,
     })
     facts.push({ name: 'operating point', value: `${operating.rule}: ${thresholdText(operating.thresholds)}` })
     facts.push(share('sensitivity', operating.sensitivity), share('specificity', operating.specificity))

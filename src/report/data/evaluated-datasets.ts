@@ -7,7 +7,10 @@ import type { Evaluation } from '../../evaluation/results/schema.js'
 import { imagesFromSource } from './images.js'
 import type { ReportDataset } from './input.js'
 
-/** Every data set with what the store of its best result gives: thumbnails, map, larger images. `missing` is told what is not to be had. */
+/**
+ * Every data set with what the store of its best result gives: thumbnails, map, larger images. `missing` is told what
+ * is not to be had.
+ */
 export async function datasetsOf(loaded: LoadedEvaluation, missing: string[]): Promise<ReportDataset[]> {
   const datasets: ReportDataset[] = []
   for (const dataset of loaded.evaluation.datasets) datasets.push(await datasetOf(loaded, dataset, missing))
@@ -68,7 +71,7 @@ async function fromStore(
     if (thumbs.size === 0) missing.push(`The store ${table.store.path} holds no thumbnails.`)
     const readImages = await sourceReader(store, read)
     return {
-      ...(readImages ? { readImages } : {}),
+      readImages,
       thumbnails: new Map([...thumbs].map(([id, { webp }]) => [id, webp])),
       embedding: {
         title: `${table.store.backbone}, layer ${table.layer}`,
@@ -84,7 +87,10 @@ async function fromStore(
   }
 }
 
-/** Reads larger images where the store's own came from; undefined where the store does not say, or has no hashes to check with. */
+/**
+ * Reads larger images where the store's own came from; undefined where the store does not say, or has no hashes to
+ * check with.
+ */
 async function sourceReader(store: Store, table: EmbeddingTable): Promise<ReportDataset['readImages']> {
   const source = await sourceOf(store.path)
   if (source === undefined) return undefined

@@ -44,7 +44,7 @@ export function guardsOf({
     })
   })
   const rule = guards.duplicates[0]?.rule
-  return { suspects: onePerImage(suspects), duplicates, ...(rule === undefined ? {} : { duplicateRule: rule }) }
+  return { suspects: onePerImage(suspects), duplicates, duplicateRule: rule }
 }
 
 function onePerImage<T extends { dataset: number; row: number; score: number }>(suspects: readonly T[]): T[] {

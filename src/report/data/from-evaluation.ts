@@ -16,8 +16,8 @@ const testTitles: Record<Difference['test'], string> = {
 }
 
 /**
- * The report's input from an evaluation and the stores that it names. A store that is gone or damaged costs the images and
- * the map, and the report says so; everything else comes from the evaluation itself.
+ * The report's input from an evaluation and the stores that it names. A store that is gone or damaged costs the images
+ * and the map, and the report says so; everything else comes from the evaluation itself.
  */
 export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<ReportInput> {
   const { evaluation } = loaded
@@ -26,7 +26,9 @@ export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<Re
   const format = (id: string): ReportMetric['format'] => (shares.has(id) ? 'percent' : 'number')
   const names = evaluation.datasets.map(({ name }) => name)
   return {
-    title: `${names.join(', ')}: ${evaluation.trainers.length} trainer${evaluation.trainers.length === 1 ? '' : 's'} compared`,
+    title:
+      `${names.join(', ')}: ${evaluation.trainers.length} trainer${evaluation.trainers.length === 1 ? '' : 's'} ` +
+      'compared',
     ...(evaluation.provenance.created === null ? {} : { created: evaluation.provenance.created }),
     datasets,
     candidates: candidatesOf(loaded),
@@ -61,7 +63,10 @@ export async function reportFromEvaluation(loaded: LoadedEvaluation): Promise<Re
   }
 }
 
-function signed(one: Difference, lowerIsBetter: boolean): { difference: number; low?: number; high?: number } {
+function signed(
+  one: Difference,
+  lowerIsBetter: boolean,
+): { difference: number; low?: number | undefined; high?: number | undefined } {
   const { difference, low, high } = one
   if (low === null || high === null) return { difference: lowerIsBetter ? -difference : difference }
   return lowerIsBetter ? { difference: -difference, low: -high, high: -low } : { difference, low, high }

@@ -28,7 +28,7 @@ export function imagesFromSource(
           sidePixels: previewSidePixels,
           quality: previewQuality,
           orient,
-          ...(box ? { box } : {}),
+          box,
         })
           .then((webp) => void made.set(id, webp))
           .catch(leaveOut)

@@ -1,11 +1,11 @@
 /**
- * What a report is drawn from: plain data, and a way to read larger images. `from-evaluation.ts` fills it from an evaluation
- * folder; anything else that has predictions can fill it too.
+ * What a report is drawn from: plain data, and a way to read larger images. `from-evaluation.ts` fills it from an
+ * evaluation folder; anything else that has predictions can fill it too.
  */
 export interface ReportInput {
   readonly title: string
   /** When the evaluation ended, ISO 8601; left out, the report bears no date (and stays equal for equal input). */
-  readonly created?: string
+  readonly created?: string | undefined
   readonly datasets: readonly ReportDataset[]
   readonly candidates: readonly ReportCandidate[]
   /** The metric that ranks, an `id` of {@link metrics}. */
@@ -13,7 +13,7 @@ export interface ReportInput {
   readonly metrics: readonly ReportMetric[]
   readonly comparisons: readonly ReportComparison[]
   /** How the pairs were tested, in words, such as "corrected resampled t-test, Holm-adjusted". */
-  readonly testName?: string
+  readonly testName?: string | undefined
   /** What the evaluation says in words; shown below the headline that the report writes itself. */
   readonly sentences: readonly string[]
   /** The protocol in words: folds, repeats, tuning, what was held out. */
@@ -22,7 +22,7 @@ export interface ReportInput {
   readonly suspects: readonly ReportSuspect[]
   readonly duplicates: readonly ReportDuplicate[]
   /** The rule that made a pair a duplicate, in words. */
-  readonly duplicateRule?: string
+  readonly duplicateRule?: string | undefined
   readonly provenance: ReportProvenance
 }
 
@@ -35,14 +35,16 @@ export interface ReportDataset {
   /** `[rows]`, index into `classes`, or -1 without a label. */
   readonly labels: Int32Array
   /** The class that counts as positive, where there are two. */
-  readonly positive?: string
+  readonly positive?: string | undefined
   /** WebP, PNG or JPEG bytes by id, about 48 pixels. */
   readonly thumbnails: ReadonlyMap<string, Uint8Array>
   /**
-   * Larger images (WebP, PNG or JPEG bytes by id), read when it is known which are needed: at most 300 are asked for, those that can
-   * be had come back.
+   * Larger images (WebP, PNG or JPEG bytes by id), read when it is known which are needed: at most 300 are asked for,
+   * those that can be had come back.
    */
-  readonly readImages?: (ids: readonly string[], signal?: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  readonly readImages?:
+    | ((ids: readonly string[], signal?: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>)
+    | undefined
   /** Rows of one layer for the map: `data` is `[rows.length, cols]`, `rows` indexes `ids`. */
   readonly embedding?: {
     readonly title: string
@@ -63,20 +65,20 @@ export interface ReportCandidate {
   /** A baseline (majority, permuted labels) is shown beside the others and never wins. */
   readonly baseline: boolean
   readonly metrics: readonly ReportValue[]
-  readonly outcome?: ReportOutcome
+  readonly outcome?: ReportOutcome | undefined
   readonly learningCurve?: readonly {
     /** Training rows. */
     readonly rows: number
     readonly value: number
-    readonly low?: number
-    readonly high?: number
+    readonly low?: number | undefined
+    readonly high?: number | undefined
   }[]
   /** Facts such as chosen parameters, inner search result, support vectors; shown as a list. */
   readonly facts: readonly ReportFact[]
-  readonly fitSeconds?: number
-  readonly predictSeconds?: number
-  readonly modelBytes?: number
-  readonly peakBytes?: number
+  readonly fitSeconds?: number | undefined
+  readonly predictSeconds?: number | undefined
+  readonly modelBytes?: number | undefined
+  readonly peakBytes?: number | undefined
 }
 
 /** Predictions on rows that were not trained on; a row appears once. */
@@ -86,10 +88,10 @@ export interface ReportOutcome {
   /** `[n]`, index into the classes. */
   readonly predicted: Int32Array
   /** `[n, classes]`, larger means more likely. */
-  readonly scores?: Float32Array
+  readonly scores?: Float32Array | undefined
   readonly scoreKind: 'probability' | 'decision'
   /** One line on where these rows come from, such as "out-of-fold, first of 3 repeats". */
-  readonly note?: string
+  readonly note?: string | undefined
 }
 
 export interface ReportMetric {
@@ -103,8 +105,8 @@ export interface ReportMetric {
 export interface ReportValue {
   readonly metric: string
   readonly value: number
-  readonly low?: number
-  readonly high?: number
+  readonly low?: number | undefined
+  readonly high?: number | undefined
 }
 
 /** Candidate `a` against `b` on one metric: the difference is a − b. */
@@ -113,8 +115,8 @@ export interface ReportComparison {
   readonly b: string
   readonly metric: string
   readonly difference: number
-  readonly low?: number
-  readonly high?: number
+  readonly low?: number | undefined
+  readonly high?: number | undefined
   readonly p: number
   readonly pAdjusted: number
   /** Whether the difference holds at the level the evaluation used. */
@@ -143,11 +145,11 @@ export interface ReportDuplicate {
   readonly a: number
   readonly b: number
   /** Cosine of the embeddings. */
-  readonly cosine?: number
+  readonly cosine?: number | undefined
   /** Differing bits of the two dHashes. */
-  readonly bits?: number
+  readonly bits?: number | undefined
   /** Where they lie, such as "across folds" or "train / test". */
-  readonly where?: string
+  readonly where?: string | undefined
 }
 
 export interface ReportFact {
@@ -156,10 +158,10 @@ export interface ReportFact {
 }
 
 export interface ReportProvenance {
-  readonly command?: string
-  readonly seed?: string
+  readonly command?: string | undefined
+  readonly seed?: string | undefined
   /** The experiment file's text, if there was one. */
-  readonly experiment?: string
+  readonly experiment?: string | undefined
   readonly versions: readonly ReportFact[]
   readonly hashes: readonly ReportFact[]
   readonly machine: readonly ReportFact[]

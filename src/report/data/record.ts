@@ -2,14 +2,14 @@ import type { Point } from './curves.js'
 import type { ReportFact, ReportMetric, ReportValue, ReportWarning } from './input.js'
 
 /**
- * Everything a report says, as plain data: `report.json` is this record, and the HTML and Markdown are drawn from it. Names are
- * as shown (unseen characters written out).
+ * Everything a report says, as plain data: `report.json` is this record, and the HTML and Markdown are drawn from it.
+ * Names are as shown (unseen characters written out).
  */
 export interface ReportRecord {
   readonly format: 1
   readonly kind: 'fc7-report'
   readonly title: string
-  readonly created?: string
+  readonly created?: string | undefined
   readonly verdict: Verdict
   readonly primaryMetric: string
   readonly metrics: readonly ReportMetric[]
@@ -17,18 +17,18 @@ export interface ReportRecord {
   /** Best first; baselines stand where their value puts them. */
   readonly ranking: readonly RankedRecord[]
   readonly comparisons: readonly ComparisonRecord[]
-  readonly testName?: string
+  readonly testName?: string | undefined
   /** Candidates with predictions, best first. */
   readonly details: readonly DetailRecord[]
   readonly protocol: readonly string[]
   readonly warnings: readonly ReportWarning[]
   readonly suspects: readonly SuspectRecord[]
   readonly duplicates: readonly DuplicateRecord[]
-  readonly duplicateRule?: string
+  readonly duplicateRule?: string | undefined
   readonly provenance: {
-    readonly command?: string
-    readonly seed?: string
-    readonly experiment?: string
+    readonly command?: string | undefined
+    readonly seed?: string | undefined
+    readonly experiment?: string | undefined
     readonly versions: readonly ReportFact[]
     readonly hashes: readonly ReportFact[]
     readonly machine: readonly ReportFact[]
@@ -38,7 +38,10 @@ export interface ReportRecord {
 }
 
 export interface Verdict {
-  /** `winner`: better than every other, and the differences hold; `tie`: best, but not apart from all; `untested`; `single`. */
+  /**
+   * `winner`: better than every other, and the differences hold; `tie`: best, but not apart from all; `untested`;
+   * `single`.
+   */
   readonly kind: 'winner' | 'tie' | 'untested' | 'single' | 'empty'
   readonly headline: string
   readonly sentences: readonly string[]
@@ -49,22 +52,22 @@ export interface DatasetRecord {
   readonly rows: number
   readonly classes: readonly { readonly name: string; readonly rows: number }[]
   readonly unlabelled: number
-  readonly positive?: string
+  readonly positive?: string | undefined
 }
 
 export interface RankedRecord {
   /** 1 for the best; baselines have none. */
-  readonly rank?: number
+  readonly rank?: number | undefined
   readonly id: string
   readonly title: string
   readonly dataset: number
   readonly baseline: boolean
   readonly values: readonly ReportValue[]
   readonly facts: readonly ReportFact[]
-  readonly fitSeconds?: number
-  readonly predictSeconds?: number
-  readonly modelBytes?: number
-  readonly peakBytes?: number
+  readonly fitSeconds?: number | undefined
+  readonly predictSeconds?: number | undefined
+  readonly modelBytes?: number | undefined
+  readonly peakBytes?: number | undefined
 }
 
 export interface ComparisonRecord {
@@ -73,8 +76,8 @@ export interface ComparisonRecord {
   readonly b: string
   readonly metric: string
   readonly difference: number
-  readonly low?: number
-  readonly high?: number
+  readonly low?: number | undefined
+  readonly high?: number | undefined
   readonly p: number
   readonly pAdjusted: number
   readonly holds: boolean
@@ -87,8 +90,8 @@ export interface ClassRecord {
   readonly precision: number
   readonly recall: number
   readonly f1: number
-  readonly rocAuc?: number
-  readonly averagePrecision?: number
+  readonly rocAuc?: number | undefined
+  readonly averagePrecision?: number | undefined
 }
 
 /** A bin of confidence with rows in it. */
@@ -114,21 +117,23 @@ export interface DetailRecord {
   readonly title: string
   readonly dataset: number
   readonly baseline: boolean
-  readonly note?: string
+  readonly note?: string | undefined
   readonly rows: number
   readonly right: number
   /** `[true][predicted]`, indices into the data set's classes. */
   readonly confusion: readonly (readonly number[])[]
   readonly classes: readonly ClassRecord[]
-  readonly roc?: readonly CurveRecord[]
-  readonly precisionRecall?: readonly CurveRecord[]
-  readonly calibration?: { readonly bins: readonly CalibrationBin[]; readonly error: number }
-  readonly learningCurve?: readonly {
-    readonly rows: number
-    readonly value: number
-    readonly low?: number
-    readonly high?: number
-  }[]
+  readonly roc?: readonly CurveRecord[] | undefined
+  readonly precisionRecall?: readonly CurveRecord[] | undefined
+  readonly calibration?: { readonly bins: readonly CalibrationBin[]; readonly error: number } | undefined
+  readonly learningCurve?:
+    | readonly {
+        readonly rows: number
+        readonly value: number
+        readonly low?: number | undefined
+        readonly high?: number | undefined
+      }[]
+    | undefined
   readonly mistakes: readonly MistakeRecord[]
 }
 
@@ -160,7 +165,7 @@ export interface DuplicateRecord {
   readonly idB: string
   readonly labelA: string
   readonly labelB: string
-  readonly cosine?: number
-  readonly bits?: number
-  readonly where?: string
+  readonly cosine?: number | undefined
+  readonly bits?: number | undefined
+  readonly where?: string | undefined
 }

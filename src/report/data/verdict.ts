@@ -7,7 +7,10 @@ function valueIn(entry: RankedRecord, metric: string) {
   return entry.values.find((value) => value.metric === metric)
 }
 
-/** Data set by data set, best first by the primary metric; baselines stand among the others but get no rank. Ties keep the order given. */
+/**
+ * Data set by data set, best first by the primary metric; baselines stand among the others but get no rank. Ties keep
+ * the order given.
+ */
 export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
   const sign = metric.higherIsBetter ? 1 : -1
   const key = (candidate: ReportInput['candidates'][number]): number => {
@@ -39,17 +42,17 @@ export function rank(input: ReportInput, metric: ReportMetric): RankedRecord[] {
         baseline: candidate.baseline,
         values: candidate.metrics,
         facts: candidate.facts.map(({ name, value }) => ({ name: visible(name), value: visible(value) })),
-        ...(candidate.fitSeconds === undefined ? {} : { fitSeconds: candidate.fitSeconds }),
-        ...(candidate.predictSeconds === undefined ? {} : { predictSeconds: candidate.predictSeconds }),
-        ...(candidate.modelBytes === undefined ? {} : { modelBytes: candidate.modelBytes }),
-        ...(candidate.peakBytes === undefined ? {} : { peakBytes: candidate.peakBytes }),
+        fitSeconds: candidate.fitSeconds,
+        predictSeconds: candidate.predictSeconds,
+        modelBytes: candidate.modelBytes,
+        peakBytes: candidate.peakBytes,
       }),
     )
 }
 
 /**
- * The winner in words, and whether it is one: its lead over every other candidate must hold in the tests given. Where the
- * evaluation says it in sentences, those follow the headline; of several data sets each gets its own.
+ * The winner in words, and whether it is one: its lead over every other candidate must hold in the tests given. Where
+ * the evaluation says it in sentences, those follow the headline; of several data sets each gets its own.
  */
 export function judge(input: ReportInput, ranking: readonly RankedRecord[], metric: ReportMetric): Verdict {
   const given = input.sentences.map(visible)
@@ -122,7 +125,8 @@ function judgeOne(input: ReportInput, ranking: readonly RankedRecord[], metric: 
         measured,
         `Its lead over each of the ${others.length === 1 ? 'one other candidate' : `${others.length} others`} holds after ` +
           `adjustment; over the next, ${second.other.title}, it is ` +
-          `${formatDifference(second.found!.difference, metric.format)}${points(metric)} (p ${equals(second.found!.pAdjusted)}).`,
+          `${formatDifference(second.found!.difference, metric.format)}${points(metric)} (p ` +
+          `${equals(second.found!.pAdjusted)}).`,
         ...against,
       ],
     }

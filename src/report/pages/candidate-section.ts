@@ -11,8 +11,8 @@ const classBars = 24
 const pairsShown = 30
 
 /**
- * One trainer's part of the page: facts, confusion matrix, charts, worst mistakes. `run` is its place in the script's data;
- * `printed`: opened for print unasked.
+ * One trainer's part of the page: facts, confusion matrix, charts, worst mistakes. `run` is its place in the script's
+ * data; `printed`: opened for print unasked.
  */
 export async function candidateSection(
   detail: DetailRecord,
@@ -86,7 +86,8 @@ walk over the cells with the arrow keys and press Enter, to see the images behin
     .slice(0, pairsShown)
     .map(
       ({ label, predicted }) =>
-        `<tr><td class="l">${html(classes[label]!.name)}</td><td class="l">${html(classes[predicted]!.name)}</td><td>${cell(detail, label, predicted)}</td></tr>`,
+        `<tr><td class="l">${html(classes[label]!.name)}</td><td ` +
+        `class="l">${html(classes[predicted]!.name)}</td><td>${cell(detail, label, predicted)}</td></tr>`,
     )
   return `<h3>Confused pairs</h3><p class="about">The most frequent confusions of ${classes.length} classes. Choose a count to see
 the images behind it.</p>
@@ -135,7 +136,8 @@ async function charts(detail: DetailRecord, metric: ReportMetric): Promise<strin
       'Calibration',
       calibrationSpec(detail.calibration),
       `calibration; expected calibration error ${detail.calibration.error.toFixed(3)}`,
-      `On the dashed line confidence tells the truth; below it the trainer is too sure. Expected calibration error ${detail.calibration.error.toFixed(3)} over 10 bins; a larger dot is more images.`,
+      'On the dashed line confidence tells the truth; below it the trainer is too sure. Expected calibration ' +
+        `error ${detail.calibration.error.toFixed(3)} over 10 bins; a larger dot is more images.`,
     )
   }
   if (detail.learningCurve && detail.learningCurve.length > 1) {
@@ -158,5 +160,8 @@ function mistakes(detail: DetailRecord): string {
       `${mistake.confidence === null ? '' : `, ${html(formatValue(mistake.confidence, 'percent'))} sure`}</p>` +
       `<p class="id" title="${html(mistake.id)}">${html(mistake.id)}</p></li>`,
   )
-  return `<h3>Worst mistakes</h3><p class="about">Wrong predictions, the surest first.</p><ul class="tiles big">${items.join('')}</ul>`
+  return (
+    '<h3>Worst mistakes</h3><p class="about">Wrong predictions, the surest first.</p><ul class="tiles ' +
+    `big">${items.join('')}</ul>`
+  )
 }

@@ -50,7 +50,8 @@ export async function drawParts(
   const trainers =
     candidates.length === 0
       ? ''
-      : `<section id="trainers"><h2>Each candidate</h2><p class="about">Best first. What it confuses, how sure it is, and where it fails.</p>${candidates.join('\n')}</section>`
+      : '<section id="trainers"><h2>Each candidate</h2><p class="about">Best first. What it confuses, how sure ' +
+        `it is, and where it fails.</p>${candidates.join('\n')}</section>`
   return [
     { id: 'ranking', name: 'Ranking', body: await rankingSection(record, primary) },
     { id: 'trainers', name: 'Trainers', body: trainers },

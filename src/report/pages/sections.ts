@@ -125,7 +125,8 @@ function testTable(record: ReportRecord, entries: ReportRecord['comparisons']): 
     const range =
       entry.low === undefined || entry.high === undefined
         ? ''
-        : `<span class="iv">${html(formatDifference(entry.low, format))} to ${html(formatDifference(entry.high, format))}</span>`
+        : `<span class="iv">${html(formatDifference(entry.low, format))} to ` +
+          `${html(formatDifference(entry.high, format))}</span>`
     return `<tr class="${entry.holds ? 'holds' : ''}">${several ? `<td class="l">${html(record.datasets[entry.dataset]!.name)}</td>` : ''}<td class="name">${html(entry.a)}</td><td class="name">${html(entry.b)}</td>
 <td>${html(formatDifference(entry.difference, format))}${range}</td><td>${html(formatP(entry.p))}</td><td>${html(formatP(entry.pAdjusted))}</td>
 <td class="l">${entry.holds ? 'holds' : 'could be chance'}</td></tr>`
@@ -163,7 +164,8 @@ export function suspectsSection(record: ReportRecord): string {
   const items = record.suspects.map(
     (suspect) =>
       `<li><span class="pic" data-set="${suspect.dataset}" data-row="${suspect.row}"></span><p>labelled ${html(suspect.label)}<br>` +
-      `<span class="was">looks like ${html(suspect.suggested)}</span></p><p class="id" title="${html(suspect.id)}">${html(suspect.id)}</p></li>`,
+      `<span class="was">looks like ${html(suspect.suggested)}</span></p><p class="id" ` +
+      `title="${html(suspect.id)}">${html(suspect.id)}</p></li>`,
   )
   return `<section id="labels"><h2>Labels to check</h2><p class="about">Images whose label the candidates, when they had not seen it, doubt
 most. Some are mistakes in the data; look before you change one.</p><ul class="tiles big">${items.join('')}</ul></section>`
@@ -178,7 +180,8 @@ export function duplicatesSection(record: ReportRecord): string {
       ...(pair.where === undefined ? [] : [pair.where]),
     ]
     const side = (row: number, id: string, label: string): string =>
-      `<div><span class="pic" data-set="${pair.dataset}" data-row="${row}"></span><p>${html(label)}<br><span class="note">${html(id)}</span></p></div>`
+      `<div><span class="pic" data-set="${pair.dataset}" data-row="${row}"></span><p>${html(label)}<br><span ` +
+      `class="note">${html(id)}</span></p></div>`
     return `<li><div class="two">${side(pair.a, pair.idA, pair.labelA)}${side(pair.b, pair.idB, pair.labelB)}</div>
 <p class="${pair.labelA === pair.labelB ? '' : 'was'}">${html(facts.join(' · '))}${pair.labelA === pair.labelB ? '' : ' · different labels'}</p></li>`
   })
@@ -217,7 +220,8 @@ export async function timeSection(record: ReportRecord, primary: ReportMetric): 
   )
   const memory = known
     ? 'Peak memory is what the process grew by during a fit that ran alone; where fits ran side by side it is not told.'
-    : 'Peak memory is not told: fits ran side by side, and the memory is the process’s. With --threads 1 it is measured.'
+    : 'Peak memory is not told: fits ran side by side, and the memory is the process’s. With --threads 1 it is ' +
+      'measured.'
   const figures: string[] = []
   for (const [at, dataset] of record.datasets.entries()) {
     const spec = costSpec(
@@ -231,7 +235,8 @@ export async function timeSection(record: ReportRecord, primary: ReportMetric): 
   const chart =
     figures.length === 0
       ? ''
-      : `<div class="chartbox">${figures.join('')}<p class="note">Coloured are the candidates that no other beats in both.</p></div>`
+      : `<div class="chartbox">${figures.join('')}<p class="note">Coloured are the candidates that no other ` +
+        'beats in both.</p></div>'
   return `<section id="time"><h2>Time and size</h2><p class="about">Means over the fits, on the machine named below. ${memory}</p>${chart}
 <div class="scroll" tabindex="0" role="region" aria-label="Time and size"><table class="plain"><thead><tr><th class="name" scope="col">candidate</th>${several ? '<th class="l" scope="col">data set</th>' : ''}<th scope="col">fit</th><th scope="col">predict</th>
 <th scope="col">model</th>${known ? '<th scope="col">peak memory</th>' : ''}</tr></thead><tbody>${rows.join('')}</tbody></table></div></section>`

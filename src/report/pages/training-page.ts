@@ -35,7 +35,12 @@ const steps = [
 function lineSpec(
   epochs: readonly Placed[],
   lines: readonly Line[],
-  y: { readonly title: string; readonly log?: boolean; readonly format: string; readonly zero?: boolean },
+  y: {
+    readonly title: string
+    readonly log?: boolean | undefined
+    readonly format: string
+    readonly zero?: boolean | undefined
+  },
   /** Where dashed lines stand. */
   marks: readonly number[],
 ): object {
@@ -196,7 +201,8 @@ export async function renderTraining({ plan, best, history, finished }: Training
           `The weights ${best.epoch > 0 ? `after epoch ${best.epoch}` : 'from before the first epoch'}${plan.phases.length > 1 ? ` of ${phase}` : ''} were kept: ${percent(best.accuracy)} and a loss of ${best.loss.toFixed(3)} on ${formatCount(plan.images.select)} images of ${plan.images.sources.select}.`,
         ]
       : []),
-    `Trained on ${formatCount(plan.images.train)} images of ${plan.classes.length} classes with ${plan.optimizer.kind}, strategy ${plan.strategy}.`,
+    `Trained on ${formatCount(plan.images.train)} images of ${plan.classes.length} classes with ` +
+      `${plan.optimizer.kind}, strategy ${plan.strategy}.`,
     ...plan.phases.map(
       (one) =>
         `${plan.phases.length > 1 ? `${one.name}: ` : ''}${formatCount(one.trainedValues)} weights above ${one.boundary} trained, ${formatCount(one.frozenValues)} stayed; rate ${one.rate}.`,

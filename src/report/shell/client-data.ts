@@ -15,7 +15,10 @@ function base64(values: ArrayBufferView): string {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64')
 }
 
-/** What the report's script reads: names as shown, numbers as little-endian base64. `candidates` are in the order of `detailed`. */
+/**
+ * What the report's script reads: names as shown, numbers as little-endian base64. `candidates` are in the order of
+ * `detailed`.
+ */
 export function clientData(
   input: ReportInput,
   shown: readonly ShownNames[],

@@ -1,6 +1,6 @@
 /**
- * The report's own script, as text: images behind confusion cells, the map, the theme, and everything opened for print. It
- * reads the JSON block, writes names with textContent only, and asks for nothing outside the file.
+ * The report's own script, as text: images behind confusion cells, the map, the theme, and everything opened for print.
+ * It reads the JSON block, writes names with textContent only, and asks for nothing outside the file.
  */
 export const clientScript = `(() => {
 'use strict'
@@ -267,8 +267,8 @@ for (const box of all('.map')) {
 }
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw)
 
-// ---- print: what is folded away is opened, and folded again afterwards. Of many candidates the best are printed, with those that the
-// reader has opened; long tables of pairs stay in the file.
+// ---- print: what is folded away is opened, and folded again afterwards. Of many candidates the best are printed, with
+// those that the reader has opened; long tables of pairs stay in the file.
 let folded = []
 addEventListener('beforeprint', () => {
   folded = all('details:not([open])').filter((d) => d.dataset.big === undefined && d.dataset.long === undefined)

@@ -8,13 +8,16 @@ export interface Shell {
   readonly title: string
   readonly style: string
   /** The page's own script; without one no script may run at all. */
-  readonly script?: string
+  readonly script?: string | undefined
   /** Images inside the file (`data:`) are allowed only where they are asked for. */
-  readonly images?: boolean
+  readonly images?: boolean | undefined
   readonly body: string
 }
 
-/** A whole HTML page. Its policy allows its own style and script by hash, images inside the file if there are any, and nothing else. */
+/**
+ * A whole HTML page. Its policy allows its own style and script by hash, images inside the file if there are any, and
+ * nothing else.
+ */
 export function shellPage({ title, style, script, images = false, body }: Shell): string {
   const policy = [
     "default-src 'none'",

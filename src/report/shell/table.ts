@@ -1,6 +1,9 @@
 import { html } from '../../base/escape.js'
 
-/** A table that scrolls where it is too wide. Of each column the name, and whether it holds text (on the left) or numbers. */
+/**
+ * A table that scrolls where it is too wide. Of each column the name, and whether it holds text (on the left) or
+ * numbers.
+ */
 export const plainTable = (
   label: string,
   head: readonly (readonly [string, boolean])[],

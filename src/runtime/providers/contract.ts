@@ -1,6 +1,6 @@
 /** What a trial of a provider found. */
 export type Trial =
-  | { readonly works: true; readonly note?: string }
+  | { readonly works: true; readonly note?: string | undefined }
   | { readonly works: false; readonly reason: string; readonly fix: string }
 
 /** One way of running graphs. Each provider is one file, listed in the registry. */

@@ -7,5 +7,6 @@ export const cpu: ExecutionProvider = {
   speedRank: 0,
   maxBatch: 32,
   fix: () =>
-    'The CPU provider is part of onnxruntime-node: reinstall it (ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0).',
+    'The CPU provider is part of onnxruntime-node: reinstall it (ONNXRUNTIME_NODE_INSTALL=skip npm install ' +
+    'onnxruntime-node@1.30.0).',
 }

@@ -7,5 +7,7 @@ export const cuda: ExecutionProvider = {
   speedRank: 2,
   maxBatch: 128,
   fix: () =>
-    'CUDA is an opt-in of onnxruntime-node on 64-bit Linux: with an NVIDIA driver, CUDA 12 and cuDNN 9 installed, run `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node` (docs/gpu.md), or use --provider cpu.',
+    'CUDA is an opt-in of onnxruntime-node on 64-bit Linux: with an NVIDIA driver, CUDA 12 and cuDNN 9 ' +
+    'installed, run `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node` (docs/gpu.md), or use ' +
+    '--provider cpu.',
 }

@@ -44,7 +44,7 @@ export async function probeProvider(provider: ExecutionProvider): Promise<Trial>
       }
     return { works: true }
   } catch (error) {
-    const cause = (error as { cause?: unknown }).cause
+    const cause = (error as { cause?: unknown | undefined }).cause
     const reason = messageOf(cause ?? error).split('\n')[0] ?? ''
     return { works: false, reason, fix: provider.fix(reason) }
   }

@@ -23,8 +23,8 @@ export function getProvider(id: string): ExecutionProvider {
 const trialTimeoutMs = 30_000
 
 /**
- * Tries a provider for real, in a process of its own: creates a session, runs a small graph and compares its numbers with the
- * CPU's. A provider that is merely listed proves nothing.
+ * Tries a provider for real, in a process of its own: creates a session, runs a small graph and compares its numbers
+ * with the CPU's. A provider that is merely listed proves nothing.
  */
 export function tryProvider(provider: ExecutionProvider): Promise<Trial> {
   return new Promise((resolve) => {
@@ -50,7 +50,10 @@ export function tryProvider(provider: ExecutionProvider): Promise<Trial> {
 
 const tried = new Map<ExecutionProvider, Promise<Trial>>()
 
-/** A provider is tried once a process. The CPU needs no trial: where it does not work, nothing does, and the session itself says so. */
+/**
+ * A provider is tried once a process. The CPU needs no trial: where it does not work, nothing does, and the session
+ * itself says so.
+ */
 function trialOnce(provider: ExecutionProvider): Promise<Trial> {
   if (provider === cpu) return Promise.resolve({ works: true })
   const trial = tried.get(provider) ?? tryProvider(provider)
@@ -59,8 +62,8 @@ function trialOnce(provider: ExecutionProvider): Promise<Trial> {
 }
 
 /**
- * The provider to use. `auto` takes the fastest that works; one asked for by name that does not work is an error, never a
- * silent fallback.
+ * The provider to use. `auto` takes the fastest that works; one asked for by name that does not work is an error, never
+ * a silent fallback.
  *
  * @param trialOf how a provider is tried, for tests; default in a process of its own, once, and the CPU not at all
  * @throws Fc7Error PROVIDER_UNKNOWN, PROVIDER_FAILED

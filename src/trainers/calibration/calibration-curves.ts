@@ -68,8 +68,8 @@ export function fitSigmoid(scores: Float64Array, positive: Uint8Array, weights?:
 }
 
 /**
- * Isotonic regression by pooling adjacent violators: the non-decreasing curve with least squared error, as its knots. Equal
- * scores are one point.
+ * Isotonic regression by pooling adjacent violators: the non-decreasing curve with least squared error, as its knots.
+ * Equal scores are one point.
  *
  * @returns x of the knots, ascending, then their y
  */

@@ -87,9 +87,9 @@ function evaluate(kind: CalibrationKind, curve: Float64Array, score: number): nu
 export type FoldScorer = (x: Matrix) => Promise<Float32Array>
 
 /**
- * Fits a calibration on scores of rows that each were held out once (five stratified folds, fewer where a class has fewer
- * rows; a group stays in one fold). A class with a single row makes held-out scores impossible: then the scores of the
- * training rows themselves serve.
+ * Fits a calibration on scores of rows that each were held out once (five stratified folds, fewer where a class has
+ * fewer rows; a group stays in one fold). A class with a single row makes held-out scores impossible: then the scores
+ * of the training rows themselves serve.
  *
  * @param fitFold fits everything, preprocessing included, on some of the rows
  */
@@ -148,8 +148,8 @@ export function subset(set: TrainingSet, rows: readonly number[]): TrainingSet {
 }
 
 /**
- * A fold number per row: rows (or whole groups) of each class are dealt out in shuffled order. The number of folds is at most
- * the rows (groups) of the smallest class, so that every fold's training part keeps every class.
+ * A fold number per row: rows (or whole groups) of each class are dealt out in shuffled order. The number of folds is
+ * at most the rows (groups) of the smallest class, so that every fold's training part keeps every class.
  */
 export function stratifiedFolds(set: TrainingSet, wanted: number, seed: number): Int32Array {
   const random = createRandom(seed).fork('folds')

@@ -1,7 +1,10 @@
 import type { OnnxWriter } from '../../onnx/classifier-writer.js'
 import type { Calibration } from './calibration.js'
 
-/** Adds the curves to `scores` (float32 `[N, classes]`) and divides by their sum. In float64, as calibration.ts computes. */
+/**
+ * Adds the curves to `scores` (float32 `[N, classes]`) and divides by their sum. In float64, as calibration.ts
+ * computes.
+ */
 export function calibrationOnnx(g: OnnxWriter, scores: string, calibration: Calibration): string {
   const { kind, curves } = calibration
   const classes = curves.length
@@ -21,7 +24,9 @@ function sigmoid(g: OnnxWriter, scores: string, curves: readonly Float64Array[])
   return g.add('Sigmoid', [g.add('Add', [g.add('Mul', [scores, slope]), offset])])
 }
 
-/** Straight lines between knots. All curves lie in one array, filled up with knots at infinity, which no score reaches. */
+/**
+ * Straight lines between knots. All curves lie in one array, filled up with knots at infinity, which no score reaches.
+ */
 function isotonic(g: OnnxWriter, scores: string, curves: readonly Float64Array[]): string {
   const classes = curves.length
   // A curve of one knot is constant: give it a second one.

@@ -22,8 +22,9 @@ export interface KernelRows {
 }
 
 /**
- * Rows scaled (by √γ, or to unit length) and for rbf centred, in the given order, copied. Centring changes no distance but keeps
- * float32 from cancelling when features are large and nearly constant; both sides of a kernel need the same centre.
+ * Rows scaled (by √γ, or to unit length) and for rbf centred, in the given order, copied. Centring changes no distance
+ * but keeps float32 from cancelling when features are large and nearly constant; both sides of a kernel need the same
+ * centre.
  */
 export function kernelRows(x: Matrix, kernel: Kernel, centre: Float64Array, order?: Int32Array): KernelRows {
   const { cols } = x

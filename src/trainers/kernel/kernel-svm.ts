@@ -46,8 +46,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       folds: probability ? sigmoidFolds : 0,
     },
     threads,
-    ...(signal ? { signal } : {}),
-    ...(onProgress ? { onProgress } : {}),
+    signal,
+    onProgress,
   })
   return assemble(set, kernel, order, starts, results, plan.mode)
 }
@@ -179,7 +179,9 @@ const params: readonly ParamSpec[] = [
     name: 'probability',
     type: 'boolean',
     default: false,
-    help: 'probabilities instead of votes, by sigmoids fitted on five held-out folds of each pair (about five times the time)',
+    help:
+      'probabilities instead of votes, by sigmoids fitted on five held-out folds of each pair (about five times ' +
+      'the time)',
   },
   {
     name: 'tolerance',
@@ -202,11 +204,12 @@ const params: readonly ParamSpec[] = [
 ]
 
 /**
- * Support vector classifier with kernels, one against one, with libsvm's C-SVC problem, stopping rule, order of pairs and
- * probabilities (pairwise coupling of sigmoids). Scores without probabilities are scikit-learn's one-against-rest decisions:
- * votes, ties settled by the summed decisions. Kernel values are float32, as in libsvm.
+ * Support vector classifier with kernels, one against one, with libsvm's C-SVC problem, stopping rule, order of pairs
+ * and probabilities (pairwise coupling of sigmoids). Scores without probabilities are scikit-learn's one-against-rest
+ * decisions: votes, ties settled by the summed decisions. Kernel values are float32, as in libsvm.
  *
- * Memory: a prepared copy of the rows, kernel values of at most `cache` MB (the plan says how), and the support vectors.
+ * Memory: a prepared copy of the rows, kernel values of at most `cache` MB (the plan says how), and the support
+ * vectors.
  */
 export const kernelSvm: Trainer = {
   id: 'kernel-svm',

@@ -23,7 +23,9 @@ export interface KernelSvmParts {
   readonly supports: Matrix
   /** `[classes]` support vectors of each class. */
   readonly counts: Int32Array
-  /** `[classes - 1, supports]` as in libsvm: the coefficients of class c's vectors against the other classes, in order. */
+  /**
+   * `[classes - 1, supports]` as in libsvm: the coefficients of class c's vectors against the other classes, in order.
+   */
   readonly coefficients: Float32Array
   /** `[pairs]` */
   readonly bias: Float64Array
@@ -38,8 +40,8 @@ const blockRows = 512
 const blockNumbers = 32 << 20
 
 interface ScoreOptions {
-  readonly threads?: number
-  readonly signal?: AbortSignal
+  readonly threads?: number | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /** libsvm keeps pair probabilities this far from 0 and 1. */
@@ -49,45 +51,45 @@ const leastProbability = 1e-7
 export class KernelSvmModel implements Model {
   readonly scoreKind: 'probability' | 'decision'
   readonly facts: Readonly<Record<string, number | string>>
-  private readonly centre: Float64Array
-  private readonly prepared: KernelRows
-  private readonly starts: Int32Array
-  private readonly machines: Float32Array[] = []
+  readonly #centre: Float64Array
+  readonly #prepared: KernelRows
+  readonly #starts: Int32Array
+  readonly #machines: Float32Array[] = []
 
   constructor(readonly parts: KernelSvmParts) {
     this.scoreKind = parts.sigmoids.length > 0 ? 'probability' : 'decision'
     this.facts = parts.facts
-    this.centre = columnMeans(parts.supports)
-    this.prepared = kernelRows(parts.supports, parts.kernel, this.centre)
-    this.starts = new Int32Array(parts.counts.length + 1)
-    for (const [c, n] of parts.counts.entries()) this.starts[c + 1] = this.starts[c]! + n
+    this.#centre = columnMeans(parts.supports)
+    this.#prepared = kernelRows(parts.supports, parts.kernel, this.#centre)
+    this.#starts = new Int32Array(parts.counts.length + 1)
+    for (const [c, n] of parts.counts.entries()) this.#starts[c + 1] = this.#starts[c]! + n
   }
 
   /** `[classes - 1, counts[c]]` coefficients of one class's vectors, gathered when first asked for. */
-  private machinesOf(c: number): Float32Array {
-    const known = this.machines[c]
+  #machinesOf(c: number): Float32Array {
+    const known = this.#machines[c]
     if (known) return known
     const { counts, coefficients, supports } = this.parts
     const n = counts[c]!
     const own = new Float32Array((counts.length - 1) * n)
-    for (let r = 0, at = this.starts[c]!; r < counts.length - 1; r++, at += supports.rows)
+    for (let r = 0, at = this.#starts[c]!; r < counts.length - 1; r++, at += supports.rows)
       own.set(coefficients.subarray(at, at + n), r * n)
-    this.machines[c] = own
+    this.#machines[c] = own
     return own
   }
 
   /** Rows of a block, where one makes `numbers` numbers. */
-  private rowsAtOnce(numbers: number): number {
+  #rowsAtOnce(numbers: number): number {
     return Math.max(1, Math.min(blockRows, Math.floor(blockNumbers / numbers)))
   }
 
   /** `[classes - 1, n]` halves of one class's pairs, from the kernel values `[supports, n]`. */
-  private async halvesOf(c: number, values: Float32Array, n: number, threads: number): Promise<Float32Array> {
+  async #halvesOf(c: number, values: Float32Array, n: number, threads: number): Promise<Float32Array> {
     const machines = this.parts.counts.length - 1
-    const [from, to] = [this.starts[c]!, this.starts[c + 1]!]
+    const [from, to] = [this.#starts[c]!, this.#starts[c + 1]!]
     if (from === to) return new Float32Array(machines * n)
     const { data } = await gemm(
-      { data: this.machinesOf(c), rows: machines, cols: to - from },
+      { data: this.#machinesOf(c), rows: machines, cols: to - from },
       { data: values.subarray(from * n, to * n), rows: to - from, cols: n },
       { threads },
     )
@@ -97,13 +99,14 @@ export class KernelSvmModel implements Model {
   /**
    * Every pair's decisions on `x`, which is small enough for one block.
    *
-   * A decision has two halves, one from each class's support vectors. Class after class, one product makes the halves of its
-   * pairs, laid out pair by pair: those against later classes wait, those against earlier ones meet theirs. Half a million pairs a
-   * row at a thousand classes are never walked through by columns.
+   * A decision has two halves, one from each class's support vectors. Class after class, one product makes the halves
+   * of its pairs, laid out pair by pair: those against later classes wait, those against earlier ones meet theirs. Half
+   * a million pairs a row at a thousand classes are never walked through by columns.
    *
-   * @param waiting room for `[pairs, rows]`, used again for every block: touching new memory takes longer than the arithmetic
+   * @param waiting room for `[pairs, rows]`, used again for every block: touching new memory takes longer than the
+   * arithmetic
    */
-  private async eachPair(
+  async #eachPair(
     x: Matrix,
     waiting: Float32Array,
     { threads = 1 }: ScoreOptions,
@@ -112,14 +115,15 @@ export class KernelSvmModel implements Model {
     const { counts, kernel, bias } = this.parts
     const classes = counts.length
     const n = x.rows
-    const values = await kernelBlock(this.prepared, kernelRows(x, kernel, this.centre), kernel, threads)
+    const values = await kernelBlock(this.#prepared, kernelRows(x, kernel, this.#centre), kernel, threads)
     for (let c = 0; c < classes; c++) {
-      const halves = await this.halvesOf(c, values, n, threads)
+      const halves = await this.#halvesOf(c, values, n, threads)
       for (let a = 0; a < c; a++) {
         const p = pairIndex(a, c, classes)
         visit({ p, a, b: c, bias: bias[p]!, first: waiting, firstAt: p * n, second: halves, secondAt: a * n })
       }
-      // Row r of a class is its machine against class r, or r + 1 from its own number on: the rest are its pairs as first class.
+      // Row r of a class is its machine against class r, or r + 1 from its own number on: the rest are its pairs as
+      // first class.
       if (c < classes - 1) waiting.set(halves.subarray(c * n), pairIndex(c, c + 1, classes) * n)
     }
   }
@@ -128,13 +132,13 @@ export class KernelSvmModel implements Model {
   async decisions(x: Matrix, options: ScoreOptions = {}): Promise<Float64Array> {
     const { bias, supports } = this.parts
     const out = new Float64Array(x.rows * bias.length)
-    const step = this.rowsAtOnce(Math.max(bias.length, supports.rows))
+    const step = this.#rowsAtOnce(Math.max(bias.length, supports.rows))
     const waiting = new Float32Array(Math.min(step, x.rows) * bias.length)
     for (let from = 0; from < x.rows; from += step) {
       throwIfAborted(options.signal, 'Prediction')
       const rows = rowsOf(x, from, Math.min(x.rows, from + step))
       const part = out.subarray(from * bias.length)
-      await this.eachPair(rows, waiting, options, (pair) => writeDecisions(pair, part, rows.rows, bias.length))
+      await this.#eachPair(rows, waiting, options, (pair) => writeDecisions(pair, part, rows.rows, bias.length))
     }
     return out
   }
@@ -144,7 +148,7 @@ export class KernelSvmModel implements Model {
     const classes = counts.length
     const out = new Float32Array(x.rows * classes)
     // Decisions are float64, and two arrays of them are alive while probabilities are coupled.
-    const step = this.rowsAtOnce(Math.max(supports.rows, sigmoids.length > 0 ? 4 * bias.length : bias.length))
+    const step = this.#rowsAtOnce(Math.max(supports.rows, sigmoids.length > 0 ? 4 * bias.length : bias.length))
     const voting = sigmoids.length === 0 && classes > 2
     const waiting = new Float32Array(voting ? Math.min(step, x.rows) * bias.length : 0)
     for (let from = 0; from < x.rows; from += step) {
@@ -152,10 +156,10 @@ export class KernelSvmModel implements Model {
       const rows = rowsOf(x, from, Math.min(x.rows, from + step))
       if (voting) {
         const votes = new Votes(classes, rows.rows)
-        await this.eachPair(rows, waiting, options, (pair) => votes.add(pair))
+        await this.#eachPair(rows, waiting, options, (pair) => votes.add(pair))
         votes.write(out, from * classes)
       } else if (sigmoids.length > 0) {
-        this.couple(await this.decisions(rows, options), out, from)
+        this.#couple(await this.decisions(rows, options), out, from)
       } else {
         for (const [i, d] of (await this.decisions(rows, options)).entries()) out.set([d, -d], 2 * (from + i))
       }
@@ -164,7 +168,7 @@ export class KernelSvmModel implements Model {
   }
 
   /** Probabilities of rows from `from` on, from their `[rows, pairs]` decisions. */
-  private couple(decisions: Float64Array, out: Float32Array, from: number): void {
+  #couple(decisions: Float64Array, out: Float32Array, from: number): void {
     const { counts, sigmoids, bias } = this.parts
     const classes = counts.length
     const r = new Float64Array(classes * classes)

@@ -14,8 +14,8 @@ export interface PairMachines {
 }
 
 /**
- * Adds an `SVMClassifier` of `ai.onnx.ml`: class probabilities where the machine has sigmoids, else the pairs' decisions turned
- * into votes. Cosine is the linear kernel on rows of unit length.
+ * Adds an `SVMClassifier` of `ai.onnx.ml`: class probabilities where the machine has sigmoids, else the pairs'
+ * decisions turned into votes. Cosine is the linear kernel on rows of unit length.
  */
 export function kernelSvmOnnx(g: OnnxWriter, x: string, machines: PairMachines): string {
   const { kernel, supports, counts, coefficients, bias, sigmoids } = machines
@@ -67,7 +67,8 @@ function votesOnnx(g: OnnxWriter, decisions: string, classes: number): string {
   const perClass = (values: string): string =>
     g.reshape(g.sum(g.reshape(values, [0, classes, classes - 1]), 2), [0, classes])
   const won = g.cast(g.add('Greater', [decisions, g.floats(0)]), 'float32')
-  // Who does not win for the first class wins for the second, and class c is the second of c pairs: it has c − won of them.
+  // Who does not win for the first class wins for the second, and class c is the second of c pairs: it has c − won of
+  // them.
   const votes = g.add('Add', [perClass(own(won)), g.floats([...next.keys()])])
   const sums = perClass(own(decisions))
   const bound = g.add('Mul', [g.add('Add', [g.add('Abs', [sums]), g.floats(1)]), g.floats(3)])

@@ -20,8 +20,8 @@ export interface PairsProblem {
   readonly plan: KernelPlan
   readonly settings: PairSettings
   readonly threads: number
-  readonly signal?: AbortSignal
-  readonly onProgress?: (fraction: number) => void
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((fraction: number) => void) | undefined
 }
 
 /** Solves every pair of classes, in libsvm's order of pairs. */

@@ -36,24 +36,29 @@ export function writeDecisions(
 }
 
 /**
- * Pair decisions (positive: the first class of the pair) of some rows to one score a row and class: the votes won, plus the summed
- * decisions squeezed into (−1/3, 1/3), which settle ties. scikit-learn's `decision_function_shape="ovr"`.
+ * Pair decisions (positive: the first class of the pair) of some rows to one score a row and class: the votes won, plus
+ * the summed decisions squeezed into (−1/3, 1/3), which settle ties. scikit-learn's `decision_function_shape="ovr"`.
  */
 export class Votes {
   /** `[classes, rows]` both. */
-  private readonly sums: Float64Array
-  private readonly won: Int32Array
+  readonly #sums: Float64Array
+  readonly #won: Int32Array
 
-  constructor(
-    private readonly classes: number,
-    private readonly rows: number,
-  ) {
-    this.sums = new Float64Array(classes * rows)
-    this.won = new Int32Array(classes * rows)
+  readonly #classes: number
+  readonly #rows: number
+
+  constructor(classes: number, rows: number) {
+    this.#classes = classes
+    this.#rows = rows
+
+    this.#sums = new Float64Array(classes * rows)
+    this.#won = new Int32Array(classes * rows)
   }
 
   add({ a, b, bias, first, firstAt, second, secondAt }: PairHalves): void {
-    const { sums, won, rows } = this
+    const sums = this.#sums
+    const won = this.#won
+    const rows = this.#rows
     for (let i = 0, of = a * rows, against = b * rows; i < rows; i++, of++, against++) {
       const d = bias + first[firstAt + i]! + second[secondAt + i]!
       sums[of]! += d
@@ -67,7 +72,10 @@ export class Votes {
 
   /** Writes `[rows, classes]` from `at` on. */
   write(out: Float32Array, at: number): void {
-    const { sums, won, rows, classes } = this
+    const sums = this.#sums
+    const won = this.#won
+    const rows = this.#rows
+    const classes = this.#classes
     for (let i = 0; i < rows; i++) {
       for (let c = 0; c < classes; c++) {
         const sum = sums[c * rows + i]!
@@ -78,8 +86,8 @@ export class Votes {
 }
 
 /**
- * Class probabilities from the pairs' probabilities: the minimum of Σ (r_ji p_i − r_ij p_j)², the second method of Wu, Lin and
- * Weng 2004, by their fixed-point iteration, which libsvm follows too.
+ * Class probabilities from the pairs' probabilities: the minimum of Σ (r_ji p_i − r_ij p_j)², the second method of Wu,
+ * Lin and Weng 2004, by their fixed-point iteration, which libsvm follows too.
  *
  * @param r `[classes, classes]`, r[i,j] the probability of i against j; the diagonal is not read
  */

@@ -1,8 +1,10 @@
-/** How the kernel matrix of a one-against-one fit is held. Plain data: what a fit will need is known before it starts. */
+/**
+ * How the kernel matrix of a one-against-one fit is held. Plain data: what a fit will need is known before it starts.
+ */
 export interface KernelPlan {
   /**
-   * `strips`: the blocks of one class with all later ones at a time, every block computed once. `pairs`: the block of one pair
-   * at a time. `rows`: as pairs, but pairs too large for memory keep only the kernel rows used last.
+   * `strips`: the blocks of one class with all later ones at a time, every block computed once. `pairs`: the block of
+   * one pair at a time. `rows`: as pairs, but pairs too large for memory keep only the kernel rows used last.
    */
   readonly mode: 'strips' | 'pairs' | 'rows'
   /** Most bytes of kernel values held at once. */

@@ -37,69 +37,78 @@ export interface PairSolution {
 const floor = 1e-12
 
 /**
- * Two-class C-SVC by sequential minimal optimisation, with the second-order choice of the working set (Fan, Chen and Lin
- * 2005) and shrinking, as in libsvm. Kept in terms of β = yα and f = y − Kβ, so that no signs are left in the inner loops:
- * 0 ≤ yβ ≤ C, the row that may grow most has the largest f, and a step of δ on a pair changes f by δ (K_j − K_i).
+ * Two-class C-SVC by sequential minimal optimisation, with the second-order choice of the working set (Fan, Chen and
+ * Lin 2005) and shrinking, as in libsvm. Kept in terms of β = yα and f = y − Kβ, so that no signs are left in the inner
+ * loops: 0 ≤ yβ ≤ C, the row that may grow most has the largest f, and a step of δ on a pair changes f by δ (K_j −
+ * K_i).
  *
- * `advance` runs until it is done, until `iterations` more are made (so that a caller can hear a signal in between), or until it
- * needs a kernel row that the source does not have.
+ * `advance` runs until it is done, until `iterations` more are made (so that a caller can hear a signal in between), or
+ * until it needs a kernel row that the source does not have.
  */
 export class PairSolver {
-  private readonly n: number
-  private readonly beta: Float64Array
-  private readonly f: Float64Array
-  private readonly lower: Float64Array
-  private readonly upper: Float64Array
+  readonly #n: number
+  readonly #beta: Float64Array
+  readonly #f: Float64Array
+  readonly #lower: Float64Array
+  readonly #upper: Float64Array
   /** The rows still looked at, in the first `active` places. */
-  private readonly order: Int32Array
-  private active: number
-  private unshrunk = false
-  private untilShrink: number
+  readonly #order: Int32Array
+  #active: number
+  #unshrunk = false
+  #untilShrink: number
   iterations = 0
   converged = false
   /** The kernel row that is missing, or -1. */
   missing = -1
-  private chosen = -1
+  #chosen = -1
 
-  constructor(private readonly problem: PairProblem) {
+  readonly #problem: PairProblem
+
+  constructor(problem: PairProblem) {
+    this.#problem = problem
+
     const { positive, cost } = problem
     const n = positive.length
-    this.n = n
-    this.beta = new Float64Array(n)
-    this.f = Float64Array.from(positive, (p) => (p ? 1 : -1))
-    this.lower = Float64Array.from(cost, (c, i) => (positive[i] ? 0 : -c))
-    this.upper = Float64Array.from(cost, (c, i) => (positive[i] ? c : 0))
-    this.order = Int32Array.from({ length: n }, (_, i) => i)
-    this.active = n
-    this.untilShrink = Math.min(n, 1000)
+    this.#n = n
+    this.#beta = new Float64Array(n)
+    this.#f = Float64Array.from(positive, (p) => (p ? 1 : -1))
+    this.#lower = Float64Array.from(cost, (c, i) => (positive[i] ? 0 : -c))
+    this.#upper = Float64Array.from(cost, (c, i) => (positive[i] ? c : 0))
+    this.#order = Int32Array.from({ length: n }, (_, i) => i)
+    this.#active = n
+    this.#untilShrink = Math.min(n, 1000)
   }
 
   /** @returns whether the solution is final */
   advance(budget: number): boolean {
-    const { problem, f, beta, lower, upper } = this
+    const problem = this.#problem
+    const f = this.#f
+    const beta = this.#beta
+    const lower = this.#lower
+    const upper = this.#upper
     const { kernel, maxIterations, tolerance } = problem
     const { diagonal } = kernel
     this.missing = -1
     for (let left = budget; left > 0; left--) {
-      if (this.iterations >= maxIterations) return this.finish(false)
-      if (problem.shrinking && this.chosen < 0 && --this.untilShrink <= 0) {
-        this.untilShrink = Math.min(this.n, 1000)
-        this.shrink()
+      if (this.iterations >= maxIterations) return this.#finish(false)
+      if (problem.shrinking && this.#chosen < 0 && --this.#untilShrink <= 0) {
+        this.#untilShrink = Math.min(this.#n, 1000)
+        this.#shrink()
       }
-      const i = this.chosen >= 0 ? this.chosen : this.maxViolating()
-      this.chosen = i
+      const i = this.#chosen >= 0 ? this.#chosen : this.#maxViolating()
+      this.#chosen = i
       const rowI = i < 0 ? 0 : kernel.offset(i)
       if (rowI < 0) {
         this.missing = i
         return false
       }
-      const j = i < 0 ? -1 : this.partner(i, rowI, tolerance)
+      const j = i < 0 ? -1 : this.#partner(i, rowI, tolerance)
       if (j < 0) {
-        this.chosen = -1
-        if (this.active === this.n) return this.finish(true)
+        this.#chosen = -1
+        if (this.#active === this.#n) return this.#finish(true)
         // Optimal on the rows still looked at: look at all of them again.
-        this.restore()
-        this.untilShrink = 2
+        this.#restore()
+        this.#untilShrink = 2
         continue
       }
       const rowJ = kernel.offset(j)
@@ -107,7 +116,7 @@ export class PairSolver {
         this.missing = j
         return false
       }
-      this.chosen = -1
+      this.#chosen = -1
       const { data } = kernel
       const curvature = Math.max(floor, diagonal[i]! + diagonal[j]! - 2 * data[rowI + j]!)
       const roomI = upper[i]! - beta[i]!
@@ -115,21 +124,24 @@ export class PairSolver {
       const step = Math.min((f[i]! - f[j]!) / curvature, roomI, roomJ)
       beta[i] = step >= roomI ? upper[i]! : beta[i]! + step
       beta[j] = step >= roomJ ? lower[j]! : beta[j]! - step
-      this.update(step, rowI, rowJ)
+      this.#update(step, rowI, rowJ)
       this.iterations++
     }
     return false
   }
 
-  private finish(converged: boolean): boolean {
+  #finish(converged: boolean): boolean {
     this.converged = converged
-    if (this.active < this.n) this.restore()
+    if (this.#active < this.#n) this.#restore()
     return true
   }
 
-  private update(step: number, rowI: number, rowJ: number): void {
-    const { f, active, n, order } = this
-    const { data } = this.problem.kernel
+  #update(step: number, rowI: number, rowJ: number): void {
+    const f = this.#f
+    const active = this.#active
+    const n = this.#n
+    const order = this.#order
+    const { data } = this.#problem.kernel
     if (active === n) {
       for (let t = 0; t < n; t++) f[t]! -= step * (data[rowI + t]! - data[rowJ + t]!)
     } else {
@@ -141,8 +153,12 @@ export class PairSolver {
   }
 
   /** The row whose coefficient may grow with the largest f. */
-  private maxViolating(): number {
-    const { f, beta, upper, order, active } = this
+  #maxViolating(): number {
+    const f = this.#f
+    const beta = this.#beta
+    const upper = this.#upper
+    const order = this.#order
+    const active = this.#active
     let best = -1
     let top = Number.NEGATIVE_INFINITY
     for (let k = 0; k < active; k++) {
@@ -156,9 +172,13 @@ export class PairSolver {
   }
 
   /** The row whose coefficient may fall and with which a step gains most, or -1 when none violates by the tolerance. */
-  private partner(i: number, rowI: number, tolerance: number): number {
-    const { f, beta, lower, order, active } = this
-    const { data, diagonal } = this.problem.kernel
+  #partner(i: number, rowI: number, tolerance: number): number {
+    const f = this.#f
+    const beta = this.#beta
+    const lower = this.#lower
+    const order = this.#order
+    const active = this.#active
+    const { data, diagonal } = this.#problem.kernel
     const top = f[i]!
     const own = diagonal[i]!
     let best = -1
@@ -182,35 +202,47 @@ export class PairSolver {
     return top - bottom < tolerance ? -1 : best
   }
 
-  /** Puts aside rows at a bound that the conditions hold there by a margin; near the end all rows are looked at once more. */
-  private shrink(): void {
-    const { f, beta, lower, upper, order } = this
+  /**
+   * Puts aside rows at a bound that the conditions hold there by a margin; near the end all rows are looked at once
+   * more.
+   */
+  #shrink(): void {
+    const f = this.#f
+    const beta = this.#beta
+    const lower = this.#lower
+    const upper = this.#upper
+    const order = this.#order
     let top = Number.NEGATIVE_INFINITY
     let bottom = Number.POSITIVE_INFINITY
-    for (let k = 0; k < this.active; k++) {
+    for (let k = 0; k < this.#active; k++) {
       const t = order[k]!
       if (beta[t]! < upper[t]! && f[t]! > top) top = f[t]!
       if (beta[t]! > lower[t]! && f[t]! < bottom) bottom = f[t]!
     }
-    if (!this.unshrunk && top - bottom <= this.problem.tolerance * 10) {
-      this.unshrunk = true
-      this.restore()
+    if (!this.#unshrunk && top - bottom <= this.#problem.tolerance * 10) {
+      this.#unshrunk = true
+      this.#restore()
     }
-    for (let k = 0; k < this.active; k++) {
+    for (let k = 0; k < this.#active; k++) {
       const t = order[k]!
       // At its upper bound it would only fall, and does not want to; the other way round at the lower.
       const rests = (beta[t]! >= upper[t]! && f[t]! > top) || (beta[t]! <= lower[t]! && f[t]! < bottom)
       if (!rests) continue
-      this.active--
-      order[k] = order[this.active]!
-      order[this.active] = t
+      this.#active--
+      order[k] = order[this.#active]!
+      order[this.#active] = t
       k--
     }
   }
 
   /** Brings back the rows that were put aside, with their f recomputed. */
-  private restore(): void {
-    const { beta, f, order, n, active, problem } = this
+  #restore(): void {
+    const beta = this.#beta
+    const f = this.#f
+    const order = this.#order
+    const n = this.#n
+    const active = this.#active
+    const problem = this.#problem
     const { kernel, positive } = problem
     if (active === n) return
     for (let k = active; k < n; k++) f[order[k]!] = positive[order[k]!] ? 1 : -1
@@ -223,12 +255,16 @@ export class PairSolver {
     }
     // In order again: the loops then walk through memory forwards.
     for (let k = 0; k < n; k++) order[k] = k
-    this.active = n
+    this.#active = n
   }
 
   /** Rows that are likely to be needed next, most violating first: worth fetching together with a missing one. */
   likely(count: number): number[] {
-    const { f, beta, lower, upper, n } = this
+    const f = this.#f
+    const beta = this.#beta
+    const lower = this.#lower
+    const upper = this.#upper
+    const n = this.#n
     const up: number[] = []
     const down: number[] = []
     for (let t = 0; t < n; t++) {
@@ -242,14 +278,18 @@ export class PairSolver {
   }
 
   solution(): PairSolution {
-    const { beta, f, lower, upper, n } = this
+    const beta = this.#beta
+    const f = this.#f
+    const lower = this.#lower
+    const upper = this.#upper
+    const n = this.#n
     let free = 0
     let sum = 0
     let top = Number.NEGATIVE_INFINITY
     let bottom = Number.POSITIVE_INFINITY
     let objective = 0
     for (let t = 0; t < n; t++) {
-      const sign = this.problem.positive[t] ? 1 : -1
+      const sign = this.#problem.positive[t] ? 1 : -1
       objective -= 0.5 * beta[t]! * (sign + f[t]!)
       const canGrow = beta[t]! < upper[t]!
       const canFall = beta[t]! > lower[t]!

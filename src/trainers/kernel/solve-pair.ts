@@ -24,7 +24,7 @@ export interface PairJob {
 
 export interface PairResult extends PairSolution {
   /** `[slope, offset]` of the pair's sigmoid, where wanted. */
-  readonly sigmoid?: Float64Array
+  readonly sigmoid?: Float64Array | undefined
 }
 
 /** Numbers read from the kernel between two pauses: some tens of milliseconds. */

@@ -11,8 +11,8 @@ export interface Watch {
 }
 
 /**
- * Passes over the rows of a matrix a block at a time, so that what is made of them stays small. Between blocks the event loop
- * gets its turns, and the signal is heard.
+ * Passes over the rows of a matrix a block at a time, so that what is made of them stays small. Between blocks the
+ * event loop gets its turns, and the signal is heard.
  *
  * @param work gets the first row of a block and the one after its last
  * @throws InterruptedError

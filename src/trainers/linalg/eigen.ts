@@ -5,8 +5,8 @@ export interface Eigen {
 }
 
 /**
- * Eigenvalues and eigenvectors of a symmetric matrix by Householder tridiagonalisation and QL iteration with implicit shifts
- * (Wilkinson and Reinsch, Handbook for Automatic Computation II, 1971).
+ * Eigenvalues and eigenvectors of a symmetric matrix by Householder tridiagonalisation and QL iteration with implicit
+ * shifts (Wilkinson and Reinsch, Handbook for Automatic Computation II, 1971).
  *
  * @param matrix `[n, n]` row-major, symmetric; not changed
  */

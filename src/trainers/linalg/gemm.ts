@@ -4,13 +4,14 @@ import { openSession } from '../../runtime/session.js'
 import type { Matrix } from '../contract.js'
 
 export interface GemmOptions {
-  readonly transA?: boolean
-  readonly transB?: boolean
-  readonly threads?: number
+  readonly transA?: boolean | undefined
+  readonly transB?: boolean | undefined
+  readonly threads?: number | undefined
 }
 
 /**
- * What a solver's steps leave behind until the collector comes for it: onnxruntime's results and the solver's own arrays.
+ * What a solver's steps leave behind until the collector comes for it: onnxruntime's results and the solver's own
+ * arrays.
  *
  * @param ofStep bytes that a step makes anew
  */
@@ -39,15 +40,16 @@ function open(transA: boolean, transB: boolean, threads: number): Promise<Sessio
 }
 
 /**
- * The same numbers in memory that onnxruntime accepts: shared memory is copied once, ordinary memory is returned as it is.
+ * The same numbers in memory that onnxruntime accepts: shared memory is copied once, ordinary memory is returned as it
+ * is.
  */
 export function ordinary(x: Matrix): Matrix {
   return x.data.buffer instanceof ArrayBuffer ? x : { ...x, data: Float32Array.from(x.data) }
 }
 
 /**
- * op(A)·op(B) in float32 by onnxruntime, which blocks the calling thread. Small sessions, one per transposition and thread
- * count, are kept for the life of the process or worker.
+ * op(A)·op(B) in float32 by onnxruntime, which blocks the calling thread. Small sessions, one per transposition and
+ * thread count, are kept for the life of the process or worker.
  *
  * @param a `[m, k]`, or `[k, m]` with `transA`
  * @param b `[k, n]`, or `[n, k]` with `transB`

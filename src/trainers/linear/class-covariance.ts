@@ -1,7 +1,9 @@
 import type { TrainingSet } from '../contract.js'
 import { gemm, rowsOf } from '../linalg/gemm.js'
 
-/** The within-class covariance of a training set, as ZᵀZ + diag(ridge): small even where the covariance itself is not. */
+/**
+ * The within-class covariance of a training set, as ZᵀZ + diag(ridge): small even where the covariance itself is not.
+ */
 export interface ClassCovariance {
   /** `[rows, cols]`: centred rows, scaled so that ZᵀZ is the sum of the shrunk covariances over the classes. */
   readonly z: Float32Array
@@ -16,9 +18,9 @@ export interface ClassCovariance {
 }
 
 /**
- * Σ prior · shrunk covariance over the classes, as scikit-learn's LinearDiscriminantAnalysis (solver lsqr) has it: with a number,
- * (1 − s) C + s · mean variance · I; with `auto`, Ledoit and Wolf's (2004) on the class's standardised columns, scaled back. Weighted
- * rows count by (Σw)² / Σw² as their number.
+ * Σ prior · shrunk covariance over the classes, as scikit-learn's LinearDiscriminantAnalysis (solver lsqr) has it: with
+ * a number, (1 − s) C + s · mean variance · I; with `auto`, Ledoit and Wolf's (2004) on the class's standardised
+ * columns, scaled back. Weighted rows count by (Σw)² / Σw² as their number.
  */
 export async function classCovariance(
   set: TrainingSet,

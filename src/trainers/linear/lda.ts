@@ -41,9 +41,9 @@ async function fit(set: TrainingSet, { params, threads, signal, onProgress }: Fi
 }
 
 /**
- * Linear discriminants with one shrunk covariance for all classes: scikit-learn's LinearDiscriminantAnalysis with solver
- * `lsqr`, priors from the rows. The covariance is never written out above 256 columns, so memory is one copy of the rows. A column
- * that is constant inside a class has scale 1 there, as in scikit-learn.
+ * Linear discriminants with one shrunk covariance for all classes: scikit-learn's LinearDiscriminantAnalysis with
+ * solver `lsqr`, priors from the rows. The covariance is never written out above 256 columns, so memory is one copy of
+ * the rows. A column that is constant inside a class has scale 1 there, as in scikit-learn.
  */
 export const lda: Trainer = {
   id: 'lda',
@@ -64,7 +64,8 @@ export const lda: Trainer = {
   ],
   estimatedBytes({ rows, cols, counts }) {
     const largest = counts.reduce((most, n) => Math.max(most, n), 0)
-    // The centred rows; a block of their inner products; means and the vectors of the conjugate gradients; or the system itself.
+    // The centred rows; a block of their inner products; means and the vectors of the conjugate gradients; or the
+    // system itself.
     const products = largest > cols ? 4 * cols * cols : 4 * Math.min(largest, 1024) * largest
     const system =
       cols <= directColumns

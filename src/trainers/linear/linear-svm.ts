@@ -28,7 +28,7 @@ interface Found extends LinearFit {
 type Machine = (problem: Problem, context: FitContext, options: SvmOptions) => Promise<Found>
 
 /** The dual's coefficients of an earlier fit of these rows, if one was left. */
-const dualStart = ({ x, columns }: Problem, { warm }: FitContext): { readonly start?: Float64Array } =>
+const dualStart = ({ x, columns }: Problem, { warm }: FitContext): { readonly start?: Float64Array | undefined } =>
   warm?.solution?.length === columns * x.rows ? { start: warm.solution } : {}
 
 /** The dual's coefficients of these rows: a regularisation path goes on from them. */
@@ -38,8 +38,8 @@ function leave({ warm }: FitContext, found: DualFit, solver: SvmSolver): Found {
 }
 
 /**
- * Passes that descent on sparse rows gets. Rows that no machine tells apart take it thousands where C is large; L-BFGS goes on from
- * there, which does not mind.
+ * Passes that descent on sparse rows gets. Rows that no machine tells apart take it thousands where C is large; L-BFGS
+ * goes on from there, which does not mind.
  */
 const maxPasses = 300
 
@@ -98,8 +98,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const options: SvmOptions = {
     tolerance: number(params, 'tolerance'),
     maxIterations: number(params, 'iterations'),
-    ...(context.signal ? { signal: context.signal } : {}),
-    ...(context.onProgress ? { onProgress: context.onProgress } : {}),
+    signal: context.signal,
+    onProgress: context.onProgress,
   }
   const loss = text(params, 'loss') as SvmLoss
   const chosen = chooseSolver(loss, { ...x, columns, entries: countEntries(x) / x.rows })
@@ -118,8 +118,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
 }
 
 /**
- * Linear support vector machine, one against the rest, with LinearSVC's objective: ½‖w‖² + ½b² + C Σ loss, the bias being
- * penalised as liblinear does it (intercept_scaling = 1). `objective` is the sum over the classes.
+ * Linear support vector machine, one against the rest, with LinearSVC's objective: ½‖w‖² + ½b² + C Σ loss, the bias
+ * being penalised as liblinear does it (intercept_scaling = 1). `objective` is the sum over the classes.
  */
 export const linearSvm: Trainer = {
   id: 'linear-svm',

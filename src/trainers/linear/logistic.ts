@@ -18,8 +18,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const options = {
     tolerance: number(params, 'tolerance'),
     maxIterations: number(params, 'iterations'),
-    ...(context.signal ? { signal: context.signal } : {}),
-    ...(context.onProgress ? { onProgress: context.onProgress } : {}),
+    signal: context.signal,
+    onProgress: context.onProgress,
     penaliseBias: false,
   }
   const { solution, weights, bias, facts } =

@@ -52,7 +52,7 @@ export class LinearModel implements Model {
     this.facts = parts.facts
   }
 
-  async scores(x: Matrix, options: { readonly threads?: number } = {}): Promise<Float32Array> {
+  async scores(x: Matrix, options: { readonly threads?: number | undefined } = {}): Promise<Float32Array> {
     const { weights, bias, softmax } = this.parts
     const classes = bias.length
     const { data } = await gemm(

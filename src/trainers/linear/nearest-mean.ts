@@ -3,8 +3,8 @@ import { eachBlock } from '../linalg/blocks.js'
 import { LinearModel } from './model.js'
 
 /**
- * The class whose mean is nearest. −½‖x − m‖² differs from x·m − ½‖m‖² by a number that is the same for every class, so the
- * model is linear.
+ * The class whose mean is nearest. −½‖x − m‖² differs from x·m − ½‖m‖² by a number that is the same for every class, so
+ * the model is linear.
  */
 export const nearestMean: Trainer = {
   id: 'nearest-mean',

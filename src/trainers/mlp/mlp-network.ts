@@ -36,10 +36,13 @@ export function trainingNetwork({ sizes, weights, biases }: MlpWeights, dropout:
 
 /** Scores rows with weights that may change from call to call: they are inputs of its graph. */
 export class MlpScorer {
-  private constructor(
-    private readonly session: Awaited<ReturnType<typeof openSession>>,
-    private readonly sizes: readonly number[],
-  ) {}
+  readonly #session: Awaited<ReturnType<typeof openSession>>
+  readonly #sizes: readonly number[]
+
+  private constructor(session: Awaited<ReturnType<typeof openSession>>, sizes: readonly number[]) {
+    this.#session = session
+    this.#sizes = sizes
+  }
 
   static async open(sizes: readonly number[], threads: number): Promise<MlpScorer> {
     const g = new GraphBuilder('mlp', 'mlp.')
@@ -58,23 +61,23 @@ export class MlpScorer {
   /** Probabilities `[rows, classes]`. */
   async scores(x: Matrix, { weights, biases }: Omit<MlpWeights, 'sizes'>): Promise<Float32Array> {
     const { Tensor } = loadOrt()
-    const classes = this.sizes.at(-1)!
+    const classes = this.#sizes.at(-1)!
     const all = new Float32Array(x.rows * classes)
     for (let from = 0; from < x.rows; from += rowsPerRun) {
       const rows = Math.min(rowsPerRun, x.rows - from)
       const feeds: Record<string, InstanceType<typeof Tensor>> = {
         x: new Tensor('float32', x.data.subarray(from * x.cols, (from + rows) * x.cols), [rows, x.cols]),
       }
-      for (let i = 0; i < this.sizes.length - 1; i++) {
-        feeds[`w${i}`] = new Tensor('float32', weights[i]!, [this.sizes[i]!, this.sizes[i + 1]!])
-        feeds[`b${i}`] = new Tensor('float32', biases[i]!, [this.sizes[i + 1]!])
+      for (let i = 0; i < this.#sizes.length - 1; i++) {
+        feeds[`w${i}`] = new Tensor('float32', weights[i]!, [this.#sizes[i]!, this.#sizes[i + 1]!])
+        feeds[`b${i}`] = new Tensor('float32', biases[i]!, [this.#sizes[i + 1]!])
       }
-      all.set((await this.session.run(feeds)).scores!.data as Float32Array, from * classes)
+      all.set((await this.#session.run(feeds)).scores!.data as Float32Array, from * classes)
     }
     return all
   }
 
   close(): Promise<void> {
-    return closeSession(this.session)
+    return closeSession(this.#session)
   }
 }

@@ -17,13 +17,13 @@ import { MlpScorer, type MlpWeights, trainingNetwork } from './mlp-network.js'
 /** Dropout masks of one run stay below this. */
 const maxMaskBytes = 64 << 20
 /**
- * And so does its arithmetic, in multiplications: about two seconds, within which nobody hears that the fit should stop. A run costs as
- * much as three steps besides them, so shorter ones take longer: a twelfth at 1e10.
+ * And so does its arithmetic, in multiplications: about two seconds, within which nobody hears that the fit should
+ * stop. A run costs as much as three steps besides them, so shorter ones take longer: a twelfth at 1e10.
  */
 const maxRunProducts = 4e10
 /**
- * What `epochs` 0 stands for: about this many optimizer steps, within these bounds. scikit-learn's `max_iter` of 200 epochs makes as
- * many of 2,000 rows.
+ * What `epochs` 0 stands for: about this many optimizer steps, within these bounds. scikit-learn's `max_iter` of 200
+ * epochs makes as many of 2,000 rows.
  */
 const usualSteps = 2000
 const usualEpochs = { least: 20, most: 300 } as const
@@ -33,27 +33,34 @@ const learntLoss = 0.005
 class MlpModel implements Model {
   readonly scoreKind = 'probability' as const
 
-  constructor(
-    private readonly net: MlpWeights,
-    readonly facts: Readonly<Record<string, number | string>>,
-  ) {}
+  readonly #net: MlpWeights
 
-  async scores(x: Matrix, options: { readonly threads?: number; readonly signal?: AbortSignal } = {}) {
+  constructor(
+    net: MlpWeights,
+    readonly facts: Readonly<Record<string, number | string>>,
+  ) {
+    this.#net = net
+  }
+
+  async scores(
+    x: Matrix,
+    options: { readonly threads?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ) {
     throwIfAborted(options.signal, 'Prediction')
-    const scorer = await MlpScorer.open(this.net.sizes, options.threads ?? 1)
+    const scorer = await MlpScorer.open(this.#net.sizes, options.threads ?? 1)
     try {
-      return await scorer.scores(ordinary(x), this.net)
+      return await scorer.scores(ordinary(x), this.#net)
     } finally {
       await scorer.close()
     }
   }
 
   toOnnx(graph: OnnxWriter, x: string): string {
-    return perceptronOnnx(graph, x, this.net)
+    return perceptronOnnx(graph, x, this.#net)
   }
 
   save(): ModelState {
-    const { sizes, weights, biases } = this.net
+    const { sizes, weights, biases } = this.#net
     const tensors = new Map<string, NamedTensor>()
     weights.forEach((w, i) => {
       tensors.set(`weight${i}`, tensorOf([sizes[i]!, sizes[i + 1]!], w))
@@ -73,8 +80,9 @@ class MlpModel implements Model {
 }
 
 /**
- * Root mean square length of the rows as Adam sees them, or √cols where that is less. One of its steps moves every weight by the
- * rate, so a unit's activation by up to rate × √cols × the length: longer rows are learnt by heart in a few steps.
+ * Root mean square length of the rows as Adam sees them, or √cols where that is less. One of its steps moves every
+ * weight by the rate, so a unit's activation by up to rate × √cols × the length: longer rows are learnt by heart in a
+ * few steps.
  */
 const longestRow = 4
 
@@ -99,7 +107,10 @@ export function epochsFor(asked: number, stepsPerEpoch: number): number {
 
 const hiddenSizes = (params: Params): number[] => text(params, 'hidden').split(',').filter(Boolean).map(Number)
 
-/** Steps that one run of the training graph makes: as many of an epoch's as {@link maxMaskBytes} and {@link maxRunProducts} allow. */
+/**
+ * Steps that one run of the training graph makes: as many of an epoch's as {@link maxMaskBytes} and
+ * {@link maxRunProducts} allow.
+ */
 export function stepsPerRun(sizes: readonly number[], batch: number, stepsPerEpoch: number): number {
   const hidden = sizes.slice(1, -1).reduce((sum, n) => sum + n, 0)
   const weights = sizes.slice(1).reduce((sum, n, i) => sum + n * sizes[i]!, 0)

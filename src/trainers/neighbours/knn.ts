@@ -20,41 +20,46 @@ const blockNumbers = 4 << 20
 class Neighbours implements Model {
   readonly scoreKind = 'probability'
   readonly facts: Readonly<Record<string, number | string>>
-  private readonly norms: Float64Array
+  readonly #norms: Float64Array
 
-  constructor(
-    private readonly x: Matrix,
-    private readonly y: Int32Array,
-    private readonly weights: Float64Array,
-    private readonly config: z.infer<typeof configSchema>,
-  ) {
-    this.norms = squaredNorms(x)
+  readonly #x: Matrix
+  readonly #y: Int32Array
+  readonly #weights: Float64Array
+  readonly #config: z.infer<typeof configSchema>
+
+  constructor(x: Matrix, y: Int32Array, weights: Float64Array, config: z.infer<typeof configSchema>) {
+    this.#x = x
+    this.#y = y
+    this.#weights = weights
+    this.#config = config
+
+    this.#norms = squaredNorms(x)
     this.facts = { neighbours: Math.min(config.k, x.rows), rows: x.rows }
   }
 
   async scores(
     x: Matrix,
-    options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+    options: { readonly threads?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Float32Array> {
-    const { classes, vote } = this.config
-    const k = Math.min(this.config.k, this.x.rows)
+    const { classes, vote } = this.#config
+    const k = Math.min(this.#config.k, this.#x.rows)
     const out = new Float32Array(x.rows * classes)
     const own = squaredNorms(x)
-    const step = Math.max(1, Math.floor(blockNumbers / this.x.rows))
+    const step = Math.max(1, Math.floor(blockNumbers / this.#x.rows))
     const near = new Int32Array(k)
     const far = new Float64Array(k)
     for (let from = 0; from < x.rows; from += step) {
       throwIfAborted(options.signal, 'Prediction')
       const to = Math.min(x.rows, from + step)
-      const { data } = await gemm(rowsOf(x, from, to), this.x, { transB: true, threads: options.threads ?? 1 })
+      const { data } = await gemm(rowsOf(x, from, to), this.#x, { transB: true, threads: options.threads ?? 1 })
       for (let i = from; i < to; i++) {
-        const dots = data.subarray((i - from) * this.x.rows, (i - from + 1) * this.x.rows)
-        nearest(dots, this.norms, near, far)
+        const dots = data.subarray((i - from) * this.#x.rows, (i - from + 1) * this.#x.rows)
+        nearest(dots, this.#norms, near, far)
         const row = out.subarray(i * classes, (i + 1) * classes)
         for (let r = 0; r < k; r++) {
           // Rounding leaves identical rows at a distance near, not at, zero.
           const distance = Math.sqrt(Math.max(0, own[i]! + far[r]!) + 1e-12 * (1 + own[i]!))
-          row[this.y[near[r]!]!]! += this.weights[near[r]!]! * (vote === 'distance' ? 1 / distance : 1)
+          row[this.#y[near[r]!]!]! += this.#weights[near[r]!]! * (vote === 'distance' ? 1 / distance : 1)
         }
         const sum = row.reduce((a, b) => a + b, 0)
         for (let c = 0; c < classes; c++) row[c]! /= sum
@@ -64,17 +69,21 @@ class Neighbours implements Model {
   }
 
   toOnnx(graph: OnnxWriter, x: string): string {
-    const { x: rows, y, weights, norms, config } = this
+    const rows = this.#x
+    const y = this.#y
+    const weights = this.#weights
+    const norms = this.#norms
+    const config = this.#config
     return neighboursOnnx(graph, x, { ...config, k: Math.min(config.k, rows.rows), x: rows, y, weights, norms })
   }
 
   save(): ModelState {
     return {
-      config: this.config,
+      config: this.#config,
       tensors: new Map([
-        ['rows', tensorOf([this.x.rows, this.x.cols], this.x.data)],
-        ['labels', tensorOf([this.y.length], this.y)],
-        ['weights', tensorOf([this.y.length], this.weights)],
+        ['rows', tensorOf([this.#x.rows, this.#x.cols], this.#x.data)],
+        ['labels', tensorOf([this.#y.length], this.#y)],
+        ['weights', tensorOf([this.#y.length], this.#weights)],
       ]),
     }
   }

@@ -15,8 +15,8 @@ export interface StoredRows {
 }
 
 /**
- * Adds the votes of the k nearest rows. Products are float32 by the same GEMM, distances float64, ties go to the earlier row: the
- * same neighbours as knn.ts finds.
+ * Adds the votes of the k nearest rows. Products are float32 by the same GEMM, distances float64, ties go to the
+ * earlier row: the same neighbours as knn.ts finds.
  */
 export function neighboursOnnx(g: OnnxWriter, x: string, stored: StoredRows): string {
   const { x: rows, classes, k } = stored

@@ -1,7 +1,10 @@
 import type { OnnxWriter } from '../../onnx/classifier-writer.js'
 import type { FittedStep } from './preprocess.js'
 
-/** Below every squared length but 0: rows of zeros stay zeros. (Added instead, onnxruntime would drop it as a zero in float32.) */
+/**
+ * Below every squared length but 0: rows of zeros stay zeros. (Added instead, onnxruntime would drop it as a zero in
+ * float32.)
+ */
 const tiny = 1e-300
 
 function power(g: OnnxWriter, x: string, exponent: number): string {
@@ -14,7 +17,9 @@ function power(g: OnnxWriter, x: string, exponent: number): string {
   return g.add('Sub', [part(x), part(g.add('Neg', [x]))])
 }
 
-/** Adds the steps to `x` (float32 `[N, cols]`). Rounds where preprocess.ts rounds, so that trees see the same numbers. */
+/**
+ * Adds the steps to `x` (float32 `[N, cols]`). Rounds where preprocess.ts rounds, so that trees see the same numbers.
+ */
 export function preprocessOnnx(g: OnnxWriter, x: string, steps: readonly FittedStep[]): string {
   let now = x
   for (const step of steps) {

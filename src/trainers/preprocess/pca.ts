@@ -11,7 +11,10 @@ const exactRows = 256
 const oversampling = 16
 const powerSteps = 6
 
-/** What {@link fitPca} holds at once, about: a subspace in float32 and float64, a few blocks of rows, its inner products. */
+/**
+ * What {@link fitPca} holds at once, about: a subspace in float32 and float64, a few blocks of rows, its inner
+ * products.
+ */
 export function pcaBytes(rows: number, cols: number, components: number): number {
   const width = cols <= exactColumns ? cols : rows <= exactRows ? rows : Math.min(components + oversampling, rows, cols)
   return 28 * width * cols + 32 * width * width + 16 * 2 ** 20
@@ -26,7 +29,8 @@ export interface Pca {
 /**
  * Principal components of the rows, largest variance first; the entry of largest magnitude of each is positive
  * (scikit-learn's convention). No more than min(rows − 1, cols) come out. Large problems use subspace iteration (Halko,
- * Martinsson and Tropp 2011) with all products in onnxruntime. Rows are centred a block at a time: no copy of all is made.
+ * Martinsson and Tropp 2011) with all products in onnxruntime. Rows are centred a block at a time: no copy of all is
+ * made.
  *
  * @throws InterruptedError
  */

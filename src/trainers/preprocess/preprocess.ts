@@ -16,7 +16,8 @@ export type PreprocessStep =
 
 /** What {@link parsePreprocess} reads, in one line. */
 export const preprocessHelp =
-  'none, l2, standardise, power:<exponent> (signed power), pca:<components>, pca-whiten:<components>, joined by + (power:0.5+l2)'
+  'none, l2, standardise, power:<exponent> (signed power), pca:<components>, pca-whiten:<components>, joined by ' +
+  '+ (power:0.5+l2)'
 
 /**
  * Reads a preprocessing as typed: `none`, or steps joined by `+`.
@@ -74,7 +75,10 @@ export class Preprocess {
     readonly inputs: number,
   ) {}
 
-  /** `[rows, inputs]` → `[rows, outputs]` in fresh memory, or the same matrix when there is nothing to do. @throws InterruptedError */
+  /**
+   * `[rows, inputs]` → `[rows, outputs]` in fresh memory, or the same matrix when there is nothing to do. @throws
+   * InterruptedError
+   */
   async apply(x: Matrix, threads = 1, signal?: AbortSignal): Promise<Matrix> {
     let now = x
     for (const step of this.steps) now = await applyStep(step, now, threads, { signal })

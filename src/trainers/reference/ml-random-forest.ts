@@ -19,25 +19,28 @@ class Votes implements Model {
   readonly scoreKind = 'probability'
   readonly facts = {}
 
-  constructor(
-    private readonly forest: Forest,
-    private readonly classes: number,
-  ) {}
+  readonly #forest: Forest
+  readonly #classes: number
+
+  constructor(forest: Forest, classes: number) {
+    this.#forest = forest
+    this.#classes = classes
+  }
 
   async scores(x: Matrix): Promise<Float32Array> {
-    const out = new Float32Array(x.rows * this.classes)
+    const out = new Float32Array(x.rows * this.#classes)
     if (x.rows === 0) return out
-    const values = this.forest.predictionValues(nested(x.data, x.rows, x.cols))
+    const values = this.#forest.predictionValues(nested(x.data, x.rows, x.cols))
     for (let i = 0; i < x.rows; i++) {
       const votes = values.getRow(i)
-      for (const vote of votes) out[i * this.classes + vote]! += 1 / votes.length
+      for (const vote of votes) out[i * this.#classes + vote]! += 1 / votes.length
     }
     return out
   }
 
   save(): ModelState {
     return {
-      config: { classes: this.classes, forest: JSON.parse(JSON.stringify(this.forest.toJSON())) },
+      config: { classes: this.#classes, forest: JSON.parse(JSON.stringify(this.#forest.toJSON())) },
       tensors: new Map(),
     }
   }

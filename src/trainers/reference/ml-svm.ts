@@ -19,25 +19,29 @@ const configSchema = z.object({ machines: z.array(z.record(z.string(), z.unknown
 class OneAgainstRest implements Model {
   readonly scoreKind = 'decision'
 
-  constructor(private readonly machines: readonly Machine[]) {}
+  readonly #machines: readonly Machine[]
+
+  constructor(machines: readonly Machine[]) {
+    this.#machines = machines
+  }
 
   get facts(): Readonly<Record<string, number | string>> {
-    return { machines: this.machines.length }
+    return { machines: this.#machines.length }
   }
 
   async scores(x: Matrix): Promise<Float32Array> {
     const rows = nested(x.data, x.rows, x.cols)
-    const out = new Float32Array(x.rows * this.machines.length)
-    for (const [c, machine] of this.machines.entries()) {
+    const out = new Float32Array(x.rows * this.#machines.length)
+    for (const [c, machine] of this.#machines.entries()) {
       const margins = x.rows > 0 ? machine.margin(rows) : []
-      for (let i = 0; i < x.rows; i++) out[i * this.machines.length + c] = margins[i]!
+      for (let i = 0; i < x.rows; i++) out[i * this.#machines.length + c] = margins[i]!
     }
     return out
   }
 
   save(): ModelState {
     return {
-      config: { machines: this.machines.map((machine) => JSON.parse(JSON.stringify(machine.toJSON()))) },
+      config: { machines: this.#machines.map((machine) => JSON.parse(JSON.stringify(machine.toJSON()))) },
       tensors: new Map(),
     }
   }

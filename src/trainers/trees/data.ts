@@ -18,7 +18,9 @@ const maxValues = 2 ** 32
 export function checkTreeSize(rows: number, cols: number): void {
   if (rows <= maxTreeRows && rows * cols <= maxValues) return
   throw new Fc7Error('TRAINER_TOO_LARGE', `Trees cannot be grown on ${rows} rows of ${cols} numbers.`, {
-    hint: `At most ${maxTreeRows} rows and ${maxValues} numbers fit: train on fewer rows, or on fewer columns (pca:<n>).`,
+    hint:
+      `At most ${maxTreeRows} rows and ${maxValues} numbers fit: train on fewer rows, or on fewer columns ` +
+      '(pca:<n>).',
   })
 }
 
@@ -31,7 +33,9 @@ export const poolBytes = (
   { workers }: PoolPlan,
 ): number => binArenaBytes(rows) * (workers + 1) + (workers === 0 ? 0 : 4 * rows * cols + workers * threadBytes)
 
-/** Nodes of so many trees that part every row from all others of another class: as the threads send them, and joined. */
+/**
+ * Nodes of so many trees that part every row from all others of another class: as the threads send them, and joined.
+ */
 export const nodeBytes = (rows: number, trees: number): number => 2 * 28 * trees * Math.min(rows, 0.6 * rows + 100)
 
 /**
@@ -42,7 +46,7 @@ export function treeData(
   { x, y, classes, weights }: TrainingSet,
   kind: 'bytes' | 'words' | ForestRoom,
   share: boolean,
-): { setup: { data: TreeData; weights?: Float64Array }; load(): void } {
+): { setup: { data: TreeData; weights?: Float64Array | undefined }; load(): void } {
   const size = x.rows * x.cols
   const room = share ? shared : own
   const values = share ? sharedRoom(x.data) : x.data
@@ -56,7 +60,7 @@ export function treeData(
       codes: kind === 'bytes' ? room.uint8(size) : kind === 'words' ? room.uint16(size) : new Uint8Array(0),
       ...(typeof kind === 'object' ? { forest: kind } : {}),
     },
-    ...(weights ? { weights } : {}),
+    weights,
   }
   return {
     setup,
@@ -66,7 +70,10 @@ export function treeData(
   }
 }
 
-/** Columns in one job: many jobs a thread, since those given to a thread that is just starting wait for it; none too small. */
+/**
+ * Columns in one job: many jobs a thread, since those given to a thread that is just starting wait for it; none too
+ * small.
+ */
 export function columnJobs(cols: number, threads: number): TreeJob[] {
   const step = Math.max(64, Math.ceil(cols / (threads * 16) / 64) * 64)
   return Array.from({ length: Math.ceil(cols / step) }, (_, k) => ({

@@ -16,31 +16,39 @@ type Criterion = 'gini' | 'entropy'
 
 class TreeModel implements Model {
   readonly scoreKind = 'probability'
-  private readonly inner: ForestModel
+  readonly #inner: ForestModel
+
+  readonly #forest: Forest
+  /** `[nodes, classes]` weight of the training rows. */
+  readonly #counts: Float64Array
+  readonly #criterion: Criterion
 
   constructor(
-    private readonly forest: Forest,
-    /** `[nodes, classes]` weight of the training rows. */
-    private readonly counts: Float64Array,
-    private readonly criterion: Criterion,
+    forest: Forest,
+    counts: Float64Array,
+    criterion: Criterion,
     importance: Float64Array,
     classes: number,
     readonly facts: Readonly<Record<string, number | string>>,
   ) {
-    this.inner = new ForestModel(forest, importance, classes, facts)
+    this.#forest = forest
+    this.#counts = counts
+    this.#criterion = criterion
+
+    this.#inner = new ForestModel(forest, importance, classes, facts)
   }
 
-  scores(x: Matrix, options: { readonly signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.inner.scores(x, options)
+  scores(x: Matrix, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
+    return this.#inner.scores(x, options)
   }
 
   toOnnx(graph: OnnxWriter, x: string): string {
-    return this.inner.toOnnx(graph, x)
+    return this.#inner.toOnnx(graph, x)
   }
 
   files(classes: readonly string[]): ReadonlyMap<string, string> {
-    const tree: CountedTree = { ...this.forest, counts: this.counts }
-    const names = { classes, criterion: this.criterion }
+    const tree: CountedTree = { ...this.#forest, counts: this.#counts }
+    const names = { classes, criterion: this.#criterion }
     return new Map([
       ['tree.txt', treeText(tree, names)],
       ['tree.svg', treeSvg(tree, names)],
@@ -48,11 +56,11 @@ class TreeModel implements Model {
   }
 
   save(): ModelState {
-    const { config, tensors } = this.inner.save()
+    const { config, tensors } = this.#inner.save()
     const classes = config.classes as number
     return {
-      config: { ...config, criterion: this.criterion },
-      tensors: new Map([...tensors, ['counts', tensorOf([this.counts.length / classes, classes], this.counts)]]),
+      config: { ...config, criterion: this.#criterion },
+      tensors: new Map([...tensors, ['counts', tensorOf([this.#counts.length / classes, classes], this.#counts)]]),
     }
   }
 
@@ -124,8 +132,9 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
 }
 
 /**
- * Thresholds are searched exactly while a column has at most 65,536 different values. Memory besides the rows: two bytes for each
- * value, and a copy of the rows where a thread of its own grows the tree, so that a long fit hears when it should stop.
+ * Thresholds are searched exactly while a column has at most 65,536 different values. Memory besides the rows: two
+ * bytes for each value, and a copy of the rows where a thread of its own grows the tree, so that a long fit hears when
+ * it should stop.
  */
 export const decisionTree: Trainer = {
   id: 'decision-tree',

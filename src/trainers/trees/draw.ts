@@ -55,7 +55,10 @@ export function treeText(tree: CountedTree, names: TreeNames): string {
 const colour = (c: number, classes: number, share: number): string =>
   `hsl(${Math.round((360 * c) / classes)} 60% ${Math.round(97 - 32 * share)}%)`
 
-/** The tree as an image that stands alone: a box a node, coloured by its class and paler the less sure; six levels at most. */
+/**
+ * The tree as an image that stands alone: a box a node, coloured by its class and paler the less sure; six levels at
+ * most.
+ */
 export function treeSvg(tree: CountedTree, names: TreeNames): string {
   const x = new Float64Array(tree.feature.length)
   const shown: { node: number; depth: number }[] = []
@@ -111,7 +114,8 @@ export function treeSvg(tree: CountedTree, names: TreeNames): string {
     )
     boxes.push(
       `<g><title>${escaped(told.label)}</title>`,
-      `<rect x="${at.x - box.width / 2}" y="${at.y}" width="${box.width}" height="${box.height}" rx="6" fill="${fill}"/>`,
+      `<rect x="${at.x - box.width / 2}" y="${at.y}" width="${box.width}" height="${box.height}" rx="6" ` +
+        `fill="${fill}"/>`,
       ...rows.map(
         (row, k) => `<text x="${at.x}" y="${at.y + 19 + 17 * k}"${k === 0 ? ' class="b"' : ''}>${escaped(row)}</text>`,
       ),
@@ -119,7 +123,8 @@ export function treeSvg(tree: CountedTree, names: TreeNames): string {
     )
   }
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Decision tree">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ` +
+      `height="${height}" role="img" aria-label="Decision tree">`,
     '<style>text{font:12px system-ui,sans-serif;text-anchor:middle;fill:#222}.b{font-weight:600}.w{fill:#666;font-size:11px}rect{stroke:#666}path{fill:none;stroke:#999}</style>',
     `<rect width="${width}" height="${height}" fill="#fff" style="stroke:none"/>`,
     ...lines,

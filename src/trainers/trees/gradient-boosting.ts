@@ -39,22 +39,34 @@ function softmax(raw: Float64Array, classes: number, out: Float32Array): void {
 export class BoostedModel implements Model {
   readonly scoreKind = 'probability'
 
-  constructor(
-    private readonly forest: Forest,
-    /** `[classes]`, log shares of the classes. */
-    private readonly base: Float32Array,
-    /** `[cols]`, sums to 1: gain of every column's splits. */
-    readonly importance: Float64Array,
-    readonly facts: Readonly<Record<string, number | string>>,
-  ) {}
+  readonly #forest: Forest
 
-  /** Tree t adds to the score of this class: two classes need one tree an iteration. */
-  private target(tree: number): number {
-    return this.base.length === 2 ? 1 : tree % this.base.length
+  /** `[classes]`, log shares of the classes. */
+  readonly #base: Float32Array
+  /** `[cols]`, sums to 1: gain of every column's splits. */
+  readonly importance: Float64Array
+  readonly facts: Readonly<Record<string, number | string>>
+
+  constructor(
+    forest: Forest,
+    base: Float32Array,
+    importance: Float64Array,
+    facts: Readonly<Record<string, number | string>>,
+  ) {
+    this.#forest = forest
+    this.#base = base
+    this.importance = importance
+    this.facts = facts
   }
 
-  async scores(x: Matrix, options: { readonly signal?: AbortSignal } = {}): Promise<Float32Array> {
-    const { forest, base } = this
+  /** Tree t adds to the score of this class: two classes need one tree an iteration. */
+  #target(tree: number): number {
+    return this.#base.length === 2 ? 1 : tree % this.#base.length
+  }
+
+  async scores(x: Matrix, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
+    const forest = this.#forest
+    const base = this.#base
     const classes = base.length
     const raw = new Float64Array(x.rows * classes)
     for (let i = 0; i < raw.length; i++) raw[i] = base[i % classes]!
@@ -62,7 +74,7 @@ export class BoostedModel implements Model {
       throwIfAborted(options.signal, 'Prediction')
       const end = Math.min(first + rowsTogether, x.rows)
       for (const [t, root] of forest.roots.entries()) {
-        const c = this.target(t)
+        const c = this.#target(t)
         for (let i = first; i < end; i++)
           raw[i * classes + c]! += forest.values[leafOf(forest, root, x.data, i * x.cols)]!
       }
@@ -73,22 +85,22 @@ export class BoostedModel implements Model {
   }
 
   toOnnx(graph: OnnxWriter, x: string): string {
-    const raw = treesOnnx(graph, x, this.forest, {
+    const raw = treesOnnx(graph, x, this.#forest, {
       outputs: 1,
-      targets: this.base.length,
-      targetOf: (tree) => this.target(tree),
+      targets: this.#base.length,
+      targetOf: (tree) => this.#target(tree),
       aggregate: 'SUM',
-      base: Array.from(this.base),
+      base: Array.from(this.#base),
     })
     return graph.add('Softmax', [raw], { axis: -1 })
   }
 
   save(): ModelState {
     return {
-      config: { classes: this.base.length, cols: this.importance.length, facts: this.facts },
+      config: { classes: this.#base.length, cols: this.importance.length, facts: this.facts },
       tensors: new Map([
-        ...forestTensors(this.forest, 1),
-        ['base', tensorOf([this.base.length], this.base)],
+        ...forestTensors(this.#forest, 1),
+        ['base', tensorOf([this.#base.length], this.#base)],
         ['importance', tensorOf([this.importance.length], this.importance)],
       ]),
     }
@@ -201,15 +213,16 @@ function finish(
 }
 
 /**
- * Histogram gradient boosting. With the same bins, leaves and iterations, all columns drawn and no rows held back, its trees are those
- * of scikit-learn's HistGradientBoostingClassifier, unless there are weights, which here do not move the bins and have a mean of 1, or
- * more than 200,000 rows, of which scikit-learn draws some to find the bins.
+ * Histogram gradient boosting. With the same bins, leaves and iterations, all columns drawn and no rows held back, its
+ * trees are those of scikit-learn's HistGradientBoostingClassifier, unless there are weights, which here do not move
+ * the bins and have a mean of 1, or more than 200,000 rows, of which scikit-learn draws some to find the bins.
  *
- * Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one tree an iteration, and one thread
- * works. Memory besides the rows: a byte for each value, four for each bin of a column, a copy of the rows where several threads share
- * them, 16 bytes for each row and class, and for every thread a histogram of 24 bytes a bin and drawn column for each leaf that has at
- * least four rows a bin and 2,048 rows, and up to five bytes for each value of smaller leaves in drawn columns, but no more than 128 MB,
- * with 16 bytes for each such leaf and drawn column.
+ * Trees of one iteration, one a class, grow side by side on the threads; with two classes there is one tree an
+ * iteration, and one thread works. Memory besides the rows: a byte for each value, four for each bin of a column, a
+ * copy of the rows where several threads share them, 16 bytes for each row and class, and for every thread a histogram
+ * of 24 bytes a bin and drawn column for each leaf that has at least four rows a bin and 2,048 rows, and up to five
+ * bytes for each value of smaller leaves in drawn columns, but no more than 128 MB, with 16 bytes for each such leaf
+ * and drawn column.
  */
 export const gradientBoosting: Trainer = {
   id: 'gradient-boosting',
@@ -252,7 +265,9 @@ export const gradientBoosting: Trainer = {
       default: 0,
       min: 0,
       max: 100_000,
-      help: 'fewest rows in a leaf, 0 for the mean of a class or a thirtieth of the rows, from 1 to 20 (min_samples_leaf)',
+      help:
+        'fewest rows in a leaf, 0 for the mean of a class or a thirtieth of the rows, from 1 to 20 ' +
+        '(min_samples_leaf)',
     },
     {
       name: 'l2',

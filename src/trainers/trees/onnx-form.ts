@@ -18,12 +18,13 @@ export interface TreeArrays {
 }
 
 /**
- * Adds the sum or mean over all trees of the leaves' values, as `TreeEnsembleRegressor` with one target an output: its numbers
- * come out as they are, where `TreeEnsembleClassifier` has ways of its own with two classes. Thresholds are float32 on both
- * sides, so a row takes the same way.
+ * Adds the sum or mean over all trees of the leaves' values, as `TreeEnsembleRegressor` with one target an output: its
+ * numbers come out as they are, where `TreeEnsembleClassifier` has ways of its own with two classes. Thresholds are
+ * float32 on both sides, so a row takes the same way.
  *
  * @param options.outputs values of a leaf
- * @param options.targetOf where tree t adds its values: the first target (gradient boosting grows a tree for each class, with one
+ * @param options.targetOf where tree t adds its values: the first target (gradient boosting grows a tree for each
+ * class, with one
  *   output); default 0
  * @returns the name of a float32 `[N, targets]` tensor
  */
@@ -33,11 +34,11 @@ export function treesOnnx(
   trees: TreeArrays,
   options: {
     readonly outputs: number
-    readonly targets?: number
-    readonly targetOf?: (tree: number) => number
+    readonly targets?: number | undefined
+    readonly targetOf?: ((tree: number) => number) | undefined
     readonly aggregate: 'SUM' | 'AVERAGE'
     /** `[targets]`, added to the sum. */
-    readonly base?: readonly number[]
+    readonly base?: readonly number[] | undefined
   },
 ): string {
   const { outputs, targets = outputs, targetOf = () => 0 } = options

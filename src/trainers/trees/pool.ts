@@ -26,8 +26,8 @@ export interface PoolPlan {
 }
 
 /**
- * The calling thread works too where jobs are short: it need not wait for threads to start. Long jobs are left to threads, even to a
- * single one, so that a fit hears within a job when it should stop.
+ * The calling thread works too where jobs are short: it need not wait for threads to start. Long jobs are left to
+ * threads, even to a single one, so that a fit hears within a job when it should stop.
  *
  * @param visits about how often the whole fit looks at a value, and its longest job
  */
@@ -37,7 +37,9 @@ export function planPool(threads: number, visits: number, ofJob: number): PoolPl
   return { workers: threads - (helps ? 1 : 0), helps }
 }
 
-/** Does jobs on the calling thread as long as `next` has one; the event loop gets its turn every so many milliseconds. */
+/**
+ * Does jobs on the calling thread as long as `next` has one; the event loop gets its turn every so many milliseconds.
+ */
 async function work(
   setup: TreeSetup,
   signal: AbortSignal | undefined,

@@ -27,16 +27,21 @@ const configSchema = z.object({ classes: z.int().min(2), cols: z.int().min(1), f
 export class ForestModel implements Model {
   readonly scoreKind = 'probability'
 
+  readonly #classes: number
+
   constructor(
     readonly forest: Forest,
     /** `[cols]`, sums to 1: mean decrease of impurity. */
     readonly importance: Float64Array,
-    private readonly classes: number,
+    classes: number,
     readonly facts: Readonly<Record<string, number | string>>,
-  ) {}
+  ) {
+    this.#classes = classes
+  }
 
-  async scores(x: Matrix, options: { readonly signal?: AbortSignal } = {}): Promise<Float32Array> {
-    const { forest, classes } = this
+  async scores(x: Matrix, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Float32Array> {
+    const classes = this.#classes
+    const { forest } = this
     const { roots, values } = forest
     const out = new Float32Array(x.rows * classes)
     for (let first = 0; first < x.rows; first += rowsTogether) {
@@ -56,14 +61,14 @@ export class ForestModel implements Model {
   }
 
   toOnnx(graph: OnnxWriter, x: string): string {
-    return treesOnnx(graph, x, this.forest, { outputs: this.classes, aggregate: 'AVERAGE' })
+    return treesOnnx(graph, x, this.forest, { outputs: this.#classes, aggregate: 'AVERAGE' })
   }
 
   save(): ModelState {
     return {
-      config: { classes: this.classes, cols: this.importance.length, facts: this.facts },
+      config: { classes: this.#classes, cols: this.importance.length, facts: this.facts },
       tensors: new Map([
-        ...forestTensors(this.forest, this.classes),
+        ...forestTensors(this.forest, this.#classes),
         ['importance', tensorOf([this.importance.length], this.importance)],
       ]),
     }
@@ -208,7 +213,10 @@ function checkForest(rows: number, cols: number, classes: number): void {
   checkForestSize(rows, cols, classes)
 }
 
-/** The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it did not see. */
+/**
+ * The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it
+ * did not see.
+ */
 function estimate({ rows, cols, counts, threads }: FitSize, params: Params): number {
   const { size, plan } = planForest(rows, cols, counts.length, threads, params)
   const trees = number(params, 'trees')
@@ -216,9 +224,9 @@ function estimate({ rows, cols, counts, threads }: FitSize, params: Params): num
 }
 
 /**
- * Memory of a fit besides the rows: two bytes for each value (bins, column by column and row by row), two kilobytes for each column,
- * and for each thread a megabyte and 100 bytes for each row; a copy of the rows where several threads share them; 20 bytes for each
- * node of the trees.
+ * Memory of a fit besides the rows: two bytes for each value (bins, column by column and row by row), two kilobytes for
+ * each column, and for each thread a megabyte and 100 bytes for each row; a copy of the rows where several threads
+ * share them; 20 bytes for each node of the trees.
  */
 export const randomForest: Trainer = {
   id: 'random-forest',

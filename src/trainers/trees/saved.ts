@@ -18,8 +18,8 @@ export function forestTensors(forest: Forest, outputs: number): [string, NamedTe
 }
 
 /**
- * The inverse of {@link forestTensors}. A walk must end at a leaf that exists: children come after their parent, every number is in
- * its range.
+ * The inverse of {@link forestTensors}. A walk must end at a leaf that exists: children come after their parent, every
+ * number is in its range.
  *
  * @throws Fc7Error CLASSIFIER_BROKEN
  */

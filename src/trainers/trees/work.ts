@@ -10,13 +10,13 @@ import type { TreeData } from './growing/search.js'
 export interface TreeSetup {
   readonly data: TreeData
   /** `[rows]`, or all 1. */
-  readonly weights?: Float64Array
+  readonly weights?: Float64Array | undefined
   readonly maxBins: number
   readonly seed: number
-  readonly grow?: GrowOptions
+  readonly grow?: GrowOptions | undefined
   /** Rows drawn with replacement for every tree. */
-  readonly bootstrap?: boolean
-  readonly boosting?: BoostingSetup
+  readonly bootstrap?: boolean | undefined
+  readonly boosting?: BoostingSetup | undefined
 }
 
 export type TreeJob =
@@ -27,7 +27,7 @@ export type TreeJob =
 
 /** A grown tree; with a bootstrap also the leaf of every row that was not drawn, and -1 for the others. */
 export interface TreeResult extends GrownTree {
-  readonly outOfBag?: Int32Array
+  readonly outOfBag?: Int32Array | undefined
 }
 
 /**

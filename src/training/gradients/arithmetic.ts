@@ -20,7 +20,11 @@ export function matmul(
   g: GraphBuilder,
   x: string,
   y: string,
-  options: { readonly transA?: boolean; readonly transB?: boolean; readonly alpha?: number } = {},
+  options: {
+    readonly transA?: boolean | undefined
+    readonly transB?: boolean | undefined
+    readonly alpha?: number | undefined
+  } = {},
 ): string {
   return g.add(
     'FusedMatMul',

@@ -3,25 +3,29 @@ import { attributeOf, floatAttribute, intAttribute, intsAttribute, textAttribute
 
 /** A node's attributes with their defaults, bound to the node so that rules read shortly. */
 export class Attributes {
-  constructor(private readonly node: NodeProto) {}
+  readonly #node: NodeProto
+
+  constructor(node: NodeProto) {
+    this.#node = node
+  }
 
   has(name: string): boolean {
-    return attributeOf(this.node, name) !== undefined
+    return attributeOf(this.#node, name) !== undefined
   }
 
   int(name: string, fallback: number): number {
-    return intAttribute(this.node, name, fallback)
+    return intAttribute(this.#node, name, fallback)
   }
 
   float(name: string, fallback: number): number {
-    return floatAttribute(this.node, name, fallback)
+    return floatAttribute(this.#node, name, fallback)
   }
 
   ints(name: string): number[] | undefined {
-    return intsAttribute(this.node, name)
+    return intsAttribute(this.#node, name)
   }
 
   string(name: string, fallback: string): string {
-    return textAttribute(this.node, name, fallback)
+    return textAttribute(this.#node, name, fallback)
   }
 }

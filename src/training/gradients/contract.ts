@@ -23,7 +23,9 @@ export interface RuleContext {
 }
 
 export interface ForwardContext extends RuleContext {
-  /** A float32 tensor of this shape that is 0 with probability `rate` and 1 / (1 − rate) elsewhere, from a graph input. */
+  /**
+   * A float32 tensor of this shape that is 0 with probability `rate` and 1 / (1 − rate) elsewhere, from a graph input.
+   */
   mask(shape: readonly number[], rate: number): string
   /** Says that a state of the network (a running mean) has a new value after this step. */
   update(initializer: string, tensor: string): void

@@ -2,14 +2,15 @@ import type { GraphBuilder } from '../../onnx/build.js'
 import { product, reshape } from './arithmetic.js'
 import type { Window } from './window.js'
 
-// Every s-th value of a row is picked, or spread, by a product with zeros and ones: onnxruntime's strided Slice and its transposed
-// convolution go value by value on one thread. Nothing is rounded: every sum has one term that is not zero.
+// Every s-th value of a row is picked, or spread, by a product with zeros and ones: onnxruntime's strided Slice and its
+// transposed convolution go value by value on one thread. Nothing is rounded: every sum has one term that is not zero.
 
 /**
  * Splits planes into the phases of a window's stride, `s·s` planes that hold every s-th value of every s-th row.
  *
  * @param lead the axes before the plane; `size` the plane with the padding that the window needs
- * @returns what a tap reads, `[...lead, oh, ow]`, by the place it begins at; undefined where the strides are not equal, or 1
+ * @returns what a tap reads, `[...lead, oh, ow]`, by the place it begins at; undefined where the strides are not equal,
+ * or 1
  */
 export function phases(
   g: GraphBuilder,

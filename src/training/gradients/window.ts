@@ -57,8 +57,8 @@ export function readWindow(context: RuleContext, kernel: readonly number[]): Win
 }
 
 /**
- * Attributes of the ConvTranspose that spreads a gradient of the window's output over its input: it cuts what the windows hang
- * over the input's edges and appends the rows no window reached.
+ * Attributes of the ConvTranspose that spreads a gradient of the window's output over its input: it cuts what the
+ * windows hang over the input's edges and appends the rows no window reached.
  */
 export function transposeAttributes(window: Window): Record<string, number[]> {
   const over = [0, 1].map((i) => {

@@ -3,7 +3,10 @@ import { reshape } from '../gradients/arithmetic.js'
 
 /** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimizer. */
 export interface CarriedTensor {
-  /** Name of the initializer in the network, `<slot>:<initializer>`, or `sum:<initializer>` for a gradient that accumulates. */
+  /**
+   * Name of the initializer in the network, `<slot>:<initializer>`, or `sum:<initializer>` for a gradient that
+   * accumulates.
+   */
   readonly name: string
   readonly kind: 'parameter' | 'statistic' | 'state' | 'gradient'
   readonly dims: readonly number[]
@@ -12,22 +15,29 @@ export interface CarriedTensor {
   readonly output: string
 }
 
-/** What goes into the loop of a training graph, around it and out of it, written into the graph's body and the graph around it. */
+/**
+ * What goes into the loop of a training graph, around it and out of it, written into the graph's body and the graph
+ * around it.
+ */
 export class LoopTensors {
   readonly carried: CarriedTensor[] = []
   /** Values before the first step, by name of the carried tensor. */
   readonly initial = new Map<string, Float32Array>()
-  private readonly results: string[] = []
-  private readonly entering: string[] = []
-  private readonly leaving: string[] = []
+  readonly #results: string[] = []
+  readonly #entering: string[] = []
+  readonly #leaving: string[] = []
 
-  constructor(
-    private readonly body: GraphBuilder,
-    private readonly outer: GraphBuilder,
-  ) {}
+  readonly #body: GraphBuilder
+  readonly #outer: GraphBuilder
+
+  constructor(body: GraphBuilder, outer: GraphBuilder) {
+    this.#body = body
+    this.#outer = outer
+  }
 
   /**
-   * Lets a tensor go around the loop and returns its name in the body. Each needs one {@link finish}, in the same order.
+   * Lets a tensor go around the loop and returns its name in the body. Each needs one {@link finish}, in the same
+   * order.
    *
    * @param rows the tensor goes around the loop as that many rows; outside it has its own shape
    */
@@ -36,31 +46,35 @@ export class LoopTensors {
     kind: CarriedTensor['kind'],
     dims: readonly number[],
     start: Float32Array,
-    rows?: number,
+    rows?: number | undefined,
   ): string {
     const [input, output] = [`in:${name}`, `out:${name}`]
     this.carried.push({ name, kind, dims, input, output })
     this.initial.set(name, start)
-    this.outer.input(input, 'float32', dims)
+    this.#outer.input(input, 'float32', dims)
     const shape = rows === undefined ? dims : [rows, start.length / rows]
-    this.entering.push(rows === undefined ? input : reshape(this.outer, input, shape))
-    this.leaving.push(rows === undefined ? output : `rows:${output}`)
-    return this.body.input(rows === undefined ? name : `rows:${name}`, 'float32', shape)
+    this.#entering.push(rows === undefined ? input : reshape(this.#outer, input, shape))
+    this.#leaving.push(rows === undefined ? output : `rows:${output}`)
+    return this.#body.input(rows === undefined ? name : `rows:${name}`, 'float32', shape)
   }
 
-  /** Makes a tensor of the body the next of its outputs: what a carried one has become, or after those a result of the step. */
+  /**
+   * Makes a tensor of the body the next of its outputs: what a carried one has become, or after those a result of the
+   * step.
+   */
   finish(tensor: string, dims: readonly number[]): void {
     // A copy only where the tensor cannot be an output itself: it costs a pass over all parameters at every step.
-    const own = !this.results.includes(tensor) && this.body.nodes.some(({ output }) => output.includes(tensor))
-    this.results.push(own ? tensor : this.body.add('Identity', [tensor]))
-    this.body.output(this.results.at(-1)!, 'float32', dims)
+    const own = !this.#results.includes(tensor) && this.#body.nodes.some(({ output }) => output.includes(tensor))
+    this.#results.push(own ? tensor : this.#body.add('Identity', [tensor]))
+    this.#body.output(this.#results.at(-1)!, 'float32', dims)
   }
 
   /** Writes the loop of `count` steps; `scanned` names what each step gives beside what is carried. */
   close(count: string, scanned: readonly string[]): void {
-    const { outer, leaving } = this
+    const outer = this.#outer
+    const leaving = this.#leaving
     const outputs = [...leaving, ...scanned]
-    outer.addMany('Loop', [count, '', ...this.entering], { body: { graph: this.body.graph() } }, { outputs })
+    outer.addMany('Loop', [count, '', ...this.#entering], { body: { graph: this.#body.graph() } }, { outputs })
     this.carried.forEach(({ output, dims }, i) => {
       if (leaving[i] !== output) outer.add('Reshape', [leaving[i]!, outer.ints(dims)], {}, { outputs: [output] })
       outer.output(output, 'float32', dims)

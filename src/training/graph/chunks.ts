@@ -3,12 +3,15 @@ import { reshape } from '../gradients/arithmetic.js'
 import type { Optimizer, OptimizerResult } from '../optimizers/contract.js'
 
 /**
- * Parameters with as many values or more are moved a piece at a time. An optimizer's step is seven passes or more over parameter,
- * gradient and state; a piece of all of them stays in a core's cache from the first pass to the last.
+ * Parameters with as many values or more are moved a piece at a time. An optimizer's step is seven passes or more over
+ * parameter, gradient and state; a piece of all of them stays in a core's cache from the first pass to the last.
  */
 export const chunkFrom = 1 << 22
 
-/** Into how many equal pieces a parameter is cut, of a sixty-fourth to a tenth of `from` values; undefined for a small or awkward one. */
+/**
+ * Into how many equal pieces a parameter is cut, of a sixty-fourth to a tenth of `from` values; undefined for a small
+ * or awkward one.
+ */
 export function chunkCount(count: number, from: number): number | undefined {
   if (count < from) return undefined
   const [least, most] = [from / 64, Math.floor((from * 3) / 32)]

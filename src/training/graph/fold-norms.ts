@@ -5,11 +5,13 @@ import { product } from '../gradients/arithmetic.js'
 import type { Network } from '../network.js'
 
 /**
- * Multiplies batch norms with frozen statistics into the convolutions before them, in the graph itself: y = conv(x, W·f) + β − μ·f with
- * f = γ / √(σ² + ε). Gain, shift and weights stay parameters with gradients of their own, all of them found in the weights, which
- * are often far fewer than the values that pass a norm: four passes over those less in a step.
+ * Multiplies batch norms with frozen statistics into the convolutions before them, in the graph itself: y = conv(x,
+ * W·f) + β − μ·f with f = γ / √(σ² + ε). Gain, shift and weights stay parameters with gradients of their own, all of
+ * them found in the weights, which are often far fewer than the values that pass a norm: four passes over those less in
+ * a step.
  *
- * Norms that use their batch's statistics stay, and so do those that no gradient passes: what is constant the runtime folds itself.
+ * Norms that use their batch's statistics stay, and so do those that no gradient passes: what is constant the runtime
+ * folds itself.
  */
 export function foldNorms(
   network: Network,

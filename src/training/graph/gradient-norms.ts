@@ -11,7 +11,7 @@ export function gradientNorms(
   g: GraphBuilder,
   gradients: ReadonlyMap<string, string>,
   parts: NormParts | undefined,
-): { norm: string; norms?: string } {
+): { norm: string; norms?: string | undefined } {
   const squares = new Map<string, string>()
   for (const [name, gradient] of gradients) squares.set(name, g.add('ReduceSumSquare', [gradient], { keepdims: 0 }))
   const sum = (list: readonly string[]) =>

@@ -24,44 +24,50 @@ export interface TrainingGraphOptions {
   readonly loss: Loss
   readonly optimizer: OptimizerOptions
   /** Default 0. */
-  readonly weightDecay?: number
-  /** Whether weight decay takes hold of a parameter. Default: of those with two or more axes, so biases and norms are spared. */
-  readonly decays?: (name: string, dims: readonly number[]) => boolean
+  readonly weightDecay?: number | undefined
+  /**
+   * Whether weight decay takes hold of a parameter. Default: of those with two or more axes, so biases and norms are
+   * spared.
+   */
+  readonly decays?: ((name: string, dims: readonly number[]) => boolean) | undefined
   /** Factor of a parameter's learning rate (smaller near the input). Default 1. */
-  readonly rateFactor?: (name: string) => number
+  readonly rateFactor?: ((name: string) => number) | undefined
   /** Largest norm of the whole gradient, as `torch.nn.utils.clip_grad_norm_`. Default: no limit. */
-  readonly clipNorm?: number
+  readonly clipNorm?: number | undefined
   /** Whether the gradient's norm is reported at every step, which costs a pass over all gradients. Default true. */
-  readonly norm?: boolean
+  readonly norm?: boolean | undefined
   /** Which BatchNormalization nodes use and update their batch's statistics. Default: none. */
-  readonly batchStatistics?: (node: NodeProto) => boolean
+  readonly batchStatistics?: ((node: NodeProto) => boolean) | undefined
   /** Which Dropout nodes drop although no gradient passes them. Default: none. */
-  readonly drops?: (node: NodeProto) => boolean
+  readonly drops?: ((node: NodeProto) => boolean) | undefined
   /**
-   * Mixup (Zhang et al. 2018) with this α: each row is mixed with a partner of its batch by shares from Beta(α, α), and so are their
-   * labels. Mixed is what enters the loop: the network's input, or what `frozenOutside` computed before it (Verma et al. 2019).
-   * Default 0: none.
+   * Mixup (Zhang et al. 2018) with this α: each row is mixed with a partner of its batch by shares from Beta(α, α), and
+   * so are their labels. Mixed is what enters the loop: the network's input, or what `frozenOutside` computed before it
+   * (Verma et al. 2019). Default 0: none.
    */
-  readonly mixup?: number
-  /** Steps whose gradients are averaged before the parameters move, for batches that memory does not hold. Default 1. */
-  readonly accumulate?: number
+  readonly mixup?: number | undefined
   /**
-   * Computes what no gradient passes once a run, for all rows at once, before the loop: its weights are constants there, which the
-   * runtime lays out for speed. For runs that use every row, with memory for them. Default false: in the loop, a batch at a time.
+   * Steps whose gradients are averaged before the parameters move, for batches that memory does not hold. Default 1.
    */
-  readonly frozenOutside?: boolean
+  readonly accumulate?: number | undefined
+  /**
+   * Computes what no gradient passes once a run, for all rows at once, before the loop: its weights are constants
+   * there, which the runtime lays out for speed. For runs that use every row, with memory for them. Default false: in
+   * the loop, a batch at a time.
+   */
+  readonly frozenOutside?: boolean | undefined
   /** Parameters with as many values are moved a piece at a time ({@link chunkFrom}, the default). */
-  readonly chunkFrom?: number
+  readonly chunkFrom?: number | undefined
   /** Default: none. */
-  readonly parts?: NormParts
+  readonly parts?: NormParts | undefined
 }
 
 /**
- * The training graph and how to run it. Inputs: `data` `[R, …]` any number of rows; `labels` int64 `[R]`; `weights` float32 `[R]`;
- * `index` int64 `[K, B]` which rows make the batch of each of K steps; `rate` float32 `[K]`; `step` int64 scalar, steps done
- * before; one uint8 `[K, …]` per mask; with mixup `partner` int64 `[K, B]`, row that each row is mixed with, and `share` float32
- * `[K, B]`, how much of the row itself stays; every carried tensor. Outputs: `loss`, `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every
- * carried tensor.
+ * The training graph and how to run it. Inputs: `data` `[R, …]` any number of rows; `labels` int64 `[R]`; `weights`
+ * float32 `[R]`; `index` int64 `[K, B]` which rows make the batch of each of K steps; `rate` float32 `[K]`; `step`
+ * int64 scalar, steps done before; one uint8 `[K, …]` per mask; with mixup `partner` int64 `[K, B]`, row that each row
+ * is mixed with, and `share` float32 `[K, B]`, how much of the row itself stays; every carried tensor. Outputs: `loss`,
+ * `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every carried tensor.
  */
 export interface TrainingGraph {
   readonly model: ModelProto
@@ -136,8 +142,8 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
 
   const differentiation = new Differentiation(body, network, {
     wanted: new Set(options.trainable),
-    ...(options.batchStatistics ? { batchStatistics: options.batchStatistics } : {}),
-    ...(options.drops ? { drops: options.drops } : {}),
+    batchStatistics: options.batchStatistics,
+    drops: options.drops,
     mask: ({ shape, rate: dropped }, node) => {
       const name = `mask:${node.output[0]}`
       masks.push({ name, shape, rate: dropped })

@@ -8,7 +8,10 @@ import type { Network } from '../network.js'
 export interface Hoisted {
   readonly nodes: ReadonlySet<NodeProto>
   readonly initializers: ReadonlySet<string>
-  /** Tensors that the loop still reads, one row an image, with their names outside; the network's input is among them if read. */
+  /**
+   * Tensors that the loop still reads, one row an image, with their names outside; the network's input is among them if
+   * read.
+   */
   readonly crossing: ReadonlyMap<string, string>
 }
 
@@ -20,8 +23,8 @@ export const nothingHoisted = (network: Network): Hoisted => ({
 })
 
 /**
- * Writes the part of a network that stays as it is (no gradient passes it, no statistics are updated in it) into the graph around
- * the loop, over the graph's `data` of any number of rows. Its weights are constants there.
+ * Writes the part of a network that stays as it is (no gradient passes it, no statistics are updated in it) into the
+ * graph around the loop, over the graph's `data` of any number of rows. Its weights are constants there.
  *
  * @param stays whether a node must be computed in the loop
  */

@@ -3,16 +3,16 @@ import type { GraphBuilder } from '../../onnx/build.js'
 export interface SoftmaxLoss {
   readonly kind: 'softmax'
   /** Weight of each class, `[C]`; default 1. */
-  readonly classWeights?: readonly number[]
+  readonly classWeights?: readonly number[] | undefined
   /** Label smoothing ε in [0, 1): the target keeps 1 − ε and shares ε among all classes. Default 0. */
-  readonly smoothing?: number
+  readonly smoothing?: number | undefined
 }
 
 export interface SigmoidLoss {
   readonly kind: 'sigmoid'
   /** Weights of the negative and the positive class; default 1. */
-  readonly classWeights?: readonly number[]
-  readonly smoothing?: number
+  readonly classWeights?: readonly number[] | undefined
+  readonly smoothing?: number | undefined
 }
 
 /** What a network is trained towards: a distribution over classes, or one probability (normal / abnormal). */
@@ -28,7 +28,7 @@ export interface LossInputs {
   readonly batch: number
   readonly classes: number
   /** Mixup: a second label of each row, int64 `[B]`, and the share of the first, float32 `[B]`. */
-  readonly mix?: { readonly labels: string; readonly share: string }
+  readonly mix?: { readonly labels: string; readonly share: string } | undefined
 }
 
 export interface LossOutputs {
@@ -36,7 +36,10 @@ export interface LossOutputs {
   readonly loss: string
   /** float32 `[B, C]`: derivative of the loss at the logits. */
   readonly gradient: string
-  /** float32 scalar: summed weight of the rows that are classified correctly; a mixed row counts each label by its share. */
+  /**
+   * float32 scalar: summed weight of the rows that are classified correctly; a mixed row counts each label by its
+   * share.
+   */
   readonly correct: string
 }
 
@@ -48,12 +51,15 @@ export function buildLoss(g: GraphBuilder, loss: Loss, inputs: LossInputs): Loss
   return loss.kind === 'softmax' ? buildSoftmax(g, loss, inputs) : buildSigmoid(g, loss, inputs)
 }
 
-/** What a function of the labels is for each row: that of its label, or of both by their shares. Linear in the label's one-hot row. */
+/**
+ * What a function of the labels is for each row: that of its label, or of both by their shares. Linear in the label's
+ * one-hot row.
+ */
 function ofLabels(
   g: GraphBuilder,
   { labels, mix }: LossInputs,
   value: (labels: string) => string,
-  share?: string,
+  share?: string | undefined,
 ): string {
   const first = value(labels)
   if (!mix) return first

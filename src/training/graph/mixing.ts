@@ -2,7 +2,10 @@ import type { GraphBuilder } from '../../onnx/build.js'
 import { reshape } from '../gradients/arithmetic.js'
 import type { Network } from '../network.js'
 
-/** Mixup within a step of the training graph: its rows, and their labels, with their partners by the shares of its inputs. */
+/**
+ * Mixup within a step of the training graph: its rows, and their labels, with their partners by the shares of its
+ * inputs.
+ */
 export function mixing(g: GraphBuilder, network: Network, iteration: string) {
   const partners = g.add('Gather', ['partner', iteration], { axis: 0 })
   const share = g.add('Gather', ['share', iteration], { axis: 0 })

@@ -1,8 +1,8 @@
 import type { AdamOptions, Optimizer } from './contract.js'
 
 /**
- * Added to every gradient: moments of weights that no longer learn (a dead ReLU's) would decay into denormal numbers, which slow the
- * processor down several times. Its square times 1 − β₂ is no denormal yet; against ε it moves nothing.
+ * Added to every gradient: moments of weights that no longer learn (a dead ReLU's) would decay into denormal numbers,
+ * which slow the processor down several times. Its square times 1 − β₂ is no denormal yet; against ε it moves nothing.
  */
 const keepsNormal = 1e-17
 
@@ -37,8 +37,8 @@ export function adam(options: AdamOptions): Optimizer {
       const decayed = (old: string, beta: number) => g.add('Mul', [old, number(beta)])
       const mean = g.add('Add', [decayed(state[0]!, beta1), slope])
       const square = g.add('Add', [decayed(state[1]!, beta2), g.add('Mul', [slope, slope])])
-      // Everything else as scalars: with M = m/(1 − β₁) and V = v/(1 − β₂), (m/c₁) / (√v/c₂ + ε) = (r·c₂/c₁)·(1 − β₁)/√(1 − β₂) · M /
-      // (√V + ε·c₂/√(1 − β₂)).
+      // Everything else as scalars: with M = m/(1 − β₁) and V = v/(1 − β₂), (m/c₁) / (√v/c₂ + ε) = (r·c₂/c₁)·(1 −
+      // β₁)/√(1 − β₂) · M / (√V + ε·c₂/√(1 − β₂)).
       const root = Math.sqrt(1 - beta2)
       const ratio = g.add('Mul', [g.add('Div', [second!, first!]), number((1 - beta1) / root)])
       const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, number(epsilon / root)])])

@@ -6,15 +6,18 @@ export interface OptimizerStep {
   readonly gradient: string
   /** One tensor per slot of the optimizer, zeros at the start of training. */
   readonly state: readonly string[]
-  /** float32, one value with as many axes as the parameter ({@link OptimizerStep.number}): its learning rate at this step. */
+  /**
+   * float32, one value with as many axes as the parameter ({@link OptimizerStep.number}): its learning rate at this
+   * step.
+   */
   readonly rate: string
   /** int64 scalar: number of this step, from 1. */
   readonly step: string
   /** Weight decay of this parameter; 0 for biases and norms. */
   readonly decay: number
   /**
-   * A constant with as many axes as the parameter. onnxruntime multiplies `[2048, 512, 1, 1]` by a value without axes element by
-   * element, seventy times slower than by one of shape `[1, 1, 1, 1]`.
+   * A constant with as many axes as the parameter. onnxruntime multiplies `[2048, 512, 1, 1]` by a value without axes
+   * element by element, seventy times slower than by one of shape `[1, 1, 1, 1]`.
    */
   number(value: number): string
 }
@@ -37,18 +40,18 @@ export interface Optimizer {
 export interface SgdOptions {
   readonly kind: 'sgd'
   /** Default 0.9. */
-  readonly momentum?: number
+  readonly momentum?: number | undefined
   /** Default true where there is momentum. */
-  readonly nesterov?: boolean
+  readonly nesterov?: boolean | undefined
 }
 
 export interface AdamOptions {
   /** `adam` adds the decay to the gradient (L2); `adamw` shrinks the weights beside the step (decoupled). */
   readonly kind: 'adam' | 'adamw'
   /** Default 0.9 and 0.999. */
-  readonly betas?: readonly [number, number]
+  readonly betas?: readonly [number, number] | undefined
   /** Default 1e-8. */
-  readonly epsilon?: number
+  readonly epsilon?: number | undefined
 }
 
 export type OptimizerOptions = SgdOptions | AdamOptions

@@ -39,8 +39,8 @@ it.each(Object.entries(exact))('linear-svm ends where an exact solver does: %s',
   const { solver, converged, objective } = model.facts
   expect([solver, converged]).toEqual(['dual coordinate descent on the Gram matrix', 'yes'])
   expect(Math.abs((objective as number) / known.objective - 1)).toBeLessThan(which === 'wide' ? 1e-6 : 1e-7)
-  // By strong convexity half the squared distance from the best weights is at most the gap: at C = 10000 of the contradictory rows that
-  // is 1e-8 of 800,020, most of which no weights can do anything about.
+  // By strong convexity half the squared distance from the best weights is at most the gap: at C = 10000 of the
+  // contradictory rows that is 1e-8 of 800,020, most of which no weights can do anything about.
   const tolerance = which === 'contradictory' && c !== '1' ? 3e-2 : 1e-3
   expect(largestDifference(model.parts.bias, known.bias)).toBeLessThan(tolerance)
   if (known.weights) expect(largestDifference(model.parts.weights, known.weights.flat())).toBeLessThan(tolerance)

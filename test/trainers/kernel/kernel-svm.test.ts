@@ -157,7 +157,8 @@ describe('kernel-svm', () => {
     ] as const)
       votes.add({ a, b, p: 0, bias: 0, first: Float32Array.of(7, d, 0), firstAt: 1, second: zeros, secondAt: 0 })
     votes.write(out, 0)
-    // 0 beats 1, 2 beats 0, 1 beats 2: one vote each, settled by the sums −0.5, 1.5, −1. A decision of 0 is the second class's vote.
+    // 0 beats 1, 2 beats 0, 1 beats 2: one vote each, settled by the sums −0.5, 1.5, −1. A decision of 0 is the second
+    // class's vote.
     expect(largestDifference(out, [1 - 0.5 / 4.5, 1 + 1.5 / 7.5, 1 - 1 / 6, 0, 1, 2])).toBeLessThan(1e-6)
     expect(pairs(4).every(([a, b], p) => pairIndex(a, b, 4) === p)).toBe(true)
   })

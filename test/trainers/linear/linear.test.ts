@@ -62,7 +62,8 @@ describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-le
     const model = await fitted(logistic, train, { tolerance: '1e-9', c: '10000', iterations: '20000' })
     // Products are float32: on so flat a bottom the line search ends a few 1e-5 above what float64 finds, and says so.
     expect(Math.abs((model.facts.objective as number) / known.objective - 1)).toBeLessThan(1e-4)
-    // Along the bottom the coefficients of iris' four correlated columns move far (0.7 of 9) and change next to no probability.
+    // Along the bottom the coefficients of iris' four correlated columns move far (0.7 of 9) and change next to no
+    // probability.
     const largest = Math.max(...known.coef.flat().map(Math.abs))
     if (name === 'digits')
       expect(largestDifference(model.parts.weights, known.coef.flat())).toBeLessThan(1e-2 * largest)
@@ -262,7 +263,8 @@ it('walks a regularisation path from one solution to the next, to where fits fro
         const context = { params, seed: 0, threads: 1 }
         const next = (await trainer.fit(set, { ...context, warm })) as LinearModel
         const cold = (await trainer.fit(set, context)) as LinearModel
-        // Where C makes the problem hard, a fit from zero may stop short of what the path finds; never the other way round.
+        // Where C makes the problem hard, a fit from zero may stop short of what the path finds; never the other way
+        // round.
         const ratio = (next.facts.objective as number) / (cold.facts.objective as number)
         expect(ratio).toBeLessThan(1 + 1e-5)
         if (c <= 1) {

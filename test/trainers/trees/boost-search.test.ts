@@ -8,7 +8,8 @@ const rows = 600
 const cols = 40
 const bins = 100
 const random = createRandom('boosting')
-// Zeros in two thirds of most columns; column 3 has negative values, 5 is constant, 7 has few distinct values, 9 few that are not 0.
+// Zeros in two thirds of most columns; column 3 has negative values, 5 is constant, 7 has few distinct values, 9 few
+// that are not 0.
 const x = Float32Array.from({ length: rows * cols }, (_, at) => {
   const f = at % cols
   const v = random.normal()

@@ -11,7 +11,8 @@ const rows = 900
 const cols = 12
 const classes = 5
 const random = createRandom('search')
-// At most 200 distinct values a column: both kinds of codes are exact. Column 3 has negative values, column 5 is constant.
+// At most 200 distinct values a column: both kinds of codes are exact. Column 3 has negative values, column 5 is
+// constant.
 const x = Float32Array.from({ length: rows * cols }, (_, at) => {
   const f = at % cols
   const v = Math.round(random.normal() * 30) / 10

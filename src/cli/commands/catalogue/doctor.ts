@@ -11,7 +11,7 @@ interface Check {
   readonly name: string
   readonly ok: boolean
   readonly found: string
-  readonly fix?: string
+  readonly fix?: string | undefined
 }
 
 const require = createRequire(import.meta.url)
@@ -20,14 +20,16 @@ const require = createRequire(import.meta.url)
 function installedVersion(name: string): Check {
   try {
     const loaded =
-      name === 'onnxruntime-node' ? loadOrt() : (require(name) as { versions?: { sharp?: string; vips?: string } })
+      name === 'onnxruntime-node'
+        ? loadOrt()
+        : (require(name) as { versions?: { sharp?: string | undefined; vips?: string | undefined } })
     const version =
       name === 'onnxruntime-node'
         ? (loaded as ReturnType<typeof loadOrt>).env.versions?.node
-        : (loaded as { versions?: { sharp?: string } }).versions?.sharp
+        : (loaded as { versions?: { sharp?: string | undefined } }).versions?.sharp
     return { name, ok: true, found: version ?? 'present' }
   } catch (error) {
-    const hint = (error as { hint?: string }).hint
+    const hint = (error as { hint?: string | undefined }).hint
     return { name, ok: false, found: messageOf(error).split('\n')[0]!, fix: hint ?? `npm install ${name}` }
   }
 }

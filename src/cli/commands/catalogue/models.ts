@@ -97,7 +97,7 @@ async function layers(id: string, context: CommandContext, recipe: string | unde
     offline: true,
     recipeName: recipe,
   }).catch((error) => {
-    if ((error as { code?: string }).code !== 'MODEL_NO_CARD') throw error
+    if ((error as { code?: string | undefined }).code !== 'MODEL_NO_CARD') throw error
     return resolveBackbone(id, { cacheFolder: context.cacheFolder, offline: true, recipeName: 'torchvision' })
   })
   if (!resolved.weights) {
@@ -139,7 +139,8 @@ async function importModel(
       `${id}: ${imported.path}`,
       `Card: ${imported.cardPath}`,
       `Recipe: ${recipeNamesOf(card)[0]}, ${card.input?.width}×${card.input?.height} pixels`,
-      `Embeddings are read from ${defaultLayer.name} (${defaultLayer.shape.join('×')}); \`fc7 models layers ${id}\` lists the others.`,
+      `Embeddings are read from ${defaultLayer.name} (${defaultLayer.shape.join('×')}); \`fc7 models layers ` +
+        `${id}\` lists the others.`,
     ].join('\n'),
   )
 }

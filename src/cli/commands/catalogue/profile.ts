@@ -15,11 +15,14 @@ function text(profile: ModelProfile, all: boolean): string {
     ? profile.nodes
     : profile.nodes.toSorted((a, b) => b.milliseconds - a.milliseconds).slice(0, shownNodes)
   return [
-    `${profile.backbone} on ${profile.provider}, batch ${profile.batch}, ${profile.threads} threads: ${profile.milliseconds.toFixed(1)} ms a run, ${profile.imagesPerSecond.toFixed(1)} images a second (with the profiler on)`,
+    `${profile.backbone} on ${profile.provider}, batch ${profile.batch}, ${profile.threads} threads: ` +
+      `${profile.milliseconds.toFixed(1)} ms a run, ${profile.imagesPerSecond.toFixed(1)} images a second (with ` +
+      'the profiler on)',
     ...(plain === null
       ? []
       : [
-          `Exact rewrites (${profile.rewrites.join(', ')}): ${(plain / profile.milliseconds).toFixed(2)} times as fast as without (${plain.toFixed(1)} ms).`,
+          `Exact rewrites (${profile.rewrites.join(', ')}): ${(plain / profile.milliseconds).toFixed(2)} times ` +
+            `as fast as without (${plain.toFixed(1)} ms).`,
         ]),
     '',
     formatTable(
@@ -74,8 +77,8 @@ export const profile = defineCommand({
       offline,
       progress,
       signal,
-      ...(layer ? { layers: layer } : {}),
-      ...(recipe === undefined ? {} : { recipe }),
+      layers: layer,
+      recipe,
     })
     context.result(result, text(result, all))
   },

@@ -61,8 +61,10 @@ export const bundle = defineCommand({
         check,
       },
       [
-        `${files.join(', ')}: ${formatBytes(bytes)}, from uint8 RGB pixels [N, ${built.height}, ${built.width}, 3] to ${classifier.classes.length} classes.`,
-        `Before it: ${geometry(built.recipe)}. Run on ${check.images} images, its scores are the classifier's to ${check.difference.toExponential(1)}.`,
+        `${files.join(', ')}: ${formatBytes(bytes)}, from uint8 RGB pixels [N, ${built.height}, ${built.width}, ` +
+          `3] to ${classifier.classes.length} classes.`,
+        `Before it: ${geometry(built.recipe)}. Run on ${check.images} images, its scores are the classifier's to ` +
+          `${check.difference.toExponential(1)}.`,
       ].join('\n'),
     )
   },

@@ -79,7 +79,8 @@ export const predict = defineCommand({
         : `${options.out}: ${predictions.length} predictions.`,
       ...(fresh.length > 0
         ? [
-            `${right} of ${fresh.length} labelled rows that it was not trained on are right (${((100 * right) / fresh.length).toFixed(1)} %).`,
+            `${right} of ${fresh.length} labelled rows that it was not trained on are right ` +
+              `(${((100 * right) / fresh.length).toFixed(1)} %).`,
           ]
         : []),
       ...(seen > 0 ? [`${seen} rows were trained on: their predictions prove nothing.`] : []),

@@ -143,7 +143,8 @@ export const train = defineCommand({
           memory,
         },
         [
-          `Would write ${options.out}: ${trainer.title} of ${set.x.rows} rows of ${set.x.cols} numbers, preprocessing ${preprocess}.`,
+          `Would write ${options.out}: ${trainer.title} of ${set.x.rows} rows of ${set.x.cols} numbers, ` +
+            `preprocessing ${preprocess}.`,
           ...[...params].map(([name, value]) => `${name}: ${value}`),
         ].join('\n'),
       )
@@ -155,26 +156,25 @@ export const train = defineCommand({
       trainer,
       set: { ...set, ...(weights ? { weights: weights.values } : {}) },
       params: given,
-      ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }),
+      preprocess: options.preprocess,
       classWeight: options.classWeight,
-      ...(options.calibrate === undefined ? {} : { calibrate: options.calibrate }),
+      calibrate: options.calibrate,
       seed: context.seed,
       threads: options.threads,
-      ...(options.timeLimit === undefined ? {} : { timeLimitSeconds: options.timeLimit }),
+      timeLimitSeconds: options.timeLimit,
       provenance: { ...provenanceOf(store, table.layer), ...(weights ? { weights: weights.sha256 } : {}) },
       signal: context.signal,
       onProgress: (fraction: number) => task.update(Math.round(fraction * 100)),
     }
     const originals = new Set([...rows.keys()].filter((place) => table.views[rows[place]!] === 0))
     const { metric } = options
-    const classifier = tune
-      ? await fitTuned({ ...fit, tune, originals, ...(metric === undefined ? {} : { metric }) })
-      : await fitClassifier(fit)
+    const classifier = tune ? await fitTuned({ ...fit, tune, originals, metric }) : await fitClassifier(fit)
     const seconds = (performance.now() - started) / 1000
     task.end(`${trainer.id}  fitted in ${formatSeconds(seconds)}`)
     if (classifier.facts.converged === 'no')
       context.progress.say(
-        `Warning: ${trainer.id} had not converged when it stopped; its objective may be above the best. Allow more iterations (--set iterations=…), a smaller C, or a larger tolerance.`,
+        `Warning: ${trainer.id} had not converged when it stopped; its objective may be above the best. Allow ` +
+          'more iterations (--set iterations=…), a smaller C, or a larger tolerance.',
       )
     await classifier.save(options.out, { onnx: options.onnx })
     const tuning = tuningResult(classifier)

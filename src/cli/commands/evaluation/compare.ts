@@ -22,7 +22,8 @@ function positiveWords({ datasets }: ComparisonPlan): string[] {
       return [`${name}: "${positive.label}" is taken as the positive class (--positive names another).`]
     if (positive === null && classes.length === 2)
       return [
-        `${name}: neither "${classes[0]}" nor "${classes[1]}" is known to be the positive class; --positive gives sensitivity and specificity.`,
+        `${name}: neither "${classes[0]}" nor "${classes[1]}" is known to be the positive class; --positive ` +
+          'gives sensitivity and specificity.',
       ]
     return []
   })
@@ -56,7 +57,9 @@ export const compare = defineCommand({
       .option('out', { type: 'string', describe: 'Evaluation folder to write' })
       .option('trainers', {
         type: 'string',
-        describe: `Comma-separated: ${trainers.map((trainer) => trainer.id).join(', ')} (default ${defaultTrainers.join(',')})`,
+        describe:
+          `Comma-separated: ${trainers.map((trainer) => trainer.id).join(', ')} (default ` +
+          `${defaultTrainers.join(',')})`,
       })
       .option('model', { type: 'string', default: defaultModel, describe: 'Backbone for images' })
       .option('layer', { type: 'string', array: true, describe: 'Layers; default all of a store' })

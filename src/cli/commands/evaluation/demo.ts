@@ -28,7 +28,9 @@ export const demo = defineCommand({
     const { cacheFolder, offline, progress, signal, seed } = context
     const card = await loadDatasetCard('cifar10')
     progress.say(
-      `${card.title}, ${planPull(card, { cacheFolder }).trainPerClass} + ${planPull(card, { cacheFolder }).testPerClass} images a class (${formatBytes(card.bytes)} to fetch unless cached); licence: ${card.licence}.`,
+      `${card.title}, ${planPull(card, { cacheFolder }).trainPerClass} + ` +
+        `${planPull(card, { cacheFolder }).testPerClass} images a class (${formatBytes(card.bytes)} to fetch ` +
+        `unless cached); licence: ${card.licence}.`,
     )
     const images = await pullDataset(card, { cacheFolder, offline, progress, signal })
     const storePath = join(out, 'store')
@@ -40,7 +42,7 @@ export const demo = defineCommand({
       progress,
       signal,
       seed,
-      ...(recipe === undefined ? {} : { recipe }),
+      recipe,
     }
     const extraction = await extractImages(request, { out: storePath, versions: versions(), threads })
     progress.say(

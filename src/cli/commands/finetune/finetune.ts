@@ -17,14 +17,19 @@ function describe(plan: FinetunePlan): string {
   const { images, features, optimizer } = plan
   return [
     `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}${optimizer.clip === null ? '' : `, gradient’s norm at most ${optimizer.clip}`}`,
-    `${images.train} images train, ${images.select} choose the epoch (${images.sources.select}), ${images.report} are reported (${images.sources.report})`,
+    `${images.train} images train, ${images.select} choose the epoch (${images.sources.select}), ` +
+      `${images.report} are reported (${images.sources.report})`,
     ...plan.phases.flatMap((phase) => [
-      `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, rate ${phase.rate} (new layer ×${phase.headFactor}), batch norms ${phase.batchNorm}`,
+      `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ` +
+        `${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, rate ${phase.rate} (new layer ` +
+        `×${phase.headFactor}), batch norms ${phase.batchNorm}`,
       phase.trunk === 'trained'
         ? `  every layer trains; about ${formatBytes(phase.memoryBytes)} of memory`
         : phase.trunk === 'cached'
-          ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each image), its ${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
-          : `  the frozen part runs anew each epoch, ${phase.trunkPasses} times in all; about ${formatBytes(phase.memoryBytes)} of memory`,
+          ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each image), its ` +
+            `${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
+          : `  the frozen part runs anew each epoch, ${phase.trunkPasses} times in all; about ` +
+            `${formatBytes(phase.memoryBytes)} of memory`,
     ]),
   ].join('\n')
 }
@@ -151,10 +156,10 @@ export const finetune = defineCommand({
       offline,
       progress,
       signal,
-      ...(options.recipe === undefined ? {} : { recipe: options.recipe }),
-      ...(options.layout === undefined ? {} : { layout: options.layout }),
-      ...(options.groupFrom === undefined ? {} : { groupFrom: options.groupFrom }),
-      ...(options.limit === undefined ? {} : { limit: options.limit }),
+      recipe: options.recipe,
+      layout: options.layout,
+      groupFrom: options.groupFrom,
+      limit: options.limit,
     }
     const prepared = await prepareFinetune(request)
     const { plan } = prepared
@@ -178,12 +183,12 @@ export const finetune = defineCommand({
       out,
       versions: versions(),
       cacheFolder,
-      ...(options.id === undefined ? {} : { id: options.id }),
+      id: options.id,
       force: options.force,
       keepFrozen: options.keepWork,
-      ...(options.threads === undefined ? {} : { threads: options.threads }),
-      ...(options.decodeThreads === undefined ? {} : { decodeThreads: options.decodeThreads }),
-      ...(options.checkpointSteps === undefined ? {} : { checkpointSteps: options.checkpointSteps }),
+      threads: options.threads,
+      decodeThreads: options.decodeThreads,
+      checkpointSteps: options.checkpointSteps,
     })
     const curves = join(out, curvesName)
     await writeTraining(await readTraining(out), curves)
@@ -191,12 +196,14 @@ export const finetune = defineCommand({
       { ...summary, curves },
       [
         `${summary.model}: the backbone ${summary.id}, best after epoch ${summary.bestEpoch}`,
-        `${summary.correct} of ${summary.reported} right on ${plan.images.sources.report} (${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
+        `${summary.correct} of ${summary.reported} right on ${plan.images.sources.report} ` +
+          `(${(100 * summary.accuracy).toFixed(1)} %), in ${formatSeconds(summary.seconds)}`,
         `Curves: ${curves}`,
         ...(summary.failures > 0 ? [`${summary.failures} images could not be read: see ${out}/failures.jsonl`] : []),
         summary.known
           ? `Predict: fc7 predict ${out}/classifier <images>; embed: fc7 extract <images> --model ${summary.id}`
-          : `Predict: fc7 predict ${out}/classifier <images> --model ${out}/model.onnx (another model is called ${summary.id})`,
+          : `Predict: fc7 predict ${out}/classifier <images> --model ${out}/model.onnx (another model is called ` +
+            `${summary.id})`,
       ].join('\n'),
     )
   },

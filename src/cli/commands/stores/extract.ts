@@ -53,8 +53,9 @@ export const extract = defineCommand({
         hint: 'Parts count from 0: --shards 4 --shard 0 … 3.',
       })
     }
-    // Rows and thumbnails wait for their shard, so they outlive V8's young generation; left to itself the heap grows with the
-    // number of images long before old ones are collected. The process is this command's own, hence here and not in the library.
+    // Rows and thumbnails wait for their shard, so they outlive V8's young generation; left to itself the heap grows
+    // with the number of images long before old ones are collected. The process is this command's own, hence here and
+    // not in the library.
     setFlagsFromString('--heap-growing-percent=15')
     const request = extractionRequest(options.source, options, context)
     const prepared = await prepareExtraction(request, options.out)
@@ -83,12 +84,12 @@ export const extract = defineCommand({
       versions: versions(),
       retryFailed,
       force,
-      ...(batch === undefined ? {} : { batch }),
-      ...(threads === undefined ? {} : { threads }),
-      ...(sessions === undefined ? {} : { sessions }),
-      ...(decodeThreads === undefined ? {} : { decodeThreads }),
-      ...(shards === undefined ? {} : { shards }),
-      ...(shard === undefined ? {} : { shard }),
+      batch,
+      threads,
+      sessions,
+      decodeThreads,
+      shards,
+      shard,
     })
     await carryTrainedOn(prepared.backbone.weights?.path, out, plan.backbone.sha256)
     const { manifest, ...facts } = summary
@@ -97,11 +98,14 @@ export const extract = defineCommand({
     const lines = [
       `${out}: ${summary.rows} rows of ${plan.layers.map((layer) => `${layer.dim} values (${layer.name})`).join(', ')}`,
       summary.images > 0
-        ? `${summary.images} images in ${formatSeconds(summary.seconds)}, ${rate.toFixed(1)} a second; waited ${formatSeconds(summary.waited.inference)} for the network, ${formatSeconds(summary.waited.decode)} for decoding, ${formatSeconds(summary.waited.disk)} for the disk`
+        ? `${summary.images} images in ${formatSeconds(summary.seconds)}, ${rate.toFixed(1)} a second; waited ` +
+          `${formatSeconds(summary.waited.inference)} for the network, ${formatSeconds(summary.waited.decode)} ` +
+          `for decoding, ${formatSeconds(summary.waited.disk)} for the disk`
         : 'Everything was done already.',
       ...(summary.images > 0
         ? [
-            `${chosen.provider}, ${chosen.sessions} × ${chosen.threadsPerSession} threads, ${chosen.decodeThreads} decoding beside them, batches of ${chosen.batch}`,
+            `${chosen.provider}, ${chosen.sessions} × ${chosen.threadsPerSession} threads, ` +
+              `${chosen.decodeThreads} decoding beside them, batches of ${chosen.batch}`,
           ]
         : []),
       ...(summary.failures > 0 ? [`${summary.failures} images could not be embedded: see ${out}/failures.jsonl`] : []),

@@ -16,8 +16,8 @@ export const importStore = defineCommand({
       out,
       force,
       versions: versions(),
-      ...(labels === undefined ? {} : { labels }),
-      ...(name === undefined ? {} : { name }),
+      labels,
+      name,
     })
     context.result(
       { out, rows: manifest.rows, dim: manifest.layers[0]?.dim, classes: manifest.classes },

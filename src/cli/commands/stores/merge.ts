@@ -14,7 +14,8 @@ export const merge = defineCommand({
       { out, rows: manifest?.rows ?? null, missingShards: missing },
       manifest
         ? `${out}: ${manifest.rows} rows, ${manifest.failures} failures.`
-        : `${out} still lacks ${missing.length} shards (${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ', …' : ''}).`,
+        : `${out} still lacks ${missing.length} shards ` +
+            `(${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ', …' : ''}).`,
     )
     if (!manifest) process.exitCode = 1
   },

@@ -10,7 +10,8 @@ export const verify = defineCommand({
       (finding) => `${finding.severity === 'error' ? '✗' : '–'} ${finding.file}: ${finding.problem}`,
     )
     lines.push(
-      `${result.rows} rows, ${result.failures} failures: ${result.ok ? 'the store is whole.' : 'the store is damaged.'}`,
+      `${result.rows} rows, ${result.failures} failures: ` +
+        `${result.ok ? 'the store is whole.' : 'the store is damaged.'}`,
     )
     if (!result.ok)
       lines.push('Run the same `fc7 extract` again after deleting the shards named above; it computes only those.')

@@ -6,8 +6,8 @@ export type SvmLoss = 'hinge' | 'squared-hinge'
 export type SvmSolver = 'dual coordinate descent' | 'dual coordinate descent on the Gram matrix' | 'L-BFGS'
 
 /**
- * Where the solvers cross, measured on two threads with generated embeddings of 48 hidden causes, cut off at the threshold that
- * leaves a share of them (seconds):
+ * Where the solvers cross, measured on two threads with generated embeddings of 48 hidden causes, cut off at the
+ * threshold that leaves a share of them (seconds):
  *
  * | rows × columns, classes | share | on sparse rows | Gram matrix | L-BFGS |
  * | --- | --- | --- | --- | --- |
@@ -20,15 +20,21 @@ export type SvmSolver = 'dual coordinate descent' | 'dual coordinate descent on 
  * | 5000 × 4096, 20, squared hinge | 0.05 / 0.1 / 0.2 | 1.4 / 2.2 / 4.0 | | 3.8 / 2.8 / 2.0 |
  */
 const sparse = {
-  /** Rows for every number of a row that is not zero, above which a row is read sooner than a row of the Gram matrix. */
+  /**
+   * Rows for every number of a row that is not zero, above which a row is read sooner than a row of the Gram matrix.
+   */
   rowsPerEntry: 4,
-  /** Share of the numbers that are not zero, up to which passes over the sparse rows cost less than products with all of them. */
+  /**
+   * Share of the numbers that are not zero, up to which passes over the sparse rows cost less than products with all of
+   * them.
+   */
   density: 0.1,
 } as const
 
 /**
- * Rows for every column up to which the dual on the Gram matrix is done no later than L-BFGS where C is 1, whatever the number of classes
- * (1000 × 2048, 10 / 100 classes: 0.2 / 0.7 s both), and far sooner where C is 100 (0.5 s and 4 s; 0.9 s and 10 s).
+ * Rows for every column up to which the dual on the Gram matrix is done no later than L-BFGS where C is 1, whatever the
+ * number of classes (1000 × 2048, 10 / 100 classes: 0.2 / 0.7 s both), and far sooner where C is 100 (0.5 s and 4 s;
+ * 0.9 s and 10 s).
  */
 const gramRowsPerColumn = 0.5
 

@@ -9,9 +9,9 @@ export interface DcdOptions {
   readonly maxIterations: number
   readonly seed: number
   /** `[columns, rows]`, the {@link DualFit.combination} an earlier fit of the same rows ended with. */
-  readonly start?: Float64Array
-  readonly signal?: AbortSignal
-  readonly onProgress?: (fraction: number) => void
+  readonly start?: Float64Array | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((fraction: number) => void) | undefined
 }
 
 /** What a solver of linear machines finds, one machine a column. */
@@ -32,7 +32,10 @@ export interface DualFit extends LinearFit {
   readonly combination: Float64Array
 }
 
-/** Upper ends of the dual's variables, and the ridge of its diagonal: no upper end and 1 / (2 cost) for the squared hinge. */
+/**
+ * Upper ends of the dual's variables, and the ridge of its diagonal: no upper end and 1 / (2 cost) for the squared
+ * hinge.
+ */
 export function dualBox(loss: DcdOptions['loss'], cost: Float64Array): { upper: Float64Array; ridge: Float64Array } {
   const squared = loss === 'squared-hinge'
   return {
@@ -69,8 +72,8 @@ function sparseRows(x: Matrix): SparseRows {
 }
 
 /**
- * Dual coordinate descent with shrinking for ½‖w‖² + ½b² + Σ cost · loss, one column against the rest at a time (Hsieh et
- * al. 2008, which liblinear follows). Stops on the duality gap, which bounds the distance from the best objective.
+ * Dual coordinate descent with shrinking for ½‖w‖² + ½b² + Σ cost · loss, one column against the rest at a time (Hsieh
+ * et al. 2008, which liblinear follows). Stops on the duality gap, which bounds the distance from the best objective.
  */
 export async function dualCoordinateDescent(
   x: Matrix,
@@ -111,43 +114,59 @@ class Column {
   readonly w: Float64Array
   objective = Number.POSITIVE_INFINITY
   readonly alpha: Float64Array
-  private readonly upper: Float64Array
-  private readonly ridge: Float64Array
-  private readonly diagonal: Float64Array
-  private readonly order: Int32Array
-  private readonly random: Random
-  private active: number
-  private topBefore = Number.POSITIVE_INFINITY
-  private bottomBefore = Number.NEGATIVE_INFINITY
+  readonly #upper: Float64Array
+  readonly #ridge: Float64Array
+  readonly #diagonal: Float64Array
+  readonly #order: Int32Array
+  readonly #random: Random
+  #active: number
+  #topBefore = Number.POSITIVE_INFINITY
+  #bottomBefore = Number.NEGATIVE_INFINITY
+
+  readonly #rows: SparseRows
+  readonly #cols: number
+  readonly #sign: Int8Array
+  readonly #cost: Float64Array
+  readonly #options: DcdOptions
 
   constructor(
-    private readonly rows: SparseRows,
-    private readonly cols: number,
-    private readonly sign: Int8Array,
-    private readonly cost: Float64Array,
-    private readonly options: DcdOptions,
+    rows: SparseRows,
+    cols: number,
+    sign: Int8Array,
+    cost: Float64Array,
+    options: DcdOptions,
     column: number,
   ) {
+    this.#rows = rows
+    this.#cols = cols
+    this.#sign = sign
+    this.#cost = cost
+    this.#options = options
+
     const n = sign.length
-    this.random = createRandom(options.seed).fork('dcd').fork(column)
+    this.#random = createRandom(options.seed).fork('dcd').fork(column)
     this.w = new Float64Array(cols + 1)
     this.alpha = new Float64Array(n)
     const { upper, ridge } = dualBox(options.loss, cost)
-    this.upper = upper
-    this.ridge = ridge
+    this.#upper = upper
+    this.#ridge = ridge
     const { start, value } = rows
-    this.diagonal = Float64Array.from(sign, (_, i) => {
+    this.#diagonal = Float64Array.from(sign, (_, i) => {
       let sum = 1 + ridge[i]!
       for (let at = start[i]!; at < start[i + 1]!; at++) sum += value[at]! * value[at]!
       return sum
     })
-    this.order = Int32Array.from({ length: n }, (_, i) => i)
-    this.active = n
+    this.#order = Int32Array.from({ length: n }, (_, i) => i)
+    this.#active = n
   }
 
   /** From another fit's coefficients, unless this cost forbids one of them. */
   begin(beta: Float64Array): void {
-    const { rows, cols, w, alpha, sign, upper } = this
+    const rows = this.#rows
+    const cols = this.#cols
+    const sign = this.#sign
+    const upper = this.#upper
+    const { w, alpha } = this
     const { start, index, value } = rows
     if (!alpha.every((_, i) => sign[i]! * beta[i]! >= 0 && sign[i]! * beta[i]! <= upper[i]!)) return
     for (let i = 0; i < alpha.length; i++) {
@@ -160,10 +179,15 @@ class Column {
   }
 
   /** Sets the objective too. */
-  private gap(): number {
-    const { rows, cols, w, alpha, ridge, sign, cost } = this
+  #gap(): number {
+    const rows = this.#rows
+    const cols = this.#cols
+    const ridge = this.#ridge
+    const sign = this.#sign
+    const cost = this.#cost
+    const { w, alpha } = this
     const { start, index, value } = rows
-    const squared = this.options.loss === 'squared-hinge'
+    const squared = this.#options.loss === 'squared-hinge'
     let norm = 0
     for (const v of w) norm += v * v
     let primal = 0.5 * norm
@@ -179,11 +203,24 @@ class Column {
     return (primal - dual) / Math.max(primal, Number.MIN_VALUE)
   }
 
-  /** One pass over the active rows in random order; settled ones are put aside. @returns the range of the projected gradients */
-  private sweep(): { top: number; bottom: number } {
-    const { rows, cols, sign, w, alpha, upper, ridge, diagonal, order, random, topBefore, bottomBefore } = this
+  /**
+   * One pass over the active rows in random order; settled ones are put aside. @returns the range of the projected
+   * gradients
+   */
+  #sweep(): { top: number; bottom: number } {
+    const rows = this.#rows
+    const cols = this.#cols
+    const sign = this.#sign
+    const upper = this.#upper
+    const ridge = this.#ridge
+    const diagonal = this.#diagonal
+    const order = this.#order
+    const random = this.#random
+    const topBefore = this.#topBefore
+    const bottomBefore = this.#bottomBefore
+    const { w, alpha } = this
     const { start, index, value } = rows
-    let { active } = this
+    let active = this.#active
     let top = Number.NEGATIVE_INFINITY
     let bottom = Number.POSITIVE_INFINITY
     for (let k = 0; k < active; k++) {
@@ -228,31 +265,31 @@ class Column {
         for (let at = start[i]!; at < end; at++) w[index[at]!]! += change * value[at]!
       }
     }
-    this.active = active
+    this.#active = active
     return { top, bottom }
   }
 
   async descend(pause: () => Promise<void>): Promise<{ passes: number; converged: boolean }> {
-    const { tolerance, maxIterations } = this.options
-    const n = this.sign.length
+    const { tolerance, maxIterations } = this.#options
+    const n = this.#sign.length
     let pass = 0
     for (; pass < maxIterations; pass++) {
       await pause()
-      const { top, bottom } = this.sweep()
+      const { top, bottom } = this.#sweep()
       const calm = top - bottom <= 0.1 * Math.max(1e-10, Math.min(0.1, tolerance * 100))
       if (calm || pass % 10 === 9) {
-        if (this.gap() <= tolerance) break
+        if (this.#gap() <= tolerance) break
         // Not there yet: look at every row again.
-        if (calm || this.active < n) {
-          this.active = n
-          this.topBefore = Number.POSITIVE_INFINITY
-          this.bottomBefore = Number.NEGATIVE_INFINITY
+        if (calm || this.#active < n) {
+          this.#active = n
+          this.#topBefore = Number.POSITIVE_INFINITY
+          this.#bottomBefore = Number.NEGATIVE_INFINITY
           continue
         }
       }
-      this.topBefore = top > 0 ? top : Number.POSITIVE_INFINITY
-      this.bottomBefore = bottom < 0 ? bottom : Number.NEGATIVE_INFINITY
+      this.#topBefore = top > 0 ? top : Number.POSITIVE_INFINITY
+      this.#bottomBefore = bottom < 0 ? bottom : Number.NEGATIVE_INFINITY
     }
-    return { passes: pass, converged: pass < maxIterations || this.gap() <= tolerance }
+    return { passes: pass, converged: pass < maxIterations || this.#gap() <= tolerance }
   }
 }

@@ -15,10 +15,11 @@ export interface GramDualOptions extends Omit<DcdOptions, 'seed'> {
 }
 
 /**
- * The dual of a linear support vector machine, ½βᵀ(K + 1 + D)β − Σ yβ with 0 ≤ yβ ≤ cost and D = 0 for the hinge, no upper end and
- * D = 1 / (2 cost) for the squared hinge; one column against the rest at a time, by coordinate descent on the Gram matrix: every
- * step takes the row whose move gains most, and costs one pass over a row of the matrix. Stops on the duality gap, which bounds
- * the distance from the best objective however hard C makes the problem. `iterations` are passes of as many steps as there are rows.
+ * The dual of a linear support vector machine, ½βᵀ(K + 1 + D)β − Σ yβ with 0 ≤ yβ ≤ cost and D = 0 for the hinge, no
+ * upper end and D = 1 / (2 cost) for the squared hinge; one column against the rest at a time, by coordinate descent on
+ * the Gram matrix: every step takes the row whose move gains most, and costs one pass over a row of the matrix. Stops
+ * on the duality gap, which bounds the distance from the best objective however hard C makes the problem. `iterations`
+ * are passes of as many steps as there are rows.
  */
 export async function dualOnGram(
   x: Matrix,
@@ -70,32 +71,42 @@ export async function dualOnGram(
 
 class Column {
   readonly alpha: Float64Array
-  private readonly margin: Float64Array
-  private readonly ridge: Float64Array
-  private readonly upper: Float64Array
-  private readonly diagonal: Float64Array
+  readonly #margin: Float64Array
+  readonly #ridge: Float64Array
+  readonly #upper: Float64Array
+  readonly #diagonal: Float64Array
   /** The row whose move gains most, and its gain; every first step is as good as any other: the first row's. */
-  private chosen = 0
-  private gain = 1
+  #chosen = 0
+  #gain = 1
+
+  readonly #gram: Float32Array
+  readonly #cost: Float64Array
+  readonly #loss: DcdOptions['loss']
 
   constructor(
-    private readonly gram: Float32Array,
+    gram: Float32Array,
     readonly sign: Float64Array,
-    private readonly cost: Float64Array,
-    private readonly loss: DcdOptions['loss'],
+    cost: Float64Array,
+    loss: DcdOptions['loss'],
   ) {
+    this.#gram = gram
+    this.#cost = cost
+    this.#loss = loss
+
     const n = sign.length
     this.alpha = new Float64Array(n)
-    this.margin = new Float64Array(n)
+    this.#margin = new Float64Array(n)
     const { upper, ridge } = dualBox(loss, cost)
-    this.upper = upper
-    this.ridge = ridge
-    this.diagonal = Float64Array.from(sign, (_, i) => gram[i * n + i]! + 1 + this.ridge[i]!)
+    this.#upper = upper
+    this.#ridge = ridge
+    this.#diagonal = Float64Array.from(sign, (_, i) => gram[i * n + i]! + 1 + this.#ridge[i]!)
   }
 
   /** From another fit's coefficients and their products with the Gram matrix; what this cost forbids is cut off. */
   begin(beta: Float64Array, products: Float32Array): void {
-    const { alpha, sign, upper, margin } = this
+    const upper = this.#upper
+    const margin = this.#margin
+    const { alpha, sign } = this
     const allowed = alpha.every((_, i) => sign[i]! * beta[i]! >= 0 && sign[i]! * beta[i]! <= upper[i]!)
     if (!allowed) return
     const bias = beta.reduce((sum, b) => sum + b, 0)
@@ -106,8 +117,11 @@ class Column {
   }
 
   value(): { primal: number; gap: number } {
-    const { alpha, sign, margin, cost, ridge } = this
-    const squared = this.loss === 'squared-hinge'
+    const margin = this.#margin
+    const cost = this.#cost
+    const ridge = this.#ridge
+    const { alpha, sign } = this
+    const squared = this.#loss === 'squared-hinge'
     let square = 0
     let loss = 0
     let sum = 0
@@ -123,33 +137,42 @@ class Column {
 
   /** @returns the steps taken */
   async descend({ tolerance, maxIterations }: GramDualOptions, pause: () => Promise<void>): Promise<number> {
-    const { sign, alpha, margin, ridge, upper, diagonal } = this
+    const margin = this.#margin
+    const ridge = this.#ridge
+    const upper = this.#upper
+    const diagonal = this.#diagonal
+    const { sign, alpha } = this
     const n = sign.length
     let steps = 0
     let nextLeap = passesBeforeLeaps * n
-    for (; steps < maxIterations * n && this.gain > 0; steps++) {
+    for (; steps < maxIterations * n && this.#gain > 0; steps++) {
       if (steps % stepsPerCheck === 0) {
         await pause()
         const { primal, gap } = this.value()
         if (gap <= tolerance * primal) break
       }
       if (steps >= nextLeap) {
-        steps += n * (await this.leap(pause))
+        steps += n * (await this.#leap(pause))
         nextLeap = steps + passesBetweenLeaps * n
       }
-      const i = this.chosen
+      const i = this.#chosen
       const before = alpha[i]!
       const slope = 1 - sign[i]! * margin[i]! - ridge[i]! * before
       const after = Math.min(Math.max(before + slope / diagonal[i]!, 0), upper[i]!)
       alpha[i] = after
-      this.shift(i, (after - before) * sign[i]!)
+      this.#shift(i, (after - before) * sign[i]!)
     }
     return steps
   }
 
   /** Adds `change` times a row of the matrix to the margins, and finds the row whose move gains most now. */
-  private shift(row: number, change: number): void {
-    const { gram, sign, alpha, margin, ridge, upper, diagonal } = this
+  #shift(row: number, change: number): void {
+    const gram = this.#gram
+    const margin = this.#margin
+    const ridge = this.#ridge
+    const upper = this.#upper
+    const diagonal = this.#diagonal
+    const { sign, alpha } = this
     const n = sign.length
     const at = row * n
     let chosen = row
@@ -170,13 +193,14 @@ class Column {
         chosen = j
       }
     }
-    this.chosen = chosen
-    this.gain = most
+    this.#chosen = chosen
+    this.#gain = most
   }
 
   /** Margins that the step `v` of the variables adds. */
-  private marginsOf(v: Float64Array): Float64Array {
-    const { gram, sign } = this
+  #marginsOf(v: Float64Array): Float64Array {
+    const gram = this.#gram
+    const { sign } = this
     const n = sign.length
     const out = new Float64Array(n)
     for (let j = 0; j < n; j++) {
@@ -188,14 +212,17 @@ class Column {
   }
 
   /**
-   * Where rows contradict each other, single steps of length 1 / diagonal take as many of them as the cost is large. Conjugate
-   * gradients over the variables that are free to move see where they all go at once (Moré and Toraldo 1991); then along that
-   * way, held inside the box, as far as the objective allows.
+   * Where rows contradict each other, single steps of length 1 / diagonal take as many of them as the cost is large.
+   * Conjugate gradients over the variables that are free to move see where they all go at once (Moré and Toraldo 1991);
+   * then along that way, held inside the box, as far as the objective allows.
    *
    * @returns products with the matrix, each as long as a pass
    */
-  private async leap(pause: () => Promise<void>): Promise<number> {
-    const { sign, alpha, margin, ridge, upper } = this
+  async #leap(pause: () => Promise<void>): Promise<number> {
+    const margin = this.#margin
+    const ridge = this.#ridge
+    const upper = this.#upper
+    const { sign, alpha } = this
     const n = sign.length
     const slope = Float64Array.from(alpha, (a, i) => 1 - sign[i]! * margin[i]! - ridge[i]! * a)
     const free = slope.map((g, i) => ((g > 0 ? alpha[i]! < upper[i]! : alpha[i]! > 0) ? 1 : 0))
@@ -216,10 +243,11 @@ class Column {
     let products = 0
     for (; products < maxConjugate && square > enough; products++) {
       await pause()
-      const bent = curve(towards, this.marginsOf(towards)).map((v, i) => v * free[i]!)
+      const bent = curve(towards, this.#marginsOf(towards)).map((v, i) => v * free[i]!)
       const length = square / inner(towards, bent)
       const longest = widest / towards.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
-      // What costs next to nothing is followed to the ends of the box, by itself: in one step with the rest it would outweigh that.
+      // What costs next to nothing is followed to the ends of the box, by itself: in one step with the rest it would
+      // outweigh that.
       if (!(length > 0 && length < longest)) {
         ways.push(towards.map((v) => v * longest))
         break
@@ -238,7 +266,7 @@ class Column {
       for (let share = 1; share > 1e-9; share *= 0.25) {
         await pause()
         const step = alpha.map((a, i) => Math.min(Math.max(a + share * one[i]!, 0), upper[i]!) - a)
-        const margins = this.marginsOf(step)
+        const margins = this.#marginsOf(step)
         products++
         const gain = inner(now, step) - 0.5 * inner(step, curve(step, margins))
         if (gain > best.gain) best = { gain, step, margins }
@@ -250,7 +278,7 @@ class Column {
         margin[i]! += best.margins[i]!
       }
     }
-    this.shift(0, 0)
+    this.#shift(0, 0)
     return products
   }
 }

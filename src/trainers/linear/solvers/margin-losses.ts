@@ -9,8 +9,8 @@ export interface LossAlong {
 export type MarginOrder = 'rows' | 'columns'
 
 /**
- * A convex loss of margins `z = x·w + b`. Columns of one block share a step length: one block for all columns (softmax), or
- * one per column (one-vs-rest).
+ * A convex loss of margins `z = x·w + b`. Columns of one block share a step length: one block for all columns
+ * (softmax), or one per column (one-vs-rest).
  */
 export interface MarginLoss {
   readonly columns: number
@@ -19,8 +19,8 @@ export interface MarginLoss {
   /** How far a line search should reduce the slope: cheap losses search longer. */
   readonly searchTo: number
   /**
-   * Value, slope and curvature at `z + step[block] · d`; writes the derivative by margin to `derivative`, laid out as `z`. Blocks
-   * with a 1 in `skip` are left as they are.
+   * Value, slope and curvature at `z + step[block] · d`; writes the derivative by margin to `derivative`, laid out as
+   * `z`. Blocks with a 1 in `skip` are left as they are.
    */
   along(
     z: Float32Array,
@@ -28,11 +28,15 @@ export interface MarginLoss {
     step: Float64Array,
     out: LossAlong,
     derivative: Float32Array,
-    skip?: Uint8Array,
+    skip?: Uint8Array | undefined,
   ): void
-  /** Mean over the rows of the second derivative by margin, `[columns]`, read off a derivative that {@link along} wrote. */
+  /**
+   * Mean over the rows of the second derivative by margin, `[columns]`, read off a derivative that {@link along} wrote.
+   */
   curvature(derivative: Float32Array): Float64Array
-  /** Second derivative times a change of the margins, from a derivative that {@link along} wrote; both laid out as `z`. */
+  /**
+   * Second derivative times a change of the margins, from a derivative that {@link along} wrote; both laid out as `z`.
+   */
   bend(derivative: Float32Array, change: Float32Array): Float32Array
 }
 

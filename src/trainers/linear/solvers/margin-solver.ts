@@ -9,10 +9,10 @@ export interface SolveOptions {
   readonly tolerance: number
   readonly maxIterations: number
   readonly penaliseBias: boolean
-  readonly signal?: AbortSignal
-  readonly onProgress?: (fraction: number) => void
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((fraction: number) => void) | undefined
   /** Where to begin; default zero. */
-  readonly start?: Float64Array
+  readonly start?: Float64Array | undefined
 }
 
 /** Where an earlier fit of the same rows ended, if there was one in the same space. */
@@ -49,13 +49,13 @@ interface Pair {
 }
 
 /**
- * Minimises ½‖w‖² + loss(margins) by L-BFGS, every block with history and step length of its own but all blocks in the same
- * two matrix products a step. As margins are linear in w, a line search costs no product at all.
+ * Minimises ½‖w‖² + loss(margins) by L-BFGS, every block with history and step length of its own but all blocks in the
+ * same two matrix products a step. As margins are linear in w, a line search costs no product at all.
  *
- * A block has converged when ½‖gradient‖² (by strong convexity a bound on the distance from the optimum, and the duality gap) is
- * below `tolerance` times its objective, or when Newton's decrement, worked out by conjugate gradients, is. The quasi-Newton
- * decrement, which can be far too small where C makes the problem hard, only says when to look; if the optimum is further
- * away, the solver goes on by Newton steps.
+ * A block has converged when ½‖gradient‖² (by strong convexity a bound on the distance from the optimum, and the
+ * duality gap) is below `tolerance` times its objective, or when Newton's decrement, worked out by conjugate gradients,
+ * is. The quasi-Newton decrement, which can be far too small where C makes the problem hard, only says when to look; if
+ * the optimum is further away, the solver goes on by Newton steps.
  */
 export async function solveLinear(space: LinearSpace, loss: MarginLoss, options: SolveOptions): Promise<Solution> {
   const { columns, blocks } = loss
@@ -129,7 +129,7 @@ export async function solveLinear(space: LinearSpace, loss: MarginLoss, options:
         derivative,
         enough,
         maxSteps: Math.min(maxConjugate, options.maxIterations - iteration),
-        ...(options.signal ? { signal: options.signal } : {}),
+        signal: options.signal,
       })
       direction = found.direction
       iteration += found.steps
@@ -203,8 +203,8 @@ interface Geometry {
 }
 
 /**
- * −H·gradient of every open block (Nocedal and Wright 2006, algorithm 7.4), beginning from the space's preconditioner where it has
- * one, scaled so that it fits the last pair.
+ * −H·gradient of every open block (Nocedal and Wright 2006, algorithm 7.4), beginning from the space's preconditioner
+ * where it has one, scaled so that it fits the last pair.
  */
 async function quasiNewton(
   history: readonly Pair[],
@@ -260,7 +260,10 @@ interface Search {
   readonly first: boolean
 }
 
-/** Step lengths of all blocks at once, by Newton's method on the slope inside a bracket. Leaves `derivative` at the end point. */
+/**
+ * Step lengths of all blocks at once, by Newton's method on the slope inside a bracket. Leaves `derivative` at the end
+ * point.
+ */
 function search(s: Search, penalty: (b: number) => [number, number, number]): Float64Array {
   const { loss, along, slope0, objective, done } = s
   const { blocks } = loss

@@ -2,7 +2,10 @@ import { throwIfAborted } from '../../../base/errors.js'
 import type { MarginLoss } from './margin-losses.js'
 import type { LinearSpace } from './space.js'
 
-/** Share of the squared residual at which a step that is to be walked is good enough; the next one begins from a better place. */
+/**
+ * Share of the squared residual at which a step that is to be walked is good enough; the next one begins from a better
+ * place.
+ */
 const enoughResidual = 0.01
 /** Share of what a block may be away from its optimum that the residual may leave unsaid. */
 const enoughDoubt = 0.1
@@ -17,17 +20,18 @@ export interface NewtonProblem {
   /** Per block: the distance from the optimum that counts as none. */
   readonly enough: Float64Array
   readonly maxSteps: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   inner(u: Float64Array, v: Float64Array, b: number): number
   addTo(u: Float64Array, v: Float64Array, factor: number, b: number): void
 }
 
 /**
- * Newton's direction of every open block by conjugate gradients, all blocks in the same two products a step; the inverse of the
- * Hessian is at most one in each direction that is penalised, so what the residual leaves unsaid is bounded by its length.
+ * Newton's direction of every open block by conjugate gradients, all blocks in the same two products a step; the
+ * inverse of the Hessian is at most one in each direction that is penalised, so what the residual leaves unsaid is
+ * bounded by its length.
  *
- * @returns the direction; per block how far the optimum is by the quadratic model, `½ gᵀH⁻¹g`, with the residual's share added;
- * and the steps taken
+ * @returns the direction; per block how far the optimum is by the quadratic model, `½ gᵀH⁻¹g`, with the residual's
+ * share added; and the steps taken
  */
 export async function newtonDirection(
   problem: NewtonProblem,

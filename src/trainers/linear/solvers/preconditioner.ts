@@ -21,8 +21,9 @@ export interface Spectrum {
 }
 
 /**
- * The spectrum of rows, minus `mean` where there is one, else with a one behind them for the bias. Subspace iteration (Halko,
- * Martinsson and Tropp 2011), all large products in onnxruntime. Undefined where the rows are too few or too narrow to profit.
+ * The spectrum of rows, minus `mean` where there is one, else with a one behind them for the bias. Subspace iteration
+ * (Halko, Martinsson and Tropp 2011), all large products in onnxruntime. Undefined where the rows are too few or too
+ * narrow to profit.
  */
 export async function leadingSpectrum(
   x: Matrix,
@@ -70,7 +71,10 @@ function sampled(x: Matrix, mean: Float64Array | undefined): Matrix {
   return { data, rows: count, cols }
 }
 
-/** Orthonormal rows with the same span: the eigenvectors of the inner products, taken in float64; dependent ones are dropped. */
+/**
+ * Orthonormal rows with the same span: the eigenvectors of the inner products, taken in float64; dependent ones are
+ * dropped.
+ */
 async function orthonormal(x: Matrix, threads: number): Promise<Matrix> {
   const { rows: n, cols } = x
   const inner = new Float64Array(n * n)
@@ -97,21 +101,31 @@ async function orthonormal(x: Matrix, threads: number): Promise<Matrix> {
 }
 
 /**
- * u ↦ (1 + c·S)⁻¹u for every column's own curvature c, S being the rows' second moments by their spectrum: near enough the inverse
- * of a linear model's Hessian for a quasi-Newton method to begin from.
+ * u ↦ (1 + c·S)⁻¹u for every column's own curvature c, S being the rows' second moments by their spectrum: near enough
+ * the inverse of a linear model's Hessian for a quasi-Newton method to begin from.
  */
 export class Preconditioner {
-  constructor(
-    private readonly spectrum: Spectrum,
-    private readonly columns: number,
-    /** Rows that a free bias sees; 0 where the bias is one more column of the spectrum. */
-    private readonly freeBiasRows: number,
-    private readonly threads: number,
-  ) {}
+  readonly #spectrum: Spectrum
+  readonly #columns: number
+  /** Rows that a free bias sees; 0 where the bias is one more column of the spectrum. */
+  readonly #freeBiasRows: number
+  readonly #threads: number
 
-  /** @param vectors each `[columns, size]` @param curvature `[columns]` mean second derivative of a row's loss by its margin */
+  constructor(spectrum: Spectrum, columns: number, freeBiasRows: number, threads: number) {
+    this.#spectrum = spectrum
+    this.#columns = columns
+    this.#freeBiasRows = freeBiasRows
+    this.#threads = threads
+  }
+
+  /**
+   * @param vectors each `[columns, size]` @param curvature `[columns]` mean second derivative of a row's loss by its
+   * margin
+   */
   async apply(vectors: readonly Float64Array[], curvature: Float64Array): Promise<Float64Array[]> {
-    const { spectrum, columns, freeBiasRows } = this
+    const spectrum = this.#spectrum
+    const columns = this.#columns
+    const freeBiasRows = this.#freeBiasRows
     const width = spectrum.vectors.cols
     const size = vectors[0]!.length / columns
     const flat = new Float32Array(vectors.length * columns * width)
@@ -134,10 +148,12 @@ export class Preconditioner {
 
   /** @param flat `[any multiple of columns, width]`, without free biases @returns the same shape in fresh memory */
   async shape(flat: Float32Array, curvature: Float64Array): Promise<Float32Array> {
-    const { spectrum, columns, threads } = this
+    const spectrum = this.#spectrum
+    const columns = this.#columns
+    const threads = this.#threads
     const width = spectrum.vectors.cols
     const rows = flat.length / width
-    const { others, named } = this.factors(curvature)
+    const { others, named } = this.#factors(curvature)
     const shares = await gemm({ data: flat, rows, cols: width }, spectrum.vectors, { transB: true, threads })
     for (let at = 0; at < shares.data.length; at++) shares.data[at]! *= named[at % named.length]!
     const { data } = await gemm(shares, spectrum.vectors, { threads })
@@ -150,9 +166,10 @@ export class Preconditioner {
 
   /** Σ u·shape(u) over the vectors of `flat`, `[columns, width]`. */
   async quadratic(flat: Float32Array, curvature: Float64Array): Promise<number> {
-    const { columns, threads } = this
-    const { vectors } = this.spectrum
-    const { others, named } = this.factors(curvature)
+    const columns = this.#columns
+    const threads = this.#threads
+    const { vectors } = this.#spectrum
+    const { others, named } = this.#factors(curvature)
     const shares = await gemm({ data: flat, rows: columns, cols: vectors.cols }, vectors, { transB: true, threads })
     let sum = 0
     for (let at = 0; at < named.length; at++) sum += named[at]! * shares.data[at]! * shares.data[at]!
@@ -164,10 +181,13 @@ export class Preconditioner {
     return sum
   }
 
-  /** By column: what becomes of the directions without a name, and `[columns, rank]` what is added for those that have one. */
-  private factors(curvature: Float64Array): { others: Float64Array; named: Float64Array } {
-    const { columns } = this
-    const { values, rest } = this.spectrum
+  /**
+   * By column: what becomes of the directions without a name, and `[columns, rank]` what is added for those that have
+   * one.
+   */
+  #factors(curvature: Float64Array): { others: Float64Array; named: Float64Array } {
+    const columns = this.#columns
+    const { values, rest } = this.#spectrum
     const others = curvature.map((c) => 1 / (1 + c * rest))
     const named = new Float64Array(columns * values.length)
     for (let k = 0, at = 0; k < columns; k++)

@@ -3,7 +3,10 @@ const memory = 6
 /** Numbers of a vector worked on at a time, so that they are still in the core's cache for the next remembered step. */
 const chunk = 4096
 
-/** Near enough the inverse of a Hessian H, for L-BFGS to begin from. `curvature` is whatever the objective measured where it stands. */
+/**
+ * Near enough the inverse of a Hessian H, for L-BFGS to begin from. `curvature` is whatever the objective measured
+ * where it stands.
+ */
 export interface Metric {
   /** H⁻¹·vector, in place. */
   shape(vector: Float64Array, curvature: Float64Array): Promise<void>
@@ -12,39 +15,45 @@ export interface Metric {
 }
 
 /**
- * The steps of L-BFGS (Nocedal and Wright 2006, algorithm 7.4), with every inner product between remembered vectors kept: a direction
- * reads each of them twice, and the gradient a few times only (the "vector-free" form of Chen, Wang and Zhou 2014). Steps and
- * changes are remembered in float32.
+ * The steps of L-BFGS (Nocedal and Wright 2006, algorithm 7.4), with every inner product between remembered vectors
+ * kept: a direction reads each of them twice, and the gradient a few times only (the "vector-free" form of Chen, Wang
+ * and Zhou 2014). Steps and changes are remembered in float32.
  */
 export class QuasiNewton {
-  private readonly steps: Float32Array[] = []
-  private readonly changes: Float32Array[] = []
+  readonly #steps: Float32Array[] = []
+  readonly #changes: Float32Array[] = []
   /** `[i][j]` step i · change j. */
-  private products: Float64Array[] = []
-  private readonly change: Float64Array
+  #products: Float64Array[] = []
+  readonly #change: Float64Array
 
-  constructor(private readonly size: number) {
-    this.change = new Float64Array(size)
+  readonly #size: number
+
+  constructor(size: number) {
+    this.#size = size
+
+    this.#change = new Float64Array(size)
   }
 
   get length(): number {
-    return this.steps.length
+    return this.#steps.length
   }
 
   forget(): void {
-    this.steps.length = 0
-    this.changes.length = 0
-    this.products = []
+    this.#steps.length = 0
+    this.#changes.length = 0
+    this.#products = []
   }
 
   /** Remembers a step of `t` along `direction`, from where the gradient was `before` to where it is `after`. */
   push(direction: Float64Array, t: number, before: Float64Array, after: Float64Array): void {
-    const { steps, changes, size } = this
+    const steps = this.#steps
+    const changes = this.#changes
+    const size = this.#size
     const full = steps.length === memory
     const step = full ? steps.shift()! : new Float32Array(size)
     const change = full ? changes.shift()! : new Float32Array(size)
-    if (full) this.products = this.products.slice(1).map((row) => row.slice(1))
-    const exact = this.change
+    if (full) this.#products = this.#products.slice(1).map((row) => row.slice(1))
+    const exact = this.#change
     let square = 0
     let along = 0
     for (let i = 0; i < size; i++) {
@@ -62,18 +71,24 @@ export class QuasiNewton {
     const ofChange = dots(steps, exact)
     steps.push(step)
     changes.push(change)
-    this.products = this.products.map((row, i) => Float64Array.of(...row, ofChange[i]!))
-    this.products.push(Float64Array.of(...ofStep, along))
+    this.#products = this.#products.map((row, i) => Float64Array.of(...row, ofChange[i]!))
+    this.#products.push(Float64Array.of(...ofStep, along))
   }
 
-  /** Writes the quasi-Newton step downhill to `out`. The metric, else the unit matrix, is scaled so that it fits the last step. */
+  /**
+   * Writes the quasi-Newton step downhill to `out`. The metric, else the unit matrix, is scaled so that it fits the
+   * last step.
+   */
   async direction(
     gradient: Float64Array,
     out: Float64Array,
     metric: Metric | undefined,
     curvature: Float64Array,
   ): Promise<void> {
-    const { steps, changes, products, size } = this
+    const steps = this.#steps
+    const changes = this.#changes
+    const products = this.#products
+    const size = this.#size
     const count = steps.length
     const ofGradient = dots(steps, gradient)
     const alpha = new Float64Array(count)

@@ -8,7 +8,7 @@ export interface SmoothObjective {
   readonly penalised: number
   /** The loss at a point; writes the gradient of the whole objective. `curvature` is handed to the metric. */
   evaluate(point: Float64Array, gradient: Float64Array): Promise<{ loss: number; curvature: Float64Array }>
-  readonly metric?: Metric
+  readonly metric?: Metric | undefined
 }
 
 export interface SmoothOptions {
@@ -30,7 +30,10 @@ export interface SmoothSolution {
   readonly converged: boolean
 }
 
-/** A step ends where the slope has fallen below this share of what it began with: every evaluation is a pass over the rows. */
+/**
+ * A step ends where the slope has fallen below this share of what it began with: every evaluation is a pass over the
+ * rows.
+ */
 const enoughSlope = 0.9
 /** Share of the decrease estimated by the slope that a step must bring. */
 const enoughDecrease = 1e-4
@@ -49,8 +52,9 @@ interface Place {
 }
 
 /**
- * L-BFGS for objectives that are costly to evaluate. Ends when ½‖gradient‖² or, twice running, the quasi-Newton decrement is below
- * `tolerance` times the objective; or, not converged, when two steps running gain nothing that float32 shows.
+ * L-BFGS for objectives that are costly to evaluate. Ends when ½‖gradient‖² or, twice running, the quasi-Newton
+ * decrement is below `tolerance` times the objective; or, not converged, when two steps running gain nothing that
+ * float32 shows.
  */
 export async function minimise(objective: SmoothObjective, options: SmoothOptions): Promise<SmoothSolution> {
   const { size, penalised, metric } = objective

@@ -12,8 +12,8 @@ import type { SmoothObjective } from './smooth-solver.js'
 const scoreBytes = 64 << 20
 
 /**
- * What a fit by passes holds: five points in float64, twelve remembered steps and changes and three copies in float32, the blocks of
- * scores inside onnxruntime, labels and costs, and the sample of the spectrum.
+ * What a fit by passes holds: five points in float64, twelve remembered steps and changes and three copies in float32,
+ * the blocks of scores inside onnxruntime, labels and costs, and the sample of the spectrum.
  */
 export const passesBytes = (rows: number, cols: number, classes: number): number =>
   (5 * 8 + 12 * 4 + 3 * 4) * classes * cols +
@@ -23,8 +23,8 @@ export const passesBytes = (rows: number, cols: number, classes: number): number
   uncollectedBytes(16 * classes * cols)
 
 /**
- * One pass over rows: scores, log-softmax, the label's share of it, the loss's gradient by weight and by bias, and for every class
- * the sum of the second derivatives by its score. Only sums leave onnxruntime; scores never do.
+ * One pass over rows: scores, log-softmax, the label's share of it, the loss's gradient by weight and by bias, and for
+ * every class the sum of the second derivatives by its score. Only sums leave onnxruntime; scores never do.
  */
 function passGraph(): Uint8Array {
   const g = new GraphBuilder('softmax-pass')
@@ -71,9 +71,9 @@ export interface SoftmaxObjective extends SmoothObjective {
 }
 
 /**
- * ½‖w‖² + Σ cost · −log softmax(x·w + b)[y] with a free bias, for many rows: all of an evaluation in one run of onnxruntime. Columns
- * are centred on the fly, which leaves the weights as they are and shifts the biases: embeddings that are nowhere negative are badly
- * conditioned otherwise.
+ * ½‖w‖² + Σ cost · −log softmax(x·w + b)[y] with a free bias, for many rows: all of an evaluation in one run of
+ * onnxruntime. Columns are centred on the fly, which leaves the weights as they are and shifts the biases: embeddings
+ * that are nowhere negative are badly conditioned otherwise.
  *
  * @param cost `[rows]` C times each row's weight @param blockBytes most bytes of one block of scores
  */
@@ -143,7 +143,7 @@ export async function softmaxObjective(
       return sum
     },
   }
-  return { size: count + classes, penalised: count, bias, evaluate, ...(metric ? { metric } : {}) }
+  return { size: count + classes, penalised: count, bias, evaluate, metric }
 }
 
 function rowBlocks(x: Matrix, y: Int32Array, cost: Float64Array, step: number) {

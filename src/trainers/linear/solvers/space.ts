@@ -4,8 +4,8 @@ import type { MarginOrder } from './margin-losses.js'
 import { leadingSpectrum, Preconditioner } from './preconditioner.js'
 
 /**
- * Where the weights of a linear model live while they are fitted. A vector is a Float64Array of `columns` slices of `size`
- * numbers, the last of each being its bias.
+ * Where the weights of a linear model live while they are fitted. A vector is a Float64Array of `columns` slices of
+ * `size` numbers, the last of each being its bias.
  */
 export interface LinearSpace {
   readonly size: number
@@ -17,7 +17,7 @@ export interface LinearSpace {
   /** Gradient of ½‖w‖² + loss, given the loss's derivative by margin; the bias is penalised or not. */
   gradient(w: Float64Array, derivative: Float32Array): Promise<Float64Array>
   /** Near enough the inverse Hessian, where the rows have a spectrum worth knowing. */
-  readonly preconditioner?: Preconditioner
+  readonly preconditioner?: Preconditioner | undefined
   /** The weights `[columns, cols]` and biases of a vector. */
   weights(w: Float64Array): Promise<{ weights: Float32Array; bias: Float64Array }>
 }
@@ -58,8 +58,8 @@ const asMatrix = (data: Float32Array, rows: number, columns: number, order: Marg
   order === 'rows' ? { data, rows, cols: columns } : { data, rows: columns, cols: rows }
 
 /**
- * The weights themselves, both products with the rows by onnxruntime. With a free bias the columns are centred on the fly:
- * the same model with a shifted bias, far better conditioned on embeddings that are nowhere negative.
+ * The weights themselves, both products with the rows by onnxruntime. With a free bias the columns are centred on the
+ * fly: the same model with a shifted bias, far better conditioned on embeddings that are nowhere negative.
  */
 export async function primalSpace(
   x: Matrix,
@@ -120,8 +120,8 @@ export async function primalSpace(
 }
 
 /**
- * Weights as combinations of the rows, w = Xᵀβ: for few rows of many columns. A column's slice holds β, then its margins Kβ
- * (which makes inner products cheap), then its bias; every product is with the Gram matrix K.
+ * Weights as combinations of the rows, w = Xᵀβ: for few rows of many columns. A column's slice holds β, then its
+ * margins Kβ (which makes inner products cheap), then its bias; every product is with the Gram matrix K.
  */
 export async function gramSpace(
   x: Matrix,
@@ -177,7 +177,9 @@ export async function gramSpace(
 /** Largest number of rows whose Gram matrix (float32) is held: a quarter of a gigabyte. */
 export const maxGramRows = 8192
 
-/** Whether the Gram matrix pays: it costs rows²·cols once and rows²·columns a step, against 2·rows·cols·columns a step. */
+/**
+ * Whether the Gram matrix pays: it costs rows²·cols once and rows²·columns a step, against 2·rows·cols·columns a step.
+ */
 export function prefersGram(rows: number, cols: number, columns: number): boolean {
   const steps = 60
   return rows * rows * (cols + steps * columns) < 2 * steps * rows * cols * columns && rows <= maxGramRows

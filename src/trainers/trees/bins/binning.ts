@@ -10,15 +10,16 @@ export const sortKey = (bits: number, index: number): number =>
 
 /** Room for sorting a column. */
 class Sorter {
-  private readonly keys: Float64Array
-  private readonly value = new Float32Array(1)
-  private readonly bits = new Uint32Array(this.value.buffer)
+  readonly #keys: Float64Array
+  readonly #value = new Float32Array(1)
+  readonly #bits = new Uint32Array(this.#value.buffer)
 
-  constructor(
-    rows: number,
-    private readonly maxBins: number,
-  ) {
-    this.keys = new Float64Array(rows)
+  readonly #maxBins: number
+
+  constructor(rows: number, maxBins: number) {
+    this.#maxBins = maxBins
+
+    this.#keys = new Float64Array(rows)
   }
 
   /** Bins of column j, written to `codes` from `start` on; the first one is `firstBin`. */
@@ -29,14 +30,15 @@ class Sorter {
     start: number,
     firstBin: number,
   ): void {
-    const { value, bits } = this
+    const value = this.#value
+    const bits = this.#bits
     const m = lengths[j]!
-    const keys = this.keys.subarray(0, m)
+    const keys = this.#keys.subarray(0, m)
     for (let k = 0; k < m; k++) {
       value[0] = values[j * rows + k]!
       keys[k] = sortKey(bits[0]!, places[j * rows + k]!)
     }
-    codeSorted(keys.sort(), codes, start, firstBin, this.maxBins)
+    codeSorted(keys.sort(), codes, start, firstBin, this.#maxBins)
   }
 }
 
@@ -104,9 +106,10 @@ export function eachBlock(
 }
 
 /**
- * Bins of forests, written to the arena. With at most `maxBins` distinct values each has a bin of its own, and trees are those of an
- * exact search. Otherwise bins hold about equally many rows; zeros of a column without negative values have bin 0 to themselves and do
- * not count: quantiles over all rows would leave a third of the bins to the values that matter.
+ * Bins of forests, written to the arena. With at most `maxBins` distinct values each has a bin of its own, and trees
+ * are those of an exact search. Otherwise bins hold about equally many rows; zeros of a column without negative values
+ * have bin 0 to themselves and do not count: quantiles over all rows would leave a third of the bins to the values that
+ * matter.
  */
 function forestBins(rows: number, maxBins: number): BinColumn {
   const sorter = new Sorter(rows, maxBins)

@@ -14,7 +14,10 @@ function float32Down(value: number): number {
   return out[0]!
 }
 
-/** Between which ranks of `rows` sorted values the quantiles of `maxBins` bins lie, by the very steps in float64 that NumPy takes. */
+/**
+ * Between which ranks of `rows` sorted values the quantiles of `maxBins` bins lie, by the very steps in float64 that
+ * NumPy takes.
+ */
 function ranksOf(rows: number, maxBins: number): { readonly rank: Int32Array; readonly halfway: Uint8Array } {
   const rank = new Int32Array(maxBins - 1)
   const halfway = new Uint8Array(maxBins - 1)
@@ -28,42 +31,52 @@ function ranksOf(rows: number, maxBins: number): { readonly rank: Int32Array; re
 }
 
 /**
- * Bins of boosted trees, those of scikit-learn's HistGradientBoostingClassifier: with at most `maxBins` distinct values each has a bin
- * of its own, otherwise bins end at quantiles over all rows (`averaged_inverted_cdf`), zeros among them. Where a column is mostly zeros
- * most quantiles are 0, and few bins are left to the other values.
+ * Bins of boosted trees, those of scikit-learn's HistGradientBoostingClassifier: with at most `maxBins` distinct values
+ * each has a bin of its own, otherwise bins end at quantiles over all rows (`averaged_inverted_cdf`), zeros among them.
+ * Where a column is mostly zeros most quantiles are 0, and few bins are left to the other values.
  */
 class QuantileBinner {
-  private readonly steps: Uint16Array
-  private readonly starts = new Int32Array(maxSteps + 1)
-  private readonly sorted: Float32Array
-  private readonly order: Int32Array
-  private readonly ends: Float64Array
-  private readonly stride: number
-  private readonly ranks: { readonly rank: Int32Array; readonly halfway: Uint8Array }
+  readonly #steps: Uint16Array
+  readonly #starts = new Int32Array(maxSteps + 1)
+  readonly #sorted: Float32Array
+  readonly #order: Int32Array
+  readonly #ends: Float64Array
+  readonly #stride: number
+  readonly #ranks: { readonly rank: Int32Array; readonly halfway: Uint8Array }
 
-  constructor(
-    private readonly rows: number,
-    private readonly maxBins: number,
-    private readonly codes: Uint8Array | Uint16Array,
-    private readonly cuts: Float32Array,
-  ) {
-    this.stride = cutStride(rows, maxBins)
-    this.steps = new Uint16Array(rows)
-    this.sorted = new Float32Array(rows)
-    this.order = new Int32Array(rows)
-    this.ends = new Float64Array(maxBins)
-    this.ranks = ranksOf(rows, maxBins)
+  readonly #rows: number
+  readonly #maxBins: number
+  readonly #codes: Uint8Array | Uint16Array
+  readonly #cuts: Float32Array
+
+  constructor(rows: number, maxBins: number, codes: Uint8Array | Uint16Array, cuts: Float32Array) {
+    this.#rows = rows
+    this.#maxBins = maxBins
+    this.#codes = codes
+    this.#cuts = cuts
+
+    this.#stride = cutStride(rows, maxBins)
+    this.#steps = new Uint16Array(rows)
+    this.#sorted = new Float32Array(rows)
+    this.#order = new Int32Array(rows)
+    this.#ends = new Float64Array(maxBins)
+    this.#ranks = ranksOf(rows, maxBins)
   }
 
   /** Bins of column j of the arena, which is that column of the matrix. */
   run(arena: BinArena, j: number, column: number): void {
-    const { codes, rows } = this
+    const codes = this.#codes
+    const rows = this.#rows
     const from = j * rows
     const m = arena.lengths[j]!
     if (m === 0) return
-    const { sorted, order, ends, cuts, stride } = this
-    this.sort(arena, from, m)
-    const count = this.findEnds(rows - m, m)
+    const sorted = this.#sorted
+    const order = this.#order
+    const ends = this.#ends
+    const cuts = this.#cuts
+    const stride = this.#stride
+    this.#sort(arena, from, m)
+    const count = this.#findEnds(rows - m, m)
     for (let k = 0; k < count; k++) cuts[column * stride + k] = float32Down(ends[k]!)
     for (let k = 0, code = 0; k < m; k++) {
       while (code < count && sorted[k]! > ends[code]!) code++
@@ -71,9 +84,14 @@ class QuantileBinner {
     }
   }
 
-  /** Where bins end, the last one's end excepted, given how many zeros come before the sorted values; returns how many ends there are. */
-  private findEnds(zeros: number, m: number): number {
-    const { sorted, ends, maxBins } = this
+  /**
+   * Where bins end, the last one's end excepted, given how many zeros come before the sorted values; returns how many
+   * ends there are.
+   */
+  #findEnds(zeros: number, m: number): number {
+    const sorted = this.#sorted
+    const ends = this.#ends
+    const maxBins = this.#maxBins
     let count = 0
     let last = zeros > 0 ? 0 : sorted[0]!
     for (let k = 0; k < m && count < maxBins; k++) {
@@ -84,7 +102,7 @@ class QuantileBinner {
     }
     if (count < maxBins) return count
     count = 0
-    const { rank, halfway } = this.ranks
+    const { rank, halfway } = this.#ranks
     for (let k = 0; k < rank.length; k++) {
       const at = rank[k]! - zeros
       const low = at < 0 ? 0 : sorted[at]!
@@ -96,8 +114,11 @@ class QuantileBinner {
   }
 
   /** Sorts the values with their rows: by equal steps of their range first, then what is left to do by insertion. */
-  private sort({ values, places }: BinArena, from: number, m: number): void {
-    const { steps, starts, sorted, order } = this
+  #sort({ values, places }: BinArena, from: number, m: number): void {
+    const steps = this.#steps
+    const starts = this.#starts
+    const sorted = this.#sorted
+    const order = this.#order
     let low = values[from]!
     let top = low
     for (let k = from + 1; k < from + m; k++) {
@@ -134,14 +155,15 @@ class QuantileBinner {
       order[at] = place
       moves -= k - at
       if (moves < 0) {
-        this.sortWhole(values, places, from, m)
+        this.#sortWhole(values, places, from, m)
         return
       }
     }
   }
 
-  private sortWhole(values: Float32Array, places: Int32Array, from: number, m: number): void {
-    const { sorted, order } = this
+  #sortWhole(values: Float32Array, places: Int32Array, from: number, m: number): void {
+    const sorted = this.#sorted
+    const order = this.#order
     const bits = new Int32Array(values.buffer, values.byteOffset, values.length)
     const keys = Float64Array.from({ length: m }, (_, k) => sortKey(bits[from + k]!, k)).sort()
     for (let k = 0; k < m; k++) {
@@ -156,8 +178,8 @@ class QuantileBinner {
 export const cutStride = (rows: number, maxBins: number): number => Math.min(rows, maxBins)
 
 /**
- * Bins column by column, in arrays that were 0: `codes[f * rows + i]`; and where they end, `cuts[f * cutStride + code]`: values up to that
- * have this code or a smaller one.
+ * Bins column by column, in arrays that were 0: `codes[f * rows + i]`; and where they end, `cuts[f * cutStride +
+ * code]`: values up to that have this code or a smaller one.
  */
 export function binQuantiles(
   range: ColumnRange,

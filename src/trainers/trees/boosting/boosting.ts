@@ -8,8 +8,9 @@ import { BoostHistograms } from './histograms.js'
 import { BoostLists, type SearchedNode } from './lists.js'
 
 /**
- * What boosted trees share besides the data. Rows of one tree of an iteration lie together: `[trees, rows]`. Gradients and hessians are
- * float32, as in scikit-learn: their sums in float64 are exact as a rule, so cuts that are equally good stay so, in any order of rows.
+ * What boosted trees share besides the data. Rows of one tree of an iteration lie together: `[trees, rows]`. Gradients
+ * and hessians are float32, as in scikit-learn: their sums in float64 are exact as a rule, so cuts that are equally
+ * good stay so, in any order of rows.
  */
 export interface BoostingSetup {
   readonly gradient: Float32Array
@@ -46,7 +47,10 @@ export interface BoostedTree extends TreeNodes {
 
 /** A side with less hessian than this is no side; scikit-learn's `min_hessian_to_split`. */
 const minHessian = 1e-3
-/** A node with fewer rows than this, or than so many times the bins, is searched by sorted lists: most of a histogram would be empty. */
+/**
+ * A node with fewer rows than this, or than so many times the bins, is searched by sorted lists: most of a histogram
+ * would be empty.
+ */
 const fewRows = { always: 2048, timesBins: 4 }
 
 interface Leaf extends SearchedNode {
@@ -98,10 +102,11 @@ function drawColumns(cols: number, tried: number, random: Random): Int32Array {
 }
 
 /**
- * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM), on gradients and hessians of the loss (Chen 2016): the
- * tree that scikit-learn's HistGradientBoostingClassifier grows where all columns are drawn, but for cuts that gain nothing. A histogram
- * is filled for the smaller child only, the larger one is what the parent leaves over; zeros are never visited, their bin is what the
- * others leave over. Nodes with few rows for the bins have sorted lists (boost-lists.ts).
+ * Grows one tree of a boosting iteration, best leaf first (Ke 2017, LightGBM), on gradients and hessians of the loss
+ * (Chen 2016): the tree that scikit-learn's HistGradientBoostingClassifier grows where all columns are drawn, but for
+ * cuts that gain nothing. A histogram is filled for the smaller child only, the larger one is what the parent leaves
+ * over; zeros are never visited, their bin is what the others leave over. Nodes with few rows for the bins have sorted
+ * lists (boost-lists.ts).
  */
 export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJob): BoostedTree {
   const { data, seed, maxBins } = shared
@@ -126,7 +131,8 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
       sumG += gradient[rows[k]!]!
       sumH += hessian[rows[k]!]!
     }
-    // As in scikit-learn a root is not charged with what it is worth undivided: it decides between cuts that are each other's mirror.
+    // As in scikit-learn a root is not charged with what it is worth undivided: it decides between cuts that are each
+    // other's mirror.
     const own = depth === 0 ? 0 : -worthOf(sumG, sumH + l2)
     return {
       node,
@@ -204,8 +210,8 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
   }
   for (const { histogram } of leaves) if (histogram) histograms.free(histogram)
   for (const leaf of leaves) {
-    // A tree without a cut adds nothing, as in scikit-learn: no smallest hessian holds for a root, and the step of one whose few wrong rows
-    // have hessians near 0 would be endless, for all rows at once.
+    // A tree without a cut adds nothing, as in scikit-learn: no smallest hessian holds for a root, and the step of one
+    // whose few wrong rows have hessians near 0 would be endless, for all rows at once.
     const value = splits.length === 0 ? 0 : (-leaf.gradient / (leaf.hessian + l2 + tiny)) * setup.rate
     nodes.fill(leaf.node, [value])
     for (let k = leaf.from; k < leaf.from + leaf.n; k++) setup.scores[first + rows[k]!]! += value

@@ -4,40 +4,54 @@ import type { SearchedNode, SplitLimits } from './lists.js'
 /** Sums of gradient, hessian and rows of one bin. */
 const perBin = 3
 
-/** Histograms `[columns, bins]` of nodes with many rows for the bins, of one tree after the other. Rows of code 0 are not in them. */
+/**
+ * Histograms `[columns, bins]` of nodes with many rows for the bins, of one tree after the other. Rows of code 0 are
+ * not in them.
+ */
 export class BoostHistograms {
-  private readonly spare: Float64Array[] = []
-  private readonly g: Float64Array
-  private readonly h: Float64Array
-  private gradient: Float32Array = new Float32Array(0)
-  private hessian: Float32Array = new Float32Array(0)
-  private columns: Int32Array = new Int32Array(0)
+  readonly #spare: Float64Array[] = []
+  readonly #g: Float64Array
+  readonly #h: Float64Array
+  #gradient: Float32Array = new Float32Array(0)
+  #hessian: Float32Array = new Float32Array(0)
+  #columns: Int32Array = new Int32Array(0)
+
+  readonly #data: { readonly codes: Uint8Array | Uint16Array; readonly rows: number }
+  readonly #maxBins: number
+  readonly #limits: SplitLimits
 
   constructor(
-    private readonly data: { readonly codes: Uint8Array | Uint16Array; readonly rows: number },
-    private readonly maxBins: number,
-    private readonly limits: SplitLimits,
+    data: { readonly codes: Uint8Array | Uint16Array; readonly rows: number },
+    maxBins: number,
+    limits: SplitLimits,
   ) {
-    this.g = new Float64Array(data.rows)
-    this.h = new Float64Array(data.rows)
+    this.#data = data
+    this.#maxBins = maxBins
+    this.#limits = limits
+
+    this.#g = new Float64Array(data.rows)
+    this.#h = new Float64Array(data.rows)
   }
 
   /** Begins a tree on these gradients, in these columns. */
   begin(gradient: Float32Array, hessian: Float32Array, columns: Int32Array): void {
-    if (columns.length !== this.columns.length) this.spare.length = 0
-    this.gradient = gradient
-    this.hessian = hessian
-    this.columns = columns
+    if (columns.length !== this.#columns.length) this.#spare.length = 0
+    this.#gradient = gradient
+    this.#hessian = hessian
+    this.#columns = columns
   }
 
   fill(rows: Int32Array, from: number, n: number): Float64Array {
-    const { columns, maxBins, g, h } = this
-    const { codes, rows: height } = this.data
-    const histogram = this.spare.pop()?.fill(0) ?? new Float64Array(columns.length * maxBins * perBin)
+    const columns = this.#columns
+    const maxBins = this.#maxBins
+    const g = this.#g
+    const h = this.#h
+    const { codes, rows: height } = this.#data
+    const histogram = this.#spare.pop()?.fill(0) ?? new Float64Array(columns.length * maxBins * perBin)
     for (let k = 0; k < n; k++) {
       const row = rows[from + k]!
-      g[k] = this.gradient[row]!
-      h[k] = this.hessian[row]!
+      g[k] = this.#gradient[row]!
+      h[k] = this.#hessian[row]!
     }
     columns.forEach((column, j) => {
       const start = column * height
@@ -61,16 +75,17 @@ export class BoostHistograms {
 
   /** Gives a histogram back: the next {@link fill} may write over it. */
   free(histogram: Float64Array): void {
-    this.spare.push(histogram)
+    this.#spare.push(histogram)
   }
 
   /** Finds the best cut of a node: of those that are equally good the one in the first column, and there the lowest. */
   judge(node: SearchedNode, histogram: Float64Array): void {
     const { n, gradient, hessian } = node
-    const { maxBins, limits } = this
+    const maxBins = this.#maxBins
+    const limits = this.#limits
     const { l2, minRows, minHessian } = limits
     let best = -node.own * leastGain
-    for (let j = 0; j < this.columns.length; j++) {
+    for (let j = 0; j < this.#columns.length; j++) {
       const base = j * maxBins
       let sumG = 0
       let sumH = 0

@@ -45,42 +45,45 @@ const room = (n: number) => Math.ceil(n / 16) * 16
 
 /** Searches nodes with few rows for the bins, one tree after the other; see boost-kernel.ts. */
 export class BoostLists {
-  private readonly arena: BoostArena
+  readonly #arena: BoostArena
   /** `[rows]` the place of a row in the lists of the node that it is in. */
-  private readonly placeOf: Int32Array
+  readonly #placeOf: Int32Array
   /** Lists of all columns over all rows that trees grow on, if they are few. */
-  private readonly whole:
+  readonly #whole:
     | { readonly lists: Int32Array; readonly lengths: Int32Array; readonly codes: number; move: number }
     | undefined
-  private readonly forTrees: number
-  private gradient: Float32Array = new Float32Array(0)
-  private hessian: Float32Array = new Float32Array(0)
-  private columns: Int32Array = new Int32Array(0)
+  readonly #forTrees: number
+  #gradient: Float32Array = new Float32Array(0)
+  #hessian: Float32Array = new Float32Array(0)
+  #columns: Int32Array = new Int32Array(0)
 
   /**
    * @param places most rows of a node, at most 65,536
    * @param train rows of every tree's root
    */
-  constructor(
-    private readonly data: TreeData,
-    places: number,
-    private readonly train: Int32Array,
-    private readonly limits: SplitLimits,
-  ) {
+  readonly #data: TreeData
+  readonly #train: Int32Array
+  readonly #limits: SplitLimits
+
+  constructor(data: TreeData, places: number, train: Int32Array, limits: SplitLimits) {
+    this.#data = data
+    this.#train = train
+    this.#limits = limits
+
     const { rows, cols } = data
     const { l2, minHessian, minRows } = limits
-    this.arena = new BoostArena(places)
-    this.placeOf = new Int32Array(rows)
-    this.arena.setDouble(boostAt.start + 8, l2)
-    this.arena.setDouble(boostAt.minHessian, minHessian)
-    this.arena.setWord(boostAt.minRows, minRows)
-    if (train.length <= places && train.length * cols * 5 <= keptBytes) this.whole = this.listAll(train)
-    this.forTrees = this.arena.taken
+    this.#arena = new BoostArena(places)
+    this.#placeOf = new Int32Array(rows)
+    this.#arena.setDouble(boostAt.start + 8, l2)
+    this.#arena.setDouble(boostAt.minHessian, minHessian)
+    this.#arena.setWord(boostAt.minRows, minRows)
+    if (train.length <= places && train.length * cols * 5 <= keptBytes) this.#whole = this.#listAll(train)
+    this.#forTrees = this.#arena.taken
   }
 
-  private listAll(train: Int32Array) {
-    const { arena } = this
-    const { cols } = this.data
+  #listAll(train: Int32Array) {
+    const arena = this.#arena
+    const { cols } = this.#data
     const stride = room(train.length)
     const codes = arena.take(cols * stride)
     const lists = new Int32Array(cols)
@@ -88,7 +91,7 @@ export class BoostLists {
     const first = arena.taken
     for (let f = 0; f < cols; f++) {
       lists[f] = arena.take(train.length * 2)
-      lengths[f] = this.listColumn(f, train, 0, train.length, codes + f * stride, lists[f]!)
+      lengths[f] = this.#listColumn(f, train, 0, train.length, codes + f * stride, lists[f]!)
       arena.giveBack(lists[f]! + room(lengths[f]!))
     }
     const move = arena.take(arena.taken - first) - first
@@ -96,28 +99,32 @@ export class BoostLists {
   }
 
   /** Gathers a column's codes of some rows, and makes their list; returns its bytes. */
-  private listColumn(f: number, rows: Int32Array, from: number, n: number, to: number, list: number): number {
-    const { bytes } = this.arena
-    const { codes, rows: height } = this.data
+  #listColumn(f: number, rows: Int32Array, from: number, n: number, to: number, list: number): number {
+    const { bytes } = this.#arena
+    const { codes, rows: height } = this.#data
     const start = f * height
     for (let k = 0; k < n; k++) bytes[to + k] = codes[start + rows[from + k]!]!
     // Whole vectors of 16 codes; zeros fill them up and are never visited.
     bytes.fill(0, to + n, to + room(n))
-    this.arena.setWord(at.n, n)
-    return this.arena.kernel.list(to, list)
+    this.#arena.setWord(at.n, n)
+    return this.#arena.kernel.list(to, list)
   }
 
   /** Begins a tree on these gradients, in these columns. */
   begin(gradient: Float32Array, hessian: Float32Array, columns: Int32Array): void {
-    this.gradient = gradient
-    this.hessian = hessian
-    this.columns = columns
-    this.arena.giveBack(this.forTrees)
+    this.#gradient = gradient
+    this.#hessian = hessian
+    this.#columns = columns
+    this.#arena.giveBack(this.#forTrees)
   }
 
   /** Searches a node whose parent has no lists. */
   start(node: SearchedNode, rows: Int32Array): void {
-    const { arena, gradient, hessian, columns, placeOf } = this
+    const arena = this.#arena
+    const gradient = this.#gradient
+    const hessian = this.#hessian
+    const columns = this.#columns
+    const placeOf = this.#placeOf
     const { from, n } = node
     const before = arena.taken
     const sums = arena.take(n * 16)
@@ -128,13 +135,13 @@ export class BoostLists {
       arena.doubles[to++] = hessian[row]!
     }
     arena.setWord(boostAt.sums, sums)
-    this.write(node, boostAt.left)
-    const { whole } = this
-    if (whole && n === this.train.length) {
+    this.#write(node, boostAt.left)
+    const whole = this.#whole
+    if (whole && n === this.#train.length) {
       const table = arena.take(columns.length * entryAt.size)
       const stride = room(n)
       columns.forEach((f, j) => {
-        this.entry(table, j, j, whole.lists[f]!, whole.lengths[f]!, whole.codes + f * stride)
+        this.#entry(table, j, j, whole.lists[f]!, whole.lengths[f]!, whole.codes + f * stride)
       })
       arena.kernel.judge(table, columns.length)
       node.lists = { table, count: columns.length, sums, move: whole.move }
@@ -144,10 +151,10 @@ export class BoostLists {
       columns.forEach((f, j) => {
         const codes = arena.take(room(n))
         const list = arena.take(n * 2)
-        const bytes = this.listColumn(f, rows, from, n, codes, list)
-        if (bytes < 2 * this.limits.minRows) arena.giveBack(codes)
+        const bytes = this.#listColumn(f, rows, from, n, codes, list)
+        if (bytes < 2 * this.#limits.minRows) arena.giveBack(codes)
         else {
-          this.entry(table, count++, j, list, bytes, codes)
+          this.#entry(table, count++, j, list, bytes, codes)
           arena.giveBack(list + room(bytes))
         }
       })
@@ -158,12 +165,12 @@ export class BoostLists {
       const codes = arena.take(room(n))
       const list = arena.take(n * 2)
       columns.forEach((f, j) => {
-        this.entry(table, 0, j, list, this.listColumn(f, rows, from, n, codes, list), codes)
+        this.#entry(table, 0, j, list, this.#listColumn(f, rows, from, n, codes, list), codes)
         arena.kernel.judge(table, 1)
       })
       arena.giveBack(before)
     }
-    this.read(node, boostAt.left)
+    this.#read(node, boostAt.left)
   }
 
   /**
@@ -178,7 +185,8 @@ export class BoostLists {
     right: { readonly node: SearchedNode; readonly wanted: boolean },
   ): void {
     if (!left.wanted && !right.wanted) return
-    const { arena, placeOf } = this
+    const arena = this.#arena
+    const placeOf = this.#placeOf
     const { table, count, sums, move } = lists
     const table2 = right.wanted ? arena.take(count * entryAt.size) : 0
     const { bytes, sides } = arena
@@ -188,23 +196,23 @@ export class BoostLists {
     ] as const)
       for (let k = node.from; k < node.from + node.n; k++) bytes[sides + placeOf[rows[k]!]!] = side
     arena.setWord(boostAt.sums, sums)
-    this.write(left.node, boostAt.left)
-    this.write(right.node, boostAt.right)
+    this.#write(left.node, boostAt.left)
+    this.#write(right.node, boostAt.right)
     const kept = arena.kernel.split(table, count, left.wanted ? table : 0, table2, move)
     if (left.wanted) {
-      this.read(left.node, boostAt.left)
+      this.#read(left.node, boostAt.left)
       left.node.lists = { table, count: kept, sums, move: 0 }
     }
     if (right.wanted) {
-      this.read(right.node, boostAt.right)
+      this.#read(right.node, boostAt.right)
       const rightCount = arena.words[boostAt.rightCount >> 2]!
       right.node.lists = { table: table2, count: rightCount, sums, move: 0 }
       arena.giveBack(table2 + rightCount * entryAt.size)
     }
   }
 
-  private entry(table: number, index: number, column: number, list: number, bytes: number, codes: number): void {
-    const { words } = this.arena
+  #entry(table: number, index: number, column: number, list: number, bytes: number, codes: number): void {
+    const { words } = this.#arena
     const to = (table + index * entryAt.size) >> 2
     words[to + entryAt.column / 4] = column
     words[to + entryAt.list / 4] = list
@@ -212,19 +220,19 @@ export class BoostLists {
     words[to + entryAt.codes / 4] = codes
   }
 
-  private write(node: SearchedNode, to: number): void {
-    const { arena } = this
+  #write(node: SearchedNode, to: number): void {
+    const arena = this.#arena
     arena.setDouble(to + nodeAt.least, -node.own * (1 + leastGain))
     arena.setDouble(to + nodeAt.own, node.own)
     arena.setDouble(to + nodeAt.gain, 0)
     arena.setDouble(to + nodeAt.gradient, node.gradient)
-    arena.setDouble(to + nodeAt.hessian, node.hessian + 2 * this.limits.l2)
+    arena.setDouble(to + nodeAt.hessian, node.hessian + 2 * this.#limits.l2)
     arena.setWord(to + nodeAt.n, node.n)
     arena.setWord(to + nodeAt.column, -1)
   }
 
-  private read(node: SearchedNode, from: number): void {
-    const { words, doubles } = this.arena
+  #read(node: SearchedNode, from: number): void {
+    const { words, doubles } = this.#arena
     const column = words[(from + nodeAt.column) >> 2]!
     if (column < 0) return
     node.gain = doubles[(from + nodeAt.gain) >> 3]!

@@ -8,18 +8,22 @@ export class BoostLosses {
   readonly hessian: Float32Array
   readonly perIteration: number
   readonly base: Float32Array
-  private readonly weights: Float64Array
+  readonly #weights: Float64Array
 
-  constructor(private readonly set: TrainingSet) {
+  readonly #set: TrainingSet
+
+  constructor(set: TrainingSet) {
+    this.#set = set
+
     const { rows } = set.x
     const classes = set.classes.length
     this.perIteration = classes === 2 ? 1 : classes
     const weights = set.weights ?? new Float64Array(rows).fill(1)
     const total = weights.reduce((a, b) => a + b, 0)
     // A mean weight of 1 keeps what `l2` and the smallest hessian mean.
-    this.weights = weights.map((w) => (w * rows) / total)
+    this.#weights = weights.map((w) => (w * rows) / total)
     const share = new Float64Array(classes)
-    for (let i = 0; i < rows; i++) share[set.y[i]!]! += this.weights[i]! / rows
+    for (let i = 0; i < rows; i++) share[set.y[i]!]! += this.#weights[i]! / rows
     const base = classes === 2 ? [0, Math.log(share[1]! / share[0]!)] : Array.from(share, (s) => Math.log(s))
     this.base = Float32Array.from(base)
     const size = this.perIteration * rows
@@ -31,7 +35,9 @@ export class BoostLosses {
 
   /** Gradients of all rows; returns the mean loss of the rows asked for. */
   update(judged: Int32Array): number {
-    const { scores, gradient, hessian, perIteration, weights, set } = this
+    const weights = this.#weights
+    const set = this.#set
+    const { scores, gradient, hessian, perIteration } = this
     const { rows } = set.x
     const losses = new Float64Array(rows)
     const p = new Float64Array(Math.max(2, perIteration))

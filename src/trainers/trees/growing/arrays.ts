@@ -6,9 +6,9 @@ export interface TreeNodes {
   readonly left: Int32Array
   readonly right: Int32Array
   /**
-   * A leaf's row of `values`, else -1. With several outputs the first rows are those of leaves that are all of one class, row c for
-   * class c, which is nearly all of them in fully grown trees: a forest on a hundred classes would need hundreds of megabytes
-   * otherwise. A single tree leaves these rows out of its `values`, a forest has them once.
+   * A leaf's row of `values`, else -1. With several outputs the first rows are those of leaves that are all of one
+   * class, row c for class c, which is nearly all of them in fully grown trees: a forest on a hundred classes would
+   * need hundreds of megabytes otherwise. A single tree leaves these rows out of its `values`, a forest has them once.
    */
   readonly leaf: Int32Array
   /** `[leaves, outputs]`: class shares of a classification tree, one number of a boosted one. */

@@ -12,23 +12,23 @@ export interface GrowOptions {
   /** Fewest rows of a leaf. */
   readonly minRows: number
   /** Whether a forest's cuts are drawn (extra-trees) or the best. */
-  readonly randomCuts?: boolean
+  readonly randomCuts?: boolean | undefined
 }
 
 export interface GrownTree extends TreeNodes {
   /** `[cols]` decrease of impurity by each column, summing to 1 (to 0 in a tree without a split). */
   readonly importance: Float64Array
   /** `[nodes, classes]` class weights, of a single tree: for pruning and printing. */
-  readonly counts?: Float64Array
+  readonly counts?: Float64Array | undefined
 }
 
 /** A side lighter than this share of a mean row is none: rows that weigh next to nothing are not learned by heart. */
 export const leastWeight = 1e-3
 
 /**
- * Grows one classification tree (Breiman 1984) by the best cuts of all columns; of equally good ones the first in an order drawn at each
- * node. A node is split as long as it is not pure, even by a cut that gains nothing. The threshold lies halfway between the neighbouring
- * values of the node's own rows.
+ * Grows one classification tree (Breiman 1984) by the best cuts of all columns; of equally good ones the first in an
+ * order drawn at each node. A node is split as long as it is not pure, even by a cut that gains nothing. The threshold
+ * lies halfway between the neighbouring values of the node's own rows.
  *
  * @param weights `[rows]`, 0 leaves a row out
  */

@@ -7,10 +7,11 @@ import { between } from './growing.js'
 import type { TreeData } from './search.js'
 
 /**
- * Grows one tree of a forest on bins: of a random forest (Breiman 2001), or of extra-trees (Geurts 2006), where there is one cut of
- * every column tried, at a bin drawn uniformly between the smallest and the largest of the node. As in scikit-learn: so many columns as
- * the room says are drawn at a node, those that are constant there among them; only if all were constant it draws on. A node is split as long as it is not
- * pure, even by a cut that gains nothing. The threshold lies halfway between the bins that are next to the cut in the node.
+ * Grows one tree of a forest on bins: of a random forest (Breiman 2001), or of extra-trees (Geurts 2006), where there
+ * is one cut of every column tried, at a bin drawn uniformly between the smallest and the largest of the node. As in
+ * scikit-learn: so many columns as the room says are drawn at a node, those that are constant there among them; only if
+ * all were constant it draws on. A node is split as long as it is not pure, even by a cut that gains nothing. The
+ * threshold lies halfway between the bins that are next to the cut in the node.
  *
  * @param weights `[rows]`, 0 leaves a row out
  * @param thread which part of the room is this one's

@@ -22,8 +22,8 @@ export function impurity(counts: Float64Array, criterion: 'gini' | 'entropy'): n
 const tolerance = 1e-12
 
 /**
- * Minimal cost-complexity pruning (Breiman 1984, as scikit-learn's `ccp_alpha`): while the weakest subtree lowers the impurity of the
- * training rows by no more than `alpha` for each leaf it adds, it becomes a leaf.
+ * Minimal cost-complexity pruning (Breiman 1984, as scikit-learn's `ccp_alpha`): while the weakest subtree lowers the
+ * impurity of the training rows by no more than `alpha` for each leaf it adds, it becomes a leaf.
  */
 export function pruneTree(
   tree: CountedTree,

@@ -1,7 +1,10 @@
 import type { Criterion } from '../criterion.js'
 import type { ForestRoom } from '../wasm/forest/forest-arena.js'
 
-/** What trees grow on. All of it may be shared between threads: while trees grow, only their parts of `forest` are written to. */
+/**
+ * What trees grow on. All of it may be shared between threads: while trees grow, only their parts of `forest` are
+ * written to.
+ */
 export interface TreeData {
   /** `[rows, cols]`. */
   readonly x: Float32Array
@@ -12,7 +15,7 @@ export interface TreeData {
   /** Bins column by column (binning.ts), for boosting and single trees; else empty. */
   readonly codes: Uint8Array | Uint16Array
   /** Bins for forests. */
-  readonly forest?: ForestRoom
+  readonly forest?: ForestRoom | undefined
 }
 
 /** Room for what a search wants to know of a node's rows. */

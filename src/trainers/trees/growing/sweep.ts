@@ -15,32 +15,35 @@ export const noCut = (): Cut => ({ feature: -1, code: 0, gain: Number.NEGATIVE_I
 const shortList = 24
 
 /**
- * Looks for the best cut of one column in one node. Rows of code 0 (the zeros of an embedding) are never visited: they are what
- * the others leave over. The sweep goes from the largest code down.
+ * Looks for the best cut of one column in one node. Rows of code 0 (the zeros of an embedding) are never visited: they
+ * are what the others leave over. The sweep goes from the largest code down.
  */
 export class Sweeper {
-  private readonly high: Float64Array
-  private readonly order: Int32Array
-  private readonly sortedCodes: Int32Array
-  private starts = new Int32Array(1024)
+  readonly #high: Float64Array
+  readonly #order: Int32Array
+  readonly #sortedCodes: Int32Array
+  #starts = new Int32Array(1024)
 
-  constructor(
-    classes: number,
-    rows: number,
-    private readonly criterion: Criterion,
-    /** Fewest rows of a side. */
-    private readonly minRows: number,
-    /** Least weight of a side. */
-    private readonly minWeight: number,
-  ) {
-    this.high = new Float64Array(classes)
-    this.order = new Int32Array(rows)
-    this.sortedCodes = new Int32Array(rows)
+  readonly #criterion: Criterion
+  /** Fewest rows of a side. */
+  readonly #minRows: number
+  /** Least weight of a side. */
+  readonly #minWeight: number
+
+  constructor(classes: number, rows: number, criterion: Criterion, minRows: number, minWeight: number) {
+    this.#criterion = criterion
+    this.#minRows = minRows
+    this.#minWeight = minWeight
+
+    this.#high = new Float64Array(classes)
+    this.#order = new Int32Array(rows)
+    this.#sortedCodes = new Int32Array(rows)
   }
 
   /** Sorts places 0 … m by falling code. */
-  private sort(codes: Int32Array, m: number, low: number, top: number): void {
-    const { order, sortedCodes } = this
+  #sort(codes: Int32Array, m: number, low: number, top: number): void {
+    const order = this.#order
+    const sortedCodes = this.#sortedCodes
     if (m <= shortList) {
       for (let k = 0; k < m; k++) {
         const code = codes[k]!
@@ -66,8 +69,8 @@ export class Sweeper {
       }
       return
     }
-    if (this.starts.length < range + 1) this.starts = new Int32Array(range + 1)
-    const { starts } = this
+    if (this.#starts.length < range + 1) this.#starts = new Int32Array(range + 1)
+    const starts = this.#starts
     starts.fill(0, 0, range + 1)
     for (let k = 0; k < m; k++) starts[top - codes[k]! + 1]!++
     for (let b = 1; b < range; b++) starts[b]! += starts[b - 1]!
@@ -108,12 +111,12 @@ export class Sweeper {
       else if (code > top) top = code
     }
     if (low === top && m === n) return
-    this.sort(codes, m, low, top)
-    if (this.criterion === 'gini') this.sweepGini(places, m, y, w, n, counts, total, sum, feature, best)
-    else this.sweepEntropy(places, m, y, w, n, counts, total, sum, feature, best)
+    this.#sort(codes, m, low, top)
+    if (this.#criterion === 'gini') this.#sweepGini(places, m, y, w, n, counts, total, sum, feature, best)
+    else this.#sweepEntropy(places, m, y, w, n, counts, total, sum, feature, best)
   }
 
-  private sweepGini(
+  #sweepGini(
     places: Int32Array,
     m: number,
     y: Int32Array,
@@ -125,7 +128,11 @@ export class Sweeper {
     feature: number,
     best: Cut,
   ): void {
-    const { high, order, sortedCodes, minRows, minWeight } = this
+    const high = this.#high
+    const order = this.#order
+    const sortedCodes = this.#sortedCodes
+    const minRows = this.#minRows
+    const minWeight = this.#minWeight
     let highSquares = 0
     let lowSquares = sum
     let highWeight = 0
@@ -155,7 +162,7 @@ export class Sweeper {
     for (let k = 0; k < m; k++) high[y[places[k]!]!] = 0
   }
 
-  private sweepEntropy(
+  #sweepEntropy(
     places: Int32Array,
     m: number,
     y: Int32Array,
@@ -167,7 +174,11 @@ export class Sweeper {
     feature: number,
     best: Cut,
   ): void {
-    const { high, order, sortedCodes, minRows, minWeight } = this
+    const high = this.#high
+    const order = this.#order
+    const sortedCodes = this.#sortedCodes
+    const minRows = this.#minRows
+    const minWeight = this.#minWeight
     let sum = nodeSum
     let highWeight = 0
     for (let k = 0; k < m; k++) {

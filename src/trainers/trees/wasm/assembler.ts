@@ -1,8 +1,9 @@
 import { ascii, functionType, signed, sized, unsigned, wasmModule } from '../../../base/wasm-encoding.js'
 
 /**
- * As much of WebAssembly's binary format (core specification 2.0, chapter 5) as the trees' inner loops need. An expression is its
- * bytes: `i32.add(a, b)` is the bytes of a, those of b, then the opcode, so code reads as nested calls.
+ * As much of WebAssembly's binary format (core specification 2.0, chapter 5) as the trees' inner loops need. An
+ * expression is its bytes: `i32.add(a, b)` is the bytes of a, those of b, then the opcode, so code reads as nested
+ * calls.
  */
 export type Expr = readonly number[]
 export type ValueType = 'i32' | 'f64' | 'v128'
@@ -16,7 +17,9 @@ const op =
   (...code: number[]) =>
   (...operands: Expr[]): Expr => [...operands.flat(), ...code]
 const simd = (code: number, ...rest: number[]) => op(0xfd, ...unsigned(code), ...rest)
-/** A load or store: the address, for a store the value, and a constant added to the address. No alignment is promised. */
+/**
+ * A load or store: the address, for a store the value, and a constant added to the address. No alignment is promised.
+ */
 const load =
   (...code: number[]) =>
   (address: Expr, offset = 0): Expr => [...address, ...code, 0, ...unsigned(offset)]
@@ -154,7 +157,7 @@ export interface FunctionSpec<P extends string, L extends string> {
   /** Names and types of the parameters, in order. */
   readonly params: Readonly<Record<P, ValueType>>
   readonly locals: Readonly<Record<L, ValueType>>
-  readonly result?: ValueType
+  readonly result?: ValueType | undefined
   /** Statements; the last one leaves the result. */
   body(local: Readonly<Record<P | L, Local>>): Expr[]
 }
@@ -182,15 +185,18 @@ export function assembleFunction<P extends string, L extends string>(spec: Funct
 export const maxPages = 2 ** 16
 
 /**
- * A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this order from 0, or
- * behind what is imported.
+ * A module that imports the memory `env.memory` and exports `functions` under their names; they are numbered in this
+ * order from 0, or behind what is imported.
  *
  * @param options.shared whether threads share the memory, which then must state a maximum of {@link maxPages} or less
  * @param options.imports functions of JavaScript from one f64 to another, by their names in `env`
  */
 export function assembleModule(
   functions: ReadonlyMap<string, AssembledFunction>,
-  { shared = false, imports = [] }: { readonly shared?: boolean; readonly imports?: readonly string[] } = {},
+  {
+    shared = false,
+    imports = [],
+  }: { readonly shared?: boolean | undefined; readonly imports?: readonly string[] | undefined } = {},
 ): Uint8Array<ArrayBuffer> {
   const all = [...functions.values()]
   const bytesOf = (types: readonly ValueType[]): number[] => types.map((type) => typeByte[type])

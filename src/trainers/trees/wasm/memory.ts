@@ -13,7 +13,10 @@ export class Layout {
     return address
   }
 
-  /** Memory that has room for every part; 4 GiB at most. @throws Fc7Error TRAINER_TOO_LARGE where the machine has not so much */
+  /**
+   * Memory that has room for every part; 4 GiB at most. @throws Fc7Error TRAINER_TOO_LARGE where the machine has not so
+   * much
+   */
   memory(shared = false): WebAssembly.Memory {
     const pages = Math.ceil(this.end / 2 ** 16)
     try {
@@ -27,7 +30,10 @@ export class Layout {
   }
 }
 
-/** Makes a module's exports on a memory; the module is compiled when it is first asked for, `imports` are what it asks for besides. */
+/**
+ * Makes a module's exports on a memory; the module is compiled when it is first asked for, `imports` are what it asks
+ * for besides.
+ */
 export function kernelOf<K>(
   module: () => Uint8Array<ArrayBuffer>,
   imports: Readonly<Record<string, (x: number) => number>> = {},

@@ -1,8 +1,8 @@
 import { assembleFunction, call, type Expr, i8x16, i32, i32x4, type Local, v128, when, whileLoop } from './assembler.js'
 
 /*
- * The rows of a node in one column, sorted by their codes, in WebAssembly: nothing checks the bounds of arrays and nothing has to
- * warm up. Rows of code 0 (the zeros of an embedding) are left out.
+ * The rows of a node in one column, sorted by their codes, in WebAssembly: nothing checks the bounds of arrays and
+ * nothing has to warm up. Rows of code 0 (the zeros of an embedding) are left out.
  */
 
 /** Bits of an entry that hold the row's place in its node; its code lies above. */
@@ -11,7 +11,10 @@ export const placeMask = 2 ** placeBits - 1
 /** Lists of at most this length are sorted by counting for every entry how many are larger. */
 const shortList = 16
 
-/** Where things lie behind the address that all functions are given, `base`, in bytes. Pointers are bytes of the whole memory. */
+/**
+ * Where things lie behind the address that all functions are given, `base`, in bytes. Pointers are bytes of the whole
+ * memory.
+ */
 export const at = {
   /** f64, in and out: the best gain so far. */
   gain: 0,
@@ -25,7 +28,10 @@ export const at = {
   /** i32: rows of the node, fewest rows of a side. */
   n: 40,
   minRows: 44,
-  /** Pointers to the arrays below; `[n]` class (i32) and weight (f64) of every place; `[classes]` f64 weight of the node, and 0. */
+  /**
+   * Pointers to the arrays below; `[n]` class (i32) and weight (f64) of every place; `[classes]` f64 weight of the
+   * node, and 0.
+   */
   classes: 48,
   weights: 52,
   counts: 56,
@@ -108,7 +114,10 @@ const sortFew = assembleFunction({
   ],
 })
 
-/** Sorts entries by their code, largest first, with a 0 at the end: a chain of entries for every code, then one chain after the other. */
+/**
+ * Sorts entries by their code, largest first, with a 0 at the end: a chain of entries for every code, then one chain
+ * after the other.
+ */
 const sortMany = assembleFunction({
   params: { base: 'i32', m: 'i32' },
   locals: {

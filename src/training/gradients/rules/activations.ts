@@ -14,8 +14,8 @@ function unary(op: string, derivative: (context: BackwardContext, x: string, y: 
 const steep = 1e30
 
 /**
- * 1 where `sign`·x > `sign`·bound, 0 where it is less, either at the bound itself unless that is 0, where it is 0. A comparison and
- * a cast of its result take onnxruntime four times as long: they run on one thread.
+ * 1 where `sign`·x > `sign`·bound, 0 where it is less, either at the bound itself unless that is 0, where it is 0. A
+ * comparison and a cast of its result take onnxruntime four times as long: they run on one thread.
  */
 function beyond(g: GraphBuilder, x: string, bound: number, sign: 1 | -1): string {
   return g.add('HardSigmoid', [x], { alpha: { float: sign * steep }, beta: { float: -sign * steep * bound } })

@@ -9,9 +9,9 @@ function inverseDeviation(context: BackwardContext | ForwardContext, variance: s
 }
 
 /**
- * Normalises by the batch. onnxruntime overwrites the running statistics it is given and merges equal constants, so each node
- * gets private, distinct ones; with momentum 0 its outputs are the batch's own statistics, and the running ones are updated here
- * as PyTorch does it (unbiased variance).
+ * Normalises by the batch. onnxruntime overwrites the running statistics it is given and merges equal constants, so
+ * each node gets private, distinct ones; with momentum 0 its outputs are the batch's own statistics, and the running
+ * ones are updated here as PyTorch does it (unbiased variance).
  */
 function trainForward(context: ForwardContext): void {
   const { g, node, attributes } = context
@@ -40,8 +40,8 @@ function trainForward(context: ForwardContext): void {
 }
 
 /**
- * Frozen statistics: a per-channel affine map. Batch statistics: dx = A·dy + B·x + C per channel, which needs two sums and no
- * normalised copy of x.
+ * Frozen statistics: a per-channel affine map. Batch statistics: dx = A·dy + B·x + C per channel, which needs two sums
+ * and no normalised copy of x.
  */
 export const batchNormalizationRule: GradientRule = {
   op: 'BatchNormalization',

@@ -11,7 +11,8 @@ const maxTaps = 9
  * The gradient at the weights, `[Co, Ci / group, kh, kw]`. A tap is one place of the kernel.
  *
  * - one group, large kernel: a convolution in which the batch plays the channels, with stride and dilation exchanged;
- * - one group, planes large beside the kernel: one product an image for all taps, summed over the batch, nothing transposed;
+ * - one group, planes large beside the kernel: one product an image for all taps, summed over the batch, nothing
+ *   transposed;
  * - one group, small planes: with channels first, each tap is one product of `[Co, N·P]` and `[N·P, Ci]`;
  * - depthwise: products and sums per tap;
  * - other groups: batched products per tap, summed over the batch.
@@ -29,8 +30,8 @@ export function convWeights(context: BackwardContext, window: Window, group: num
 }
 
 /**
- * A kernel of one tap with a stride, as the same without one over what it reads; undefined for other windows. Averages of one value
- * are those values, picked on all threads.
+ * A kernel of one tap with a stride, as the same without one over what it reads; undefined for other windows. Averages
+ * of one value are those values, picked on all threads.
  */
 function pickedRows(context: BackwardContext, window: Window): [BackwardContext, Window] | undefined {
   const { g, node } = context
@@ -43,7 +44,10 @@ function pickedRows(context: BackwardContext, window: Window): [BackwardContext,
   return [{ ...context, node: withNode(node, { input: node.input.with(0, picked) }), shape }, plain]
 }
 
-/** Rows and columns after the input that the last window reaches; with a floor in the output's size, less than was declared. */
+/**
+ * Rows and columns after the input that the last window reaches; with a floor in the output's size, less than was
+ * declared.
+ */
 function reached(window: Window): [number, number] {
   const after = (axis: 0 | 1): number => {
     const reach =
@@ -60,9 +64,9 @@ function padded(context: BackwardContext, x: string, begin: readonly number[], e
 }
 
 /**
- * All taps of an image in one product. A tap moves the input against the gradient by rows and by columns: the columns are cut from the
- * input once for each column of the kernel, the rows are zeros above and below the gradient, once for each of its rows. Stacked in the
- * channels, `[Co·kh, P']` and `[P', kw·Ci]` give every pair.
+ * All taps of an image in one product. A tap moves the input against the gradient by rows and by columns: the columns
+ * are cut from the input once for each column of the kernel, the rows are zeros above and below the gradient, once for
+ * each of its rows. Stacked in the channels, `[Co·kh, P']` and `[P', kw·Ci]` give every pair.
  */
 function byImage(context: BackwardContext, window: Window): string {
   const { g, node } = context
@@ -85,7 +89,10 @@ function byImage(context: BackwardContext, window: Window): string {
   return g.add('Transpose', [reshape(g, sum, [co, kh, kw, ci])], { perm: [0, 3, 1, 2] })
 }
 
-/** `[N, Co·kh, (oh + zeros)·ow]`: each plane of the gradient with its zeros above and below, for one row of the kernel after another. */
+/**
+ * `[N, Co·kh, (oh + zeros)·ow]`: each plane of the gradient with its zeros above and below, for one row of the kernel
+ * after another.
+ */
 function shiftedRows({ g, dy, node, shape }: BackwardContext, window: Window): string {
   const [n, co] = shape(node.output[0]!) as [number, number]
   const kh = window.kernel[0]

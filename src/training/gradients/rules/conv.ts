@@ -5,8 +5,9 @@ import { readWindow, transposeAttributes, type Window } from '../window.js'
 import { convWeights } from './conv-weights.js'
 
 /**
- * The gradient at the input. Stride 1: a convolution with the kernel flipped and its channels exchanged, which runs at the speed
- * of a forward pass. Kernel 1, stride above 1: that on the small plane, spread out. Otherwise the transposed convolution.
+ * The gradient at the input. Stride 1: a convolution with the kernel flipped and its channels exchanged, which runs at
+ * the speed of a forward pass. Kernel 1, stride above 1: that on the small plane, spread out. Otherwise the transposed
+ * convolution.
  */
 function convInput(context: BackwardContext, window: Window, group: number): string {
   const { g, node, dy } = context

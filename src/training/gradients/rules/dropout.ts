@@ -2,8 +2,8 @@ import type { GradientRule } from '../contract.js'
 import { unsupported } from '../contract.js'
 
 /**
- * Dropout whose mask is an input of the training graph: onnxruntime's own draws from a stream that belongs to the session, so a
- * resumed run would differ.
+ * Dropout whose mask is an input of the training graph: onnxruntime's own draws from a stream that belongs to the
+ * session, so a resumed run would differ.
  */
 export const dropoutRule: GradientRule = {
   op: 'Dropout',

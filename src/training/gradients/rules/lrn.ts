@@ -1,7 +1,10 @@
 import type { GraphBuilder } from '../../../onnx/build.js'
 import type { GradientRule, RuleContext } from '../contract.js'
 
-/** Sums of neighbouring channels as a 1×1 convolution with a banded kernel, about four times faster than onnxruntime's LRN. */
+/**
+ * Sums of neighbouring channels as a 1×1 convolution with a banded kernel, about four times faster than onnxruntime's
+ * LRN.
+ */
 function windowSum(context: RuleContext, x: string, factor: number, transposed: boolean, bias?: number): string {
   const { g, node, attributes } = context
   const channels = context.shape(node.input[0]!)[1]!

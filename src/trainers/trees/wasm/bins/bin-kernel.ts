@@ -22,8 +22,8 @@ export const maxSteps = 4096
 const half = (array: Local, index: Local): Expr => i32.add(array.get, i32.shl(index.get, one))
 
 /**
- * Parts the values that are not zero of `width` columns from each other, with their rows: those of column j to `values` and `places`
- * from j · `rows` on, their number at `lengths`.
+ * Parts the values that are not zero of `width` columns from each other, with their rows: those of column j to `values`
+ * and `places` from j · `rows` on, their number at `lengths`.
  *
  * @param from `[rows, stride]` float32
  */
@@ -77,9 +77,9 @@ const anyNegative = assembleFunction({
 })
 
 /**
- * Quantiles of `m` values from how many fall into equal steps of their range; much faster than sorting. Writes a code for each value's
- * row to `codes`. Returns 0, with nothing written, where the steps do not show that there are more distinct values than bins, or are
- * too coarse.
+ * Quantiles of `m` values from how many fall into equal steps of their range; much faster than sorting. Writes a code
+ * for each value's row to `codes`. Returns 0, with nothing written, where the steps do not show that there are more
+ * distinct values than bins, or are too coarse.
  *
  * @param steps room for a u16 of each value; `inStep` and `binOf` for a word of each of {@link maxSteps}
  */

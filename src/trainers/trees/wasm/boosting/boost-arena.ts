@@ -10,14 +10,14 @@ const boostKernel = kernelOf<BoostKernel>(boostModule)
 /** The kernel and the memory it works on, for lists of at most `places` places. Room is taken from its beginning on. */
 export class BoostArena {
   readonly kernel: BoostKernel
-  private readonly layout = new Layout(boostAt.arrays)
-  private readonly memory = this.layout.memory()
-  private views = this.look()
+  readonly #layout = new Layout(boostAt.arrays)
+  readonly #memory = this.#layout.memory()
+  #views = this.#look()
   /** Where the sides of places are, 0 or 2. */
   readonly sides: number
 
   constructor(places: number) {
-    this.kernel = boostKernel(this.memory)
+    this.kernel = boostKernel(this.#memory)
     const entries = places * 4 + 32
     for (const field of [at.entries, at.sorted, at.before]) this.setWord(field, this.take(entries))
     this.sides = this.take(places)
@@ -25,47 +25,47 @@ export class BoostArena {
     this.setWord(boostAt.scratch, this.take(places * 2))
   }
 
-  private look() {
-    const { buffer } = this.memory
+  #look() {
+    const { buffer } = this.#memory
     return { bytes: new Uint8Array(buffer), words: new Int32Array(buffer), doubles: new Float64Array(buffer) }
   }
 
   get bytes(): Uint8Array {
-    return this.views.bytes
+    return this.#views.bytes
   }
 
   get words(): Int32Array {
-    return this.views.words
+    return this.#views.words
   }
 
   get doubles(): Float64Array {
-    return this.views.doubles
+    return this.#views.doubles
   }
 
   setWord(address: number, value: number): void {
-    this.views.words[address >> 2] = value
+    this.#views.words[address >> 2] = value
   }
 
   setDouble(address: number, value: number): void {
-    this.views.doubles[address >> 3] = value
+    this.#views.doubles[address >> 3] = value
   }
 
   /** How much is taken: everything taken later is given back by {@link giveBack}. */
   get taken(): number {
-    return this.layout.end
+    return this.#layout.end
   }
 
   giveBack(taken: number): void {
-    this.layout.end = taken
+    this.#layout.end = taken
   }
 
   /** The address of so many bytes, which hold anything. Views looked at before are of no use any more. */
   take(bytes: number): number {
-    const address = this.layout.take(bytes)
-    const missing = this.layout.end + spareBytes - this.views.bytes.length
+    const address = this.#layout.take(bytes)
+    const missing = this.#layout.end + spareBytes - this.#views.bytes.length
     if (missing > 0) {
-      this.memory.grow(Math.ceil(missing / 2 ** 16))
-      this.views = this.look()
+      this.#memory.grow(Math.ceil(missing / 2 ** 16))
+      this.#views = this.#look()
     }
     return address
   }

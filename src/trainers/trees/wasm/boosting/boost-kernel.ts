@@ -16,10 +16,10 @@ import {
 import { at, placeMask, sortingFrom } from '../sorting.js'
 
 /*
- * The search of a boosted tree's nodes that have few rows for the bins. A node has a list of every column: the places of its rows with
- * a code above 0, by falling code. A cut takes some of a list from its beginning to the right side. Children's lists are parts of
- * their parent's, in the same order, so nothing is sorted again; and a column with fewer places than a leaf must have rows has no cut
- * in the node or below it, and its list ends there.
+ * The search of a boosted tree's nodes that have few rows for the bins. A node has a list of every column: the places
+ * of its rows with a code above 0, by falling code. A cut takes some of a list from its beginning to the right side.
+ * Children's lists are parts of their parent's, in the same order, so nothing is sorted again; and a column with fewer
+ * places than a leaf must have rows has no cut in the node or below it, and its list ends there.
  */
 
 /** Where things lie in the memory behind what sorting uses, in bytes. */
@@ -32,7 +32,10 @@ export const boostAt = {
   /** i32: fewest rows of a side; entries of the right side's table after {@link BoostKernel.split}. */
   minRows: 2080,
   rightCount: 2084,
-  /** Pointers to gradient and hessian (two f64) of every place, to 0 or 2 for the side of a place, and to room for a list. */
+  /**
+   * Pointers to gradient and hessian (two f64) of every place, to 0 or 2 for the side of a place, and to room for a
+   * list.
+   */
   sums: 2088,
   sides: 2092,
   scratch: 2096,
@@ -44,7 +47,10 @@ export const boostAt = {
 
 /** A node that is searched. */
 export const nodeAt = {
-  /** f64, in and out: cuts of which the sum of gradient² / (hessian + l2) of both sides is not above this are not looked at. */
+  /**
+   * f64, in and out: cuts of which the sum of gradient² / (hessian + l2) of both sides is not above this are not looked
+   * at.
+   */
   least: 0,
   /** f64: gradient, and hessian + 2 l2. */
   gradient: 8,
@@ -67,7 +73,8 @@ export const leastGain = 2 ** -36
 /** What rows are worth that share a leaf; `h` with l2. */
 export const worthOf = (g: number, h: number): number => (g / (h + tiny)) * g
 /**
- * What a cut gains, by scikit-learn's very steps: rounding then decides between cuts that are each other's mirror as it does there.
+ * What a cut gains, by scikit-learn's very steps: rounding then decides between cuts that are each other's mirror as it
+ * does there.
  *
  * @param own minus what the node is worth without a cut
  * @param h hessians with l2
@@ -93,8 +100,8 @@ const scored = (g: Expr, h: Expr, restG: Expr, restH: Expr, { add, mul }: typeof
   add(mul(mul(g, g), restH), mul(mul(restG, restG), h))
 
 /**
- * Takes the cut behind the place at `list` if it is allowed and better; in one column the lowest of equally good ones, as in
- * scikit-learn. `end`: of the column's list; `g`, `h`: sums up to here.
+ * Takes the cut behind the place at `list` if it is allowed and better; in one column the lowest of equally good ones,
+ * as in scikit-learn. `end`: of the column's list; `g`, `h`: sums up to here.
  */
 const consider = assembleFunction({
   params: { g: 'f64', h: 'f64', list: 'i32', end: 'i32', codes: 'i32', node: 'i32', column: 'i32' },
@@ -211,7 +218,9 @@ const sweep = assembleFunction({
   },
 })
 
-/** Divides a list: the left side's places go to `to`, the others to the scratch list, of which the bytes are returned. */
+/**
+ * Divides a list: the left side's places go to `to`, the others to the scratch list, of which the bytes are returned.
+ */
 const part = assembleFunction({
   params: { list: 'i32', bytes: 'i32', to: 'i32' },
   locals: { end: 'i32', place: 'i32', right: 'i32', sides: 'i32', scratch: 'i32' },
@@ -260,8 +269,9 @@ const addEntry = (table: Local, column: Expr, list: Expr, bytes: Expr, codes: Ex
 ]
 
 /**
- * Divides a node's lists between its children by the sides of its places, and searches the children. The lists move by `move` bytes.
- * A child whose table is 0 is left out. The left one's table may be the parent's. Returns the entries of the left side's table.
+ * Divides a node's lists between its children by the sides of its places, and searches the children. The lists move by
+ * `move` bytes. A child whose table is 0 is left out. The left one's table may be the parent's. Returns the entries of
+ * the left side's table.
  */
 const split = assembleFunction({
   params: { table: 'i32', count: 'i32', left: 'i32', right: 'i32', move: 'i32' },

@@ -4,12 +4,13 @@ import { forestAt, fromHeader } from './forest-header.js'
 import { enough, forgetClass, forgetKinds, judged, keepColumn, moveRow, xlogx } from './judging.js'
 
 /*
- * The judge of random forests: of each column the best cut. A sweep goes from the largest code down; rows of code 0 are what the others
- * leave over.
+ * The judge of random forests: of each column the best cut. A sweep goes from the largest code down; rows of code 0 are
+ * what the others leave over.
  */
 
 /**
- * Sweeps over the `m` sorted entries of a column. Returns 1 if a cut was better than the best so far, and leaves its gain and code.
+ * Sweeps over the `m` sorted entries of a column. Returns 1 if a cut was better than the best so far, and leaves its
+ * gain and code.
  *
  * @param base where the thread's part begins
  */
@@ -124,8 +125,8 @@ export interface BestCutNumbers {
 }
 
 /**
- * Judges `width` columns of the node's rows, whose codes begin every `stride` bytes at `codes`. Keeps the codes of one that is better;
- * stops at one that none exceeds. Returns how many of those looked at vary in the node.
+ * Judges `width` columns of the node's rows, whose codes begin every `stride` bytes at `codes`. Keeps the codes of one
+ * that is better; stops at one that none exceeds. Returns how many of those looked at vary in the node.
  *
  * @param base where the thread's part begins
  * @param words not looked at

@@ -40,7 +40,9 @@ type Size = Pick<ForestRoom, 'rows' | 'cols' | 'classes' | 'tried'>
 /** Rows that a block holds. */
 const blockRowsOf = ({ rows, cols }: Size): number => Math.min(rows, Math.max(64, Math.floor(blockBytes / apart(cols))))
 
-/** Codes gathered at a time: more than a column of a large node, and no more than a core's cache holds beside others. */
+/**
+ * Codes gathered at a time: more than a column of a large node, and no more than a core's cache holds beside others.
+ */
 const batchBytesOf = (rows: number): number => Math.max(2 ** 17, rows + 2 * line)
 
 /** Addresses in a thread's part. */
@@ -112,7 +114,10 @@ export function openForestRoom(size: Size, threads: number): ForestRoom {
 /** Bytes of a room. */
 export const forestRoomBytes = (size: Size, threads: number): number => roomLayout(size, threads).layout.end
 
-/** How many threads' parts, at most `threads`, a room has space for. @throws Fc7Error TRAINER_TOO_LARGE where not even for one */
+/**
+ * How many threads' parts, at most `threads`, a room has space for. @throws Fc7Error TRAINER_TOO_LARGE where not even
+ * for one
+ */
 export function partsThatFit(size: Size, threads: number): number {
   const { layout, partBytes } = roomLayout(size, 1)
   return Math.min(threads, 1 + Math.floor((maxPages * 2 ** 16 - layout.end) / partBytes))
@@ -134,8 +139,8 @@ export const forestCodes = ({ memory: { buffer }, rows, cols, columnsAt, rowsAt,
 export class ForestArena {
   readonly kernel: ForestKernel
   readonly base: number
-  private readonly header: Int32Array
-  private readonly doubles: Float64Array
+  readonly #header: Int32Array
+  readonly #doubles: Float64Array
   /** What a tree's rows are, in its order: their numbers at first, classes and weights. */
   readonly places: Int32Array
   readonly classes: Int32Array
@@ -159,8 +164,8 @@ export class ForestArena {
     const { buffer } = memory
     this.base = room.partsAt + thread * room.partBytes
     const { pointers } = partLayout(this.base, room)
-    this.header = new Int32Array(buffer, this.base, forestAt.arrays / 4)
-    this.doubles = new Float64Array(buffer, this.base, forestAt.arrays / 8)
+    this.#header = new Int32Array(buffer, this.base, forestAt.arrays / 4)
+    this.#doubles = new Float64Array(buffer, this.base, forestAt.arrays / 8)
     const words = (address: number, length: number) => new Int32Array(buffer, address, length)
     this.places = words(pointers.places, rows + line / 4)
     this.classes = words(pointers.allClasses, rows)
@@ -193,11 +198,11 @@ export class ForestArena {
 
   /** Sets a whole number of the header. */
   set(field: keyof typeof forestAt, value: number): void {
-    this.header[forestAt[field] / 4] = value
+    this.#header[forestAt[field] / 4] = value
   }
 
   set minWeight(value: number) {
-    this.doubles[forestAt.minWeight / 8] = value
+    this.#doubles[forestAt.minWeight / 8] = value
   }
 }
 

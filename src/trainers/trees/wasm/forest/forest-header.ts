@@ -1,7 +1,10 @@
 import { type Expr, f64, i32, type Local } from '../assembler.js'
 import { at } from '../sorting.js'
 
-/** Where things lie in a thread's part of a forest's memory, in bytes, behind what sorting uses. Pointers are bytes of the whole memory. */
+/**
+ * Where things lie in a thread's part of a forest's memory, in bytes, behind what sorting uses. Pointers are bytes of
+ * the whole memory.
+ */
 export const forestAt = {
   ...at,
   /** f64 of the node: a gain that no cut exceeds. */
@@ -21,7 +24,9 @@ export const forestAt = {
   /** Pointers to all columns, those drawn at the node first (i32), and to the words they were drawn by. */
   columns: 1192,
   words: 1196,
-  /** Pointers to what the tree's rows are, in its order: where their codes lie (see `block`), class (i32), weight (f64). */
+  /**
+   * Pointers to what the tree's rows are, in its order: where their codes lie (see `block`), class (i32), weight (f64).
+   */
   places: 1200,
   allClasses: 1204,
   allWeights: 1208,
@@ -33,8 +38,8 @@ export const forestAt = {
   batch: 1224,
   batchBytes: 1228,
   /**
-   * Pointer to room for all codes of some rows, and for how many. The tree's rows from `blockFrom` to `blockEnd` have theirs there:
-   * their place is the address. The place of another row is its number.
+   * Pointer to room for all codes of some rows, and for how many. The tree's rows from `blockFrom` to `blockEnd` have
+   * theirs there: their place is the address. The place of another row is its number.
    */
   block: 1232,
   blockRows: 1236,
@@ -48,9 +53,9 @@ export const forestAt = {
   /** Pointer to what each column has gained (f64). */
   importance: 1264,
   /**
-   * Pointers to what the tree's nodes are (i32): column of the cut or −1, the node's largest code on the left and 256 times its
-   * smallest one on the right, or the leaf's only class (−1 if there are more), left child (the right one follows it), first row,
-   * rows, level; and to room for the nodes still to be split.
+   * Pointers to what the tree's nodes are (i32): column of the cut or −1, the node's largest code on the left and 256
+   * times its smallest one on the right, or the leaf's only class (−1 if there are more), left child (the right one
+   * follows it), first row, rows, level; and to room for the nodes still to be split.
    */
   nodeFeature: 1268,
   nodeCode: 1272,

@@ -27,8 +27,8 @@ import { judgeRandom } from './random-cut.js'
 const rounding = 1e-12
 
 /**
- * Grows the tree of the `n` rows at `places`. All numbers of classes are 0 before and after it; columns are in any order. Returns how
- * many nodes there are.
+ * Grows the tree of the `n` rows at `places`. All numbers of classes are 0 before and after it; columns are in any
+ * order. Returns how many nodes there are.
  */
 const grow = assembleFunction({
   params: { base: 'i32', n: 'i32' },
@@ -94,7 +94,8 @@ const grow = assembleFunction({
         k.step(1),
       ),
     ]
-    // No side is worth more than its heaviest class, so no cut more than both together: once it is reached, nothing is left to look for.
+    // No side is worth more than its heaviest class, so no cut more than both together: once it is reached, nothing is
+    // left to look for.
     const limitOfGini = [
       most.set(f64.const(0)),
       second.set(f64.const(0)),

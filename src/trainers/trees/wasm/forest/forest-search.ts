@@ -24,7 +24,10 @@ const fewColumns = 4
 /** The lesser of two expressions. */
 const least = (a: Expr, b: Expr): Expr => select(a, b, i32.lt(a, b))
 
-/** Draws the columns number `from` to `end`: those drawn lie first, without putting back (Fisher and Yates), by words of sfc32. */
+/**
+ * Draws the columns number `from` to `end`: those drawn lie first, without putting back (Fisher and Yates), by words of
+ * sfc32.
+ */
 export const draw = assembleFunction({
   params: { base: 'i32', from: 'i32', end: 'i32' },
   locals: {

@@ -8,9 +8,9 @@ const fourCodes = (codes: readonly Expr[]): Expr =>
   codes.map((code, k) => (k ? i32.shl(code, i32.const(8 * k)) : code)).reduce((a, b) => i32.or(a, b))
 
 /**
- * Gathers the codes of `n` rows in `width` columns to `to`, those of a column every `stride` bytes; up to three more rows are read and
- * written. `places` has where each row's codes lie, for gatherRows; for gatherColumns the rows' numbers: their codes lie column by column
- * from `start` on, `rows` in each.
+ * Gathers the codes of `n` rows in `width` columns to `to`, those of a column every `stride` bytes; up to three more
+ * rows are read and written. `places` has where each row's codes lie, for gatherRows; for gatherColumns the rows'
+ * numbers: their codes lie column by column from `start` on, `rows` in each.
  */
 const gatherParams = {
   places: 'i32',

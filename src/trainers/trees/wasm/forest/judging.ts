@@ -9,7 +9,10 @@ export const xlogx = (x: Expr): Expr => call(0, x)
 
 /** What a sweep that judges cuts by gini keeps in locals: pointers, the row it is at, and the sums of both sides. */
 export interface GiniLocals {
-  /** Pointers to class (i32) and weight (f64) of every place, and weight of every class (f64) in the node and above the cut. */
+  /**
+   * Pointers to class (i32) and weight (f64) of every place, and weight of every class (f64) in the node and above the
+   * cut.
+   */
   readonly classes: Local
   readonly weights: Local
   readonly counts: Local
@@ -48,7 +51,9 @@ export const moveRow = ({ classes, weights, counts, high, place, own, w, h, ...s
   sums.highWeight.set(f64.add(sums.highWeight.get, w.get)),
 ]
 
-/** The gain of a cut here times `product`, the product of both sides' weights: nothing is divided before it is better. */
+/**
+ * The gain of a cut here times `product`, the product of both sides' weights: nothing is divided before it is better.
+ */
 export const judged = (v: GiniLocals, total: Expr): Expr[] => [
   v.lowWeight.set(f64.sub(total, v.highWeight.get)),
   v.product.set(f64.mul(v.highWeight.get, v.lowWeight.get)),
@@ -69,7 +74,10 @@ export const forgetKinds = ({ high }: GiniLocals, kindList: Local, kinds: Local,
   ),
 ]
 
-/** What says which column is looked at, in locals: where the thread's part begins, the node's rows, and the columns of this call. */
+/**
+ * What says which column is looked at, in locals: where the thread's part begins, the node's rows, and the columns of
+ * this call.
+ */
 export interface ColumnLocals {
   readonly base: Local
   readonly n: Local
@@ -94,7 +102,9 @@ export const enough = (
     f64.ge(lowWeight.get, f64.load(base.get, forestAt.minWeight)),
   ].reduce((a, b) => i32.and(a, b))
 
-/** Keeps the column of a cut that is better, and its codes; goes to the end of all columns where no cut is worth more. */
+/**
+ * Keeps the column of a cut that is better, and its codes; goes to the end of all columns where no cut is worth more.
+ */
 export const keepColumn = ({ base, n, columns, codes, column, width }: ColumnLocals): Expr[] => {
   const best = i32.load(base.get, forestAt.best)
   return [

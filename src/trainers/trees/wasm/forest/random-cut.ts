@@ -23,8 +23,9 @@ export const ofAll = (vector: Local, two: (a: Expr, b: Expr) => Expr): Expr[] =>
 ]
 
 /**
- * Judges `width` columns of the node's rows, whose codes begin every `stride` bytes at `codes`, with a random word for each at `words`.
- * Keeps the codes of one that is better; stops at one that none exceeds. Returns how many of those looked at vary in the node.
+ * Judges `width` columns of the node's rows, whose codes begin every `stride` bytes at `codes`, with a random word for
+ * each at `words`. Keeps the codes of one that is better; stops at one that none exceeds. Returns how many of those
+ * looked at vary in the node.
  *
  * @param base where the thread's part begins
  * @param columns the columns' numbers
