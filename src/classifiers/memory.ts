@@ -90,7 +90,7 @@ export function checkMemory({ totalBytes }: EstimatedMemory, trainer: Trainer, l
     {
       hint:
         'Train on fewer rows or columns (--preprocess pca:<n>), with another trainer, or a smaller cache of ' +
-        'kernel-svm (--set cache=<MB>).',
+        'kernel-svm (--set cache_size=<MB>).',
     },
   )
 }

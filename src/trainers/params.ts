@@ -136,15 +136,22 @@ export function resolveParams(specs: readonly ParamSpec[], raw: RawParams = new 
 export function parseSetting(text: string): [string, string] {
   const at = text.indexOf('=')
   if (at < 1) {
-    throw new Fc7Error('USAGE_SET', `--set ${text} is not name=value.`, { hint: 'For example: --set c=10' })
+    throw new Fc7Error('USAGE_SET', `--set ${text} is not name=value.`, { hint: 'For example: --set C=10' })
   }
   return [text.slice(0, at).trim(), text.slice(at + 1).trim()]
 }
 
 /** Typed reads for trainers; the types were checked by {@link resolveParams}. */
-export const number = (params: Params, name: string): number => params.get(name) as number
-export const text = (params: Params, name: string): string => params.get(name) as string
-export const flag = (params: Params, name: string): boolean => params.get(name) as boolean
+/** A declared parameter by its kind. A name that the trainer does not declare is a defect of the trainer, never NaN. */
+function declared<T extends ParamValue>(params: Params, name: string, kind: 'number' | 'string' | 'boolean'): T {
+  const value = params.get(name)
+  if (typeof value !== kind) throw new TypeError(`the parameter ${name} is ${value}, not a ${kind}`)
+  return value as T
+}
+
+export const number = (params: Params, name: string): number => declared<number>(params, name, 'number')
+export const text = (params: Params, name: string): string => declared<string>(params, name, 'string')
+export const flag = (params: Params, name: string): boolean => declared<boolean>(params, name, 'boolean')
 
 /** Every combination of the declared grids, for `--tune`: the first is not necessarily the default. */
 export function paramGrid(specs: readonly ParamSpec[]): ReadonlyMap<string, ParamValue>[] {

@@ -52,7 +52,7 @@ describe('the memory estimated', () => {
     )
     expect(bytes(linear, size(200_000, 2048, 2))).toBeLessThan(4 * 200_000 * 2048 * 0.1)
     expect(bytes(knn, size(1000, 512, 2))).toBe(4 * 1000 * 512 + 20 * 1000)
-    const caches = [100, 300].map((cache) => bytes(kernel, size(40_000, 64, 2), { cache }))
+    const caches = [100, 300].map((cache) => bytes(kernel, size(40_000, 64, 2), { cache_size: cache }))
     expect(caches[1]! - caches[0]!).toBe(200 * 2 ** 20)
     // Two bytes a number, and four where threads share the rows.
     expect(bytes(extra, size(20_000, 2048, 10)) / (20_000 * 2048)).toBeGreaterThan(6)

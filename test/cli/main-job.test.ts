@@ -295,7 +295,7 @@ describe('bad input', () => {
       ['train', join(root, 'store'), '--trainer', 'linear-svm', '--set', 'D=1', '--out', join(root, 'bad')],
       { env },
     )
-    expect([setting.code, errorLines(setting)[1]]).toEqual([2, expect.stringContaining('iterations')])
+    expect([setting.code, errorLines(setting)[1]]).toEqual([2, expect.stringContaining('max_iter')])
     expect(await readdir(root)).not.toContain('bad')
   }, 30_000)
 })

@@ -24,10 +24,10 @@ export function clusters(classes: number, perClass: number, cols: number, part =
  * ones.
  */
 const small: Readonly<Record<string, Readonly<Record<string, ParamValue>>>> = {
-  mlp: { epochs: 30, rate: 0.02, hidden: '24', dropout: 0, validation: 0 },
-  'random-forest': { trees: 20 },
-  'extra-trees': { trees: 20 },
-  'gradient-boosting': { rounds: 20 },
+  mlp: { max_iter: 30, learning_rate_init: 0.02, hidden_layer_sizes: '24', dropout: 0, validation_fraction: 0 },
+  'random-forest': { n_estimators: 20 },
+  'extra-trees': { n_estimators: 20 },
+  'gradient-boosting': { max_iter: 20 },
 }
 
 export const learn = (trainer: Trainer, set: TrainingSet, options: Partial<FitOptions> = {}) =>

@@ -23,7 +23,7 @@ const batch = 4
  * scikit-learn 1.9.1's do the same on these rows: after two rounds with three rows a leaf it has 991 of 3,000 right,
  * this one 937.
  */
-const needed: Readonly<Record<string, RawParams>> = { 'gradient-boosting': { rounds: 5, l2: 1 } }
+const needed: Readonly<Record<string, RawParams>> = { 'gradient-boosting': { max_iter: 5, l2_regularization: 1 } }
 
 /**
  * Of 1.5 thousand million decisions some are nearer to 0 than float32 rounds a decision: there the two forms may vote

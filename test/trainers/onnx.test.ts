@@ -14,10 +14,10 @@ const train = (trainer: string, options: object = {}) =>
 describe('a classifier written as ONNX gives the same scores', () => {
   // Few rounds: what the classifier reads is asked here, not how well it learns.
   const small: Readonly<Record<string, object>> = {
-    mlp: { epochs: 5, hidden: '8' },
-    'random-forest': { trees: 10 },
-    'extra-trees': { trees: 10 },
-    'gradient-boosting': { rounds: 5 },
+    mlp: { max_iter: 5, hidden_layer_sizes: '8' },
+    'random-forest': { n_estimators: 10 },
+    'extra-trees': { n_estimators: 10 },
+    'gradient-boosting': { max_iter: 5 },
   }
   describe.each(trainers.filter(({ reference }) => !reference).map(({ id }) => id))('%s', (id) => {
     it.each(['none', 'l2', 'standardise', 'power:0.5+l2', 'power:0.3', 'pca:4', 'standardise+pca-whiten:5'])(
@@ -53,7 +53,7 @@ describe('a classifier written as ONNX gives the same scores', () => {
   it.each(['random-forest', 'extra-trees'])(
     '%s: values at a threshold and beside it take the same way',
     async (trainer) => {
-      const classifier = await train(trainer, { params: { trees: 5 }, preprocess: 'none' })
+      const classifier = await train(trainer, { params: { n_estimators: 5 }, preprocess: 'none' })
       const { tensors } = classifier.model.save()
       const [feature, threshold] = ['feature', 'threshold'].map((name) => tensors.get(name)!.values as Float32Array)
       const splits = [...feature!.keys()].filter((node) => feature![node]! >= 0)
@@ -72,7 +72,7 @@ describe('a classifier written as ONNX gives the same scores', () => {
   )
 
   it('neighbours that vote by distance, and rows that are training rows', async () => {
-    const classifier = await train('knn', { params: { vote: 'distance', k: 7 } })
+    const classifier = await train('knn', { params: { weights: 'distance', n_neighbors: 7 } })
     expect(await onnxDifference(classifier, set.x)).toEqual(same)
     expect(await onnxDifference(classifier, fresh.x)).toEqual(same)
   })

@@ -2,7 +2,14 @@
 // hundred.
 export default {
   trainer: 'gradient-boosting',
-  params: { rounds: '5', bins: '255', features: '1', leaves: '31', leaf: '20', stopping: 'no' },
+  params: {
+    max_iter: '5',
+    max_bins: '255',
+    max_features: '1',
+    max_leaf_nodes: '31',
+    min_samples_leaf: '20',
+    early_stopping: 'false',
+  },
   targets: { small: 5 },
   sizes: ['small'],
   reference: {

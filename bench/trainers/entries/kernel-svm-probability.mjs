@@ -1,7 +1,7 @@
 /** With probabilities by Platt scaling on five held-out folds; too slow in scikit-learn at the large size. */
 export default {
   trainer: 'kernel-svm',
-  params: { c: 1, probability: true },
+  params: { C: 1, probability: true },
   sizes: ['small', 'medium'],
   reference: {
     title: 'SVC probability',

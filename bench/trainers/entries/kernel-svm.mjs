@@ -3,7 +3,7 @@ import { svc } from '../svc.mjs'
 /** RBF with gamma "scale". */
 export default {
   trainer: 'kernel-svm',
-  params: { c: 1 },
+  params: { C: 1 },
   targets: { medium: 10, large: 12 },
   objective: (model) => model.facts.objective,
   reference: svc(

@@ -1,7 +1,7 @@
 /** Nothing is fitted: prediction of the held-out rows counts. */
 export default {
   trainer: 'knn',
-  params: { k: 5 },
+  params: { n_neighbors: 5 },
   timed: 'fit+predict',
   reference: {
     title: 'KNeighborsClassifier',

@@ -2,7 +2,7 @@ import { oneVersusRest } from '../objectives.mjs'
 
 export default {
   trainer: 'linear-svm',
-  params: { c: 1, loss: 'hinge' },
+  params: { C: 1, loss: 'hinge' },
   objective: (model, set) => oneVersusRest(model, set, 1, false),
   reference: {
     title: 'LinearSVC hinge',

@@ -3,7 +3,7 @@ import { oneVersusRest } from '../objectives.mjs'
 /** Squared hinge, LinearSVC's default. */
 export default {
   trainer: 'linear-svm',
-  params: { c: 1 },
+  params: { C: 1 },
   targets: { medium: 2, large: 6 },
   objective: (model, set) => oneVersusRest(model, set, 1, true),
   reference: {

@@ -2,7 +2,7 @@ import { multinomial } from '../objectives.mjs'
 
 export default {
   trainer: 'logistic',
-  params: { c: 10 },
+  params: { C: 10 },
   targets: { medium: 3, large: 6 },
   objective: (model, set) => multinomial(model, set, 10),
   reference: {

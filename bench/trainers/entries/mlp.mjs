@@ -1,7 +1,15 @@
 // Equal settings: 10 epochs of batches of 64 rows, one hidden layer of 256, Adam at 0.001, no early stopping.
 export default {
   trainer: 'mlp',
-  params: { hidden: '256', dropout: 0, rate: 0.001, decay: 0, batch: 64, epochs: 10, validation: 0 },
+  params: {
+    hidden_layer_sizes: '256',
+    dropout: 0,
+    learning_rate_init: 0.001,
+    weight_decay: 0,
+    batch_size: 64,
+    max_iter: 10,
+    validation_fraction: 0,
+  },
   targets: { medium: 2, large: 3 },
   reference: {
     title: 'MLPClassifier',

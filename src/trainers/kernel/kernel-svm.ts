@@ -27,11 +27,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const kernel = kernelOf(set, context)
   const classes = set.classes.length
   const { order, starts } = byClass(set.y, classes)
-  const c = number(params, 'c')
+  const c = number(params, 'C')
   const probability = flag(params, 'probability')
-  const iterations = number(params, 'iterations')
+  const iterations = number(params, 'max_iter')
   const counts = Array.from({ length: classes }, (_, k) => starts[k + 1]! - starts[k]!)
-  const plan = planKernels(counts, number(params, 'cache') * 2 ** 20)
+  const plan = planKernels(counts, number(params, 'cache_size') * 2 ** 20)
   const results = await fitPairs({
     rows: kernelRows(set.x, kernel, columnMeans(set.x), order),
     starts,
@@ -40,7 +40,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     kernel,
     plan,
     settings: {
-      tolerance: number(params, 'tolerance'),
+      tolerance: number(params, 'tol'),
       maxIterations: iterations === 0 ? Number.POSITIVE_INFINITY : iterations,
       shrinking: flag(params, 'shrinking'),
       folds: probability ? sigmoidFolds : 0,
@@ -146,7 +146,7 @@ function assemble(
 
 const params: readonly ParamSpec[] = [
   {
-    name: 'c',
+    name: 'C',
     type: 'number',
     default: 1,
     min: 1e-9,
@@ -184,7 +184,7 @@ const params: readonly ParamSpec[] = [
       'the time)',
   },
   {
-    name: 'tolerance',
+    name: 'tol',
     type: 'number',
     default: 1e-3,
     min: 1e-8,
@@ -193,14 +193,14 @@ const params: readonly ParamSpec[] = [
   },
   { name: 'shrinking', type: 'boolean', default: true, help: 'put settled rows aside while solving' },
   {
-    name: 'cache',
+    name: 'cache_size',
     type: 'number',
     default: 1000,
     min: 1,
     max: 1e6,
     help: 'most MB of kernel values held at once; a pair that needs more keeps the rows used last',
   },
-  { name: 'iterations', type: 'integer', default: 0, min: 0, max: 1e9, help: 'most steps a pair, 0 for no limit' },
+  { name: 'max_iter', type: 'integer', default: 0, min: 0, max: 1e9, help: 'most steps a pair, 0 for no limit' },
 ]
 
 /**
@@ -218,7 +218,7 @@ export const kernelSvm: Trainer = {
   defaultPreprocess: 'l2',
   params,
   estimatedBytes({ rows, cols, counts }, params) {
-    const plan = planKernels(counts, number(params, 'cache') * 2 ** 20)
+    const plan = planKernels(counts, number(params, 'cache_size') * 2 ** 20)
     const pair = [...counts]
       .sort((a, b) => b - a)
       .slice(0, 2)

@@ -45,7 +45,7 @@ const maxPasses = 300
 
 const descend: Machine = async (problem, context, options) => {
   const { x, y, cost, columns, loss } = problem
-  const canGoOn = loss === 'squared-hinge'
+  const canGoOn = loss === 'squared_hinge'
   const passes = canGoOn ? Math.min(maxPasses, options.maxIterations) : options.maxIterations
   const found = await dualCoordinateDescent(x, y, cost, columns, {
     ...options,
@@ -92,12 +92,12 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params } = context
   const classes = set.classes.length
   const columns = classes === 2 ? 1 : classes
-  const c = number(params, 'c')
+  const c = number(params, 'C')
   const cost = Float64Array.from({ length: set.x.rows }, (_, i) => c * (set.weights?.[i] ?? 1))
   const x = ordinary(set.x)
   const options: SvmOptions = {
-    tolerance: number(params, 'tolerance'),
-    maxIterations: number(params, 'iterations'),
+    tolerance: number(params, 'tol'),
+    maxIterations: number(params, 'max_iter'),
     signal: context.signal,
     onProgress: context.onProgress,
   }
@@ -128,7 +128,7 @@ export const linearSvm: Trainer = {
   defaultPreprocess: 'l2',
   params: [
     {
-      name: 'c',
+      name: 'C',
       type: 'number',
       default: 1,
       min: 1e-9,
@@ -140,19 +140,19 @@ export const linearSvm: Trainer = {
     {
       name: 'loss',
       type: 'choice',
-      default: 'squared-hinge',
-      choices: ['squared-hinge', 'hinge'],
+      default: 'squared_hinge',
+      choices: ['squared_hinge', 'hinge'],
       help: 'what a row inside the margin costs',
     },
     {
-      name: 'tolerance',
+      name: 'tol',
       type: 'number',
       default: 1e-5,
       min: 1e-10,
       max: 1,
       help: 'relative distance from the best objective, about, at which to stop',
     },
-    { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most passes of the solver' },
+    { name: 'max_iter', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most passes of the solver' },
   ],
   estimatedBytes({ rows, cols, counts, entries }, params) {
     const columns = counts.length === 2 ? 1 : counts.length

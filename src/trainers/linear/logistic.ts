@@ -12,12 +12,12 @@ import { gramSpace, prefersGram, primalSpace } from './solvers/space.js'
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, warm } = context
   const classes = set.classes.length
-  const c = number(params, 'c')
+  const c = number(params, 'C')
   const cost = Float64Array.from({ length: set.x.rows }, (_, i) => c * (set.weights?.[i] ?? 1))
   const x = ordinary(set.x)
   const options = {
-    tolerance: number(params, 'tolerance'),
-    maxIterations: number(params, 'iterations'),
+    tolerance: number(params, 'tol'),
+    maxIterations: number(params, 'max_iter'),
     signal: context.signal,
     onProgress: context.onProgress,
     penaliseBias: false,
@@ -83,7 +83,7 @@ export const logistic: Trainer = {
   defaultPreprocess: 'l2',
   params: [
     {
-      name: 'c',
+      name: 'C',
       type: 'number',
       default: 10,
       min: 1e-9,
@@ -93,14 +93,14 @@ export const logistic: Trainer = {
       help: 'weight of the loss against ½‖w‖²; larger fits closer',
     },
     {
-      name: 'tolerance',
+      name: 'tol',
       type: 'number',
       default: 1e-5,
       min: 1e-10,
       max: 1,
       help: 'relative distance from the best objective, about, at which to stop',
     },
-    { name: 'iterations', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most steps of L-BFGS' },
+    { name: 'max_iter', type: 'integer', default: 1000, min: 1, max: 100_000, help: 'most steps of L-BFGS' },
   ],
   estimatedBytes({ rows, cols, counts, entries }) {
     const columns = counts.length === 2 ? 1 : counts.length

@@ -105,7 +105,8 @@ export function epochsFor(asked: number, stepsPerEpoch: number): number {
   return Math.min(usualEpochs.most, Math.max(usualEpochs.least, Math.ceil(usualSteps / stepsPerEpoch)))
 }
 
-const hiddenSizes = (params: Params): number[] => text(params, 'hidden').split(',').filter(Boolean).map(Number)
+const hiddenSizes = (params: Params): number[] =>
+  text(params, 'hidden_layer_sizes').split(',').filter(Boolean).map(Number)
 
 /**
  * Steps that one run of the training graph makes: as many of an epoch's as {@link maxMaskBytes} and
@@ -140,14 +141,13 @@ function crossEntropy(scores: Float32Array, set: TrainingSet, held: Int32Array):
 
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal } = context
-  const value = (name: string) => params.get(name) as number
   const x = ordinary(set.x)
   // Adam's step does not know the features' scale: give it rows of one length, and undo that in the first layer.
   const scale = Math.min(1, longestRow / Math.sqrt(x.cols)) / Math.sqrt(Math.max(meanSquare(x), 1e-30))
   const sizes = [x.cols, ...hiddenSizes(params), set.classes.length]
-  const dropout = value('dropout')
-  const { train, held } = innerSplit(set, value('validation'), seed)
-  const batch = Math.min(value('batch'), train.length)
+  const dropout = number(params, 'dropout')
+  const { train, held } = innerSplit(set, number(params, 'validation_fraction'), seed)
+  const batch = Math.min(number(params, 'batch_size'), train.length)
   const start = initialise(sizes, seed)
   const layers = start.weights.map((_, i) => i)
   const graph = buildTrainingGraph({
@@ -155,8 +155,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     logits: 'logits',
     trainable: layers.flatMap((i) => [`w${i}`, `b${i}`]),
     loss: { kind: 'softmax' },
-    optimizer: params.get('optimizer') === 'sgd' ? { kind: 'sgd' } : { kind: 'adamw' },
-    weightDecay: value('decay'),
+    optimizer: params.get('solver') === 'sgd' ? { kind: 'sgd' } : { kind: 'adamw' },
+    weightDecay: number(params, 'weight_decay'),
     norm: false,
   })
   const runner = await TrainingRunner.open(graph, { threads })
@@ -172,7 +172,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       all[i] = v * scale
     })
     const stepsPerEpoch = Math.ceil(train.length / batch)
-    const epochs = epochsFor(value('epochs'), stepsPerEpoch)
+    const epochs = epochsFor(number(params, 'max_iter'), stepsPerEpoch)
     const perRun = stepsPerRun(sizes, batch, stepsPerEpoch)
     const order = createRandom(seed).fork('order')
     const weightsNow = () => {
@@ -194,7 +194,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
         const count = Math.min(perRun, stepsPerEpoch - from)
         const rates = Array.from({ length: count }, (_, k) => {
           const done = (epoch + (from + k) / stepsPerEpoch) / epochs
-          return value('rate') * 0.5 * (1 + Math.cos(Math.PI * done))
+          return number(params, 'learning_rate_init') * 0.5 * (1 + Math.cos(Math.PI * done))
         })
         const result = await runner.run(
           { index: index.slice(from * batch, (from + count) * batch), rates, seed, epoch },
@@ -210,7 +210,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       }
       const loss = crossEntropy(await scorer.scores(heldRows, weightsNow()), set, held)
       if (loss < best.loss) best = { loss, epoch: epoch + 1, ...weightsNow() }
-      else if (epoch + 1 - best.epoch >= value('patience')) {
+      else if (epoch + 1 - best.epoch >= number(params, 'n_iter_no_change')) {
         epoch++
         break
       }
@@ -237,7 +237,7 @@ export const mlp: Trainer = {
   defaultPreprocess: 'standardise',
   params: [
     {
-      name: 'hidden',
+      name: 'hidden_layer_sizes',
       type: 'sizes',
       default: '256',
       grid: ['128', '256', '512', '256,128'],
@@ -253,14 +253,14 @@ export const mlp: Trainer = {
       help: 'share of hidden units left out',
     },
     {
-      name: 'optimizer',
+      name: 'solver',
       type: 'choice',
       default: 'adam',
       choices: ['adam', 'sgd'],
       help: 'adam (AdamW) or sgd (Nesterov)',
     },
     {
-      name: 'rate',
+      name: 'learning_rate_init',
       type: 'number',
       default: 0.0005,
       min: 1e-8,
@@ -270,7 +270,7 @@ export const mlp: Trainer = {
       help: 'learning rate at the start; falls along a cosine',
     },
     {
-      name: 'decay',
+      name: 'weight_decay',
       type: 'number',
       default: 0.01,
       min: 0,
@@ -279,9 +279,9 @@ export const mlp: Trainer = {
       grid: [0.001, 0.01, 0.1],
       help: 'weight decay of the layers, biases spared',
     },
-    { name: 'batch', type: 'integer', default: 64, min: 1, max: 65536, help: 'rows a step' },
+    { name: 'batch_size', type: 'integer', default: 64, min: 1, max: 65536, help: 'rows a step' },
     {
-      name: 'epochs',
+      name: 'max_iter',
       type: 'integer',
       default: 0,
       min: 0,
@@ -289,7 +289,7 @@ export const mlp: Trainer = {
       help: 'most passes over the rows; 0 for as many as make 2000 steps, from 20 to 300',
     },
     {
-      name: 'patience',
+      name: 'n_iter_no_change',
       type: 'integer',
       default: 8,
       min: 1,
@@ -297,7 +297,7 @@ export const mlp: Trainer = {
       help: 'epochs without a better held-out loss after which it stops',
     },
     {
-      name: 'validation',
+      name: 'validation_fraction',
       type: 'number',
       default: 0.1,
       min: 0,
@@ -309,11 +309,11 @@ export const mlp: Trainer = {
     const sizes = [cols, ...hiddenSizes(params), counts.length]
     const weights = sizes.slice(1).reduce((sum, n, i) => sum + n * sizes[i]!, 0)
     const hidden = sizes.slice(1, -1).reduce((sum, n) => sum + n, 0)
-    const batch = Math.min(number(params, 'batch'), rows)
+    const batch = Math.min(number(params, 'batch_size'), rows)
     const masks = batch * hidden * stepsPerRun(sizes, batch, Math.ceil(rows / batch))
-    const held = 4 * rows * cols * number(params, 'validation')
+    const held = 4 * rows * cols * number(params, 'validation_fraction')
     // Weights and moments before and after a run, in its loop and its snapshots; the ones begun with, the best so far.
-    const moments = text(params, 'optimizer') === 'sgd' ? 2 : 3
+    const moments = text(params, 'solver') === 'sgd' ? 2 : 3
     const carried = 4 * weights * moments
     return (
       6 * carried + 20 * weights + uncollectedBytes(carried) + masks + held + 16 * batch * (hidden + cols) + 16 * rows

@@ -113,7 +113,7 @@ export const knn: Trainer = {
   defaultPreprocess: 'l2',
   params: [
     {
-      name: 'k',
+      name: 'n_neighbors',
       type: 'integer',
       default: 5,
       min: 1,
@@ -122,7 +122,7 @@ export const knn: Trainer = {
       help: 'neighbours that vote',
     },
     {
-      name: 'vote',
+      name: 'weights',
       type: 'choice',
       default: 'uniform',
       choices: ['uniform', 'distance'],
@@ -137,8 +137,8 @@ export const knn: Trainer = {
     const copy = { ...x, data: new Float32Array(x.data.length) }
     await eachBlock(x, { signal, onProgress }, (from, to) => copy.data.set(rowsOf(x, from, to).data, from * x.cols))
     return new Neighbours(copy, Int32Array.from(set.y), set.weights ?? new Float64Array(x.rows).fill(1), {
-      k: number(params, 'k'),
-      vote: text(params, 'vote') as 'uniform' | 'distance',
+      k: number(params, 'n_neighbors'),
+      vote: text(params, 'weights') as 'uniform' | 'distance',
       classes: set.classes.length,
     })
   },

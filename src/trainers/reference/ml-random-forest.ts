@@ -53,20 +53,27 @@ export const mlRandomForest: Trainer = {
   reference: true,
   defaultPreprocess: 'none',
   params: [
-    { name: 'trees', type: 'integer', default: 10, min: 1, max: 1000, help: 'trees in the forest' },
-    { name: 'features', type: 'integer', default: 64, min: 1, max: 100_000, help: 'features each tree sees at most' },
+    { name: 'n_estimators', type: 'integer', default: 10, min: 1, max: 1000, help: 'trees in the forest' },
+    {
+      name: 'max_features',
+      type: 'integer',
+      default: 64,
+      min: 1,
+      max: 100_000,
+      help: 'features each tree sees at most',
+    },
   ],
   // Measured: 54 s for ten trees of all features at 2,000 × 2,048; each tree here sees 64 features at most.
   checkSize: (rows, cols) =>
     refuseSlow('ml-random-forest', 54 * (rows / 2000) ** 2 * (Math.min(cols, 64) / 2048) * 10, 'random-forest'),
   // Plain arrays of float64: the rows, and what every tree sees of them.
   estimatedBytes: ({ rows, cols }, params) =>
-    8 * rows * cols + 16 * rows * Math.min(cols, number(params, 'features')) * number(params, 'trees'),
+    8 * rows * cols + 16 * rows * Math.min(cols, number(params, 'max_features')) * number(params, 'n_estimators'),
   async fit({ x, y, classes }, { params, seed, onProgress }) {
     const forest = new Package({
       seed,
-      nEstimators: number(params, 'trees'),
-      maxFeatures: Math.min(x.cols, number(params, 'features')),
+      nEstimators: number(params, 'n_estimators'),
+      maxFeatures: Math.min(x.cols, number(params, 'max_features')),
       replacement: false,
       // Its out-of-bag step throws on small data.
       noOOB: true,

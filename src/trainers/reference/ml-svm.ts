@@ -55,7 +55,7 @@ export const mlSvm: Trainer = {
   defaultPreprocess: 'l2',
   params: [
     {
-      name: 'c',
+      name: 'C',
       type: 'number',
       default: 1,
       min: 1e-6,
@@ -78,7 +78,7 @@ export const mlSvm: Trainer = {
     for (const [c] of classes.entries()) {
       throwIfAborted(signal, 'Training')
       const machine = new Package({
-        C: number(params, 'c'),
+        C: number(params, 'C'),
         kernel: text(params, 'kernel'),
         ...(text(params, 'kernel') === 'rbf' ? { kernelOptions: { sigma: number(params, 'sigma') } } : {}),
         // Its own scaling divides by zero on constant features; fc7's preprocessing stands in for it.

@@ -102,8 +102,8 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const criterion = text(params, 'criterion') as Criterion
   const grow = {
     criterion,
-    maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
-    minRows: number(params, 'leaf'),
+    maxDepth: number(params, 'max_depth') || Number.POSITIVE_INFINITY,
+    minRows: number(params, 'min_samples_leaf'),
   }
   const plan = treePool(rows, cols, threads)
   const room = treeData(set, 'words', plan.workers > 0)
@@ -118,7 +118,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     })
     onProgress?.(1)
     const whole = { ...grown!, counts: grown!.counts! }
-    const alpha = number(params, 'alpha')
+    const alpha = number(params, 'ccp_alpha')
     const tree = alpha > 0 ? pruneTree(whole, classes, criterion, alpha) : whole
     const facts = {
       leaves: tree.feature.reduce((sum, f) => sum + (f < 0 ? 1 : 0), 0),
@@ -144,31 +144,31 @@ export const decisionTree: Trainer = {
   params: [
     { name: 'criterion', type: 'choice', default: 'gini', choices: ['gini', 'entropy'], help: 'measure of impurity' },
     {
-      name: 'depth',
+      name: 'max_depth',
       type: 'integer',
       default: 0,
       min: 0,
       max: 1000,
       grid: [0, 4, 8],
-      help: 'deepest level, 0 for no limit (max_depth)',
+      help: 'deepest level, 0 for no limit',
     },
     {
-      name: 'leaf',
+      name: 'min_samples_leaf',
       type: 'integer',
       default: 1,
       min: 1,
       max: 100_000,
       grid: [1, 5],
-      help: 'fewest rows in a leaf (min_samples_leaf)',
+      help: 'fewest rows in a leaf',
     },
     {
-      name: 'alpha',
+      name: 'ccp_alpha',
       type: 'number',
       default: 0,
       min: 0,
       max: 1,
       grid: [0, 0.005, 0.02],
-      help: 'impurity that each further leaf must take away, else it is pruned (ccp_alpha)',
+      help: 'impurity that each further leaf must take away, else it is pruned',
     },
   ],
   checkSize: checkTreeSize,

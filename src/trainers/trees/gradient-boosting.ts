@@ -121,27 +121,27 @@ const usualLeaf = (rows: number, classes: number): number =>
 
 /** Columns drawn for a tree. */
 const drawnColumns = (params: Params, cols: number): number => {
-  const asked = number(params, 'features')
+  const asked = number(params, 'max_features')
   return asked > 0 ? Math.max(1, Math.round(asked * cols)) : Math.min(cols, usualColumns)
 }
 
 /** Who grows the trees of an iteration, one a class. */
 function boostPool(rows: number, cols: number, perIteration: number, threads: number, params: Params): PoolPlan {
-  const ofTree = drawnColumns(params, cols) * (rows * 2 + number(params, 'bins') * 20)
-  const visits = rows * cols + number(params, 'rounds') * perIteration * ofTree
+  const ofTree = drawnColumns(params, cols) * (rows * 2 + number(params, 'max_bins') * 20)
+  const visits = rows * cols + number(params, 'max_iter') * perIteration * ofTree
   return planPool(Math.min(threads, Math.max(perIteration, 2)), visits, ofTree)
 }
 
 async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
-  const stopping = text(params, 'stopping')
-  const stops = stopping === 'yes' || (stopping === 'auto' && rows > rowsForEarlyStopping)
-  const { train, held } = innerSplit(set, stops ? number(params, 'validation') : 0, seed)
-  const iterations = number(params, 'rounds')
+  const stopping = text(params, 'early_stopping')
+  const stops = stopping === 'true' || (stopping === 'auto' && rows > rowsForEarlyStopping)
+  const { train, held } = innerSplit(set, stops ? number(params, 'validation_fraction') : 0, seed)
+  const iterations = number(params, 'max_iter')
   const tried = drawnColumns(params, cols)
   const losses = new BoostLosses(set)
-  const maxBins = number(params, 'bins')
+  const maxBins = number(params, 'max_bins')
   const boosting = {
     gradient: losses.gradient,
     hessian: losses.hessian,
@@ -149,11 +149,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     cuts: shared.float32(cols * cutStride(rows, maxBins)),
     train,
     held,
-    rate: number(params, 'rate'),
-    l2: number(params, 'l2'),
-    maxLeaves: number(params, 'leaves'),
-    maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
-    minRows: number(params, 'leaf') || usualLeaf(rows, set.classes.length),
+    rate: number(params, 'learning_rate'),
+    l2: number(params, 'l2_regularization'),
+    maxLeaves: number(params, 'max_leaf_nodes'),
+    maxDepth: number(params, 'max_depth') || Number.POSITIVE_INFINITY,
+    minRows: number(params, 'min_samples_leaf') || usualLeaf(rows, set.classes.length),
     tried,
   }
   const plan = boostPool(rows, cols, losses.perIteration, threads, params)
@@ -180,7 +180,7 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       loss = losses.update(judged)
       onProgress?.((iteration + 1) / iterations)
       if (loss < best.loss - lossTolerance) best = { loss, iteration: iteration + 1 }
-      else if (held.length > 0 && iteration + 1 - best.iteration >= number(params, 'patience')) break
+      else if (held.length > 0 && iteration + 1 - best.iteration >= number(params, 'n_iter_no_change')) break
       // Nothing left to split anywhere: more trees would say the same.
       if (grown.every(({ feature }) => feature.length === 1)) break
     }
@@ -231,84 +231,82 @@ export const gradientBoosting: Trainer = {
   defaultPreprocess: 'none',
   params: [
     {
-      name: 'rounds',
+      name: 'max_iter',
       type: 'integer',
       default: 100,
       min: 1,
       max: 10_000,
       grid: [100, 300],
-      help: 'most iterations, each with a tree for every class (max_iter)',
+      help: 'most iterations, each with a tree for every class',
     },
     {
-      name: 'rate',
+      name: 'learning_rate',
       type: 'number',
       default: 0.1,
       min: 1e-4,
       max: 1,
       log: true,
       grid: [0.03, 0.1, 0.3],
-      help: 'shrinkage of every tree (learning_rate)',
+      help: 'shrinkage of every tree',
     },
     {
-      name: 'leaves',
+      name: 'max_leaf_nodes',
       type: 'integer',
       default: 31,
       min: 2,
       max: 1024,
       grid: [15, 31],
-      help: 'most leaves of a tree (max_leaf_nodes)',
+      help: 'most leaves of a tree',
     },
-    { name: 'depth', type: 'integer', default: 0, min: 0, max: 100, help: 'deepest level, 0 for no limit (max_depth)' },
+    { name: 'max_depth', type: 'integer', default: 0, min: 0, max: 100, help: 'deepest level, 0 for no limit' },
     {
-      name: 'leaf',
+      name: 'min_samples_leaf',
       type: 'integer',
       default: 0,
       min: 0,
       max: 100_000,
-      help:
-        'fewest rows in a leaf, 0 for the mean of a class or a thirtieth of the rows, from 1 to 20 ' +
-        '(min_samples_leaf)',
+      help: 'fewest rows in a leaf, 0 for the mean of a class or a thirtieth of the rows, from 1 to 20 ',
     },
     {
-      name: 'l2',
+      name: 'l2_regularization',
       type: 'number',
       default: 0,
       min: 0,
       max: 1e6,
       grid: [0, 1],
-      help: 'weight of squared leaf values (l2_regularization)',
+      help: 'weight of squared leaf values',
     },
     {
-      name: 'features',
+      name: 'max_features',
       type: 'number',
       default: 0,
       min: 0,
       max: 1,
-      help: 'share of the features drawn for each tree, 0 for at most 512 of them (max_features)',
+      help: 'share of the features drawn for each tree, 0 for at most 512 of them',
     },
-    { name: 'bins', type: 'integer', default: 64, min: 2, max: 256, help: 'most bins of a feature (max_bins)' },
+    { name: 'max_bins', type: 'integer', default: 64, min: 2, max: 256, help: 'most bins of a feature' },
     {
-      name: 'stopping',
+      name: 'early_stopping',
       type: 'choice',
       default: 'auto',
-      choices: ['auto', 'yes', 'no'],
-      help: 'early stopping on held-back rows; auto: with more than 10000 rows (early_stopping)',
+      choices: ['auto', 'true', 'false'],
+      help: 'early stopping on held-back rows; auto: with more than 10000 rows',
     },
     {
-      name: 'validation',
+      name: 'validation_fraction',
       type: 'number',
       default: 0.1,
       min: 0.01,
       max: 0.5,
-      help: 'share of the rows held back for early stopping (validation_fraction)',
+      help: 'share of the rows held back for early stopping',
     },
     {
-      name: 'patience',
+      name: 'n_iter_no_change',
       type: 'integer',
       default: 10,
       min: 1,
       max: 10_000,
-      help: 'iterations without a better held-out loss after which it stops (n_iter_no_change)',
+      help: 'iterations without a better held-out loss after which it stops',
     },
   ],
   checkSize: checkTreeSize,
@@ -316,13 +314,13 @@ export const gradientBoosting: Trainer = {
     const { rows, cols, counts, threads } = size
     const perIteration = counts.length === 2 ? 1 : counts.length
     const plan = boostPool(rows, cols, perIteration, threads, params)
-    const [bins, leaves] = [number(params, 'bins'), number(params, 'leaves')]
+    const [bins, leaves] = [number(params, 'max_bins'), number(params, 'max_leaf_nodes')]
     // Two histograms of every leaf that is large enough for one.
     const large = Math.min(leaves, Math.floor(rows / Math.max(2048, 4 * bins)))
     const histograms = 2 * large * 24 * bins * drawnColumns(params, cols)
     const lists = Math.min(128 * 2 ** 20, 5 * rows * cols)
     const workers = plan.workers + (plan.helps ? 1 : 0)
-    const nodes = 2 * 28 * 2 * leaves * number(params, 'rounds') * perIteration
+    const nodes = 2 * 28 * 2 * leaves * number(params, 'max_iter') * perIteration
     return (
       rows * cols +
       poolBytes(size, plan) +

@@ -77,31 +77,31 @@ export class ForestModel implements Model {
 
 const sharedParams: readonly ParamSpec[] = [
   {
-    name: 'trees',
+    name: 'n_estimators',
     type: 'integer',
     default: 100,
     min: 1,
     max: 10_000,
     grid: [100, 300],
-    help: 'trees in the forest (n_estimators)',
+    help: 'trees in the forest',
   },
   {
-    name: 'features',
+    name: 'max_features',
     type: 'choice',
     default: 'sqrt',
     choices: ['sqrt', 'log2', 'all'],
     grid: ['sqrt', 'log2'],
-    help: 'features tried at a node (max_features)',
+    help: 'features tried at a node',
   },
-  { name: 'depth', type: 'integer', default: 0, min: 0, max: 1000, help: 'deepest level, 0 for no limit (max_depth)' },
+  { name: 'max_depth', type: 'integer', default: 0, min: 0, max: 1000, help: 'deepest level, 0 for no limit' },
   {
-    name: 'leaf',
+    name: 'min_samples_leaf',
     type: 'integer',
     default: 1,
     min: 1,
     max: 100_000,
     grid: [1, 3],
-    help: 'fewest rows in a leaf (min_samples_leaf)',
+    help: 'fewest rows in a leaf',
   },
   { name: 'criterion', type: 'choice', default: 'gini', choices: ['gini', 'entropy'], help: 'measure of impurity' },
 ]
@@ -119,8 +119,8 @@ function triedColumns(wanted: string, cols: number): number {
 
 /** Who grows a forest, and its room's size. Threads whose parts have no space in a room are not started. */
 function planForest(rows: number, cols: number, classes: number, threads: number, params: Params) {
-  const count = number(params, 'trees')
-  const tried = triedColumns(text(params, 'features'), cols)
+  const count = number(params, 'n_estimators')
+  const tried = triedColumns(text(params, 'max_features'), cols)
   const ofTree = rows * tried * Math.log2(rows + 1)
   const plan = planPool(Math.min(threads, count), rows * cols + count * ofTree, ofTree)
   const size = { rows, cols, classes, tried }
@@ -130,7 +130,7 @@ function planForest(rows: number, cols: number, classes: number, threads: number
 async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, randomCuts }: Kind): Promise<Model> {
   const { params, seed, threads, signal, onProgress } = context
   const { rows, cols } = set.x
-  const count = number(params, 'trees')
+  const count = number(params, 'n_estimators')
   const maxBins = 256
   const { size, plan } = planForest(rows, cols, set.classes.length, threads, params)
   const room = treeData(set, openForestRoom(size, plan.workers + 1), plan.workers > 0)
@@ -141,8 +141,8 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
     bootstrap,
     grow: {
       criterion: text(params, 'criterion') as 'gini' | 'entropy',
-      maxDepth: number(params, 'depth') || Number.POSITIVE_INFINITY,
-      minRows: number(params, 'leaf'),
+      maxDepth: number(params, 'max_depth') || Number.POSITIVE_INFINITY,
+      minRows: number(params, 'min_samples_leaf'),
       randomCuts,
     },
   }
@@ -219,7 +219,7 @@ function checkForest(rows: number, cols: number, classes: number): void {
  */
 function estimate({ rows, cols, counts, threads }: FitSize, params: Params): number {
   const { size, plan } = planForest(rows, cols, counts.length, threads, params)
-  const trees = number(params, 'trees')
+  const trees = number(params, 'n_estimators')
   return forestRoomBytes(size, plan.workers + 1) + poolBytes(size, plan) + nodeBytes(rows, trees) + 4 * rows * trees
 }
 

@@ -26,14 +26,14 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 
 describe('fc7 train', () => {
   it('--tune prints and stores the parameters it found', async () => {
-    const { code, stdout } = await train('--tune', '--set', 'vote=distance', '--out', 'tuned')
+    const { code, stdout } = await train('--tune', '--set', 'weights=distance', '--out', 'tuned')
     const { info } = await loadClassifier(join(root, 'tuned'))
-    expect([code, info.params.get('vote')]).toEqual([0, 'distance'])
+    expect([code, info.params.get('weights')]).toEqual([0, 'distance'])
     const { trials } = info.tuning!
     const best = trials.reduce((a, b) => (b.mean! > a.mean! ? b : a))
     expect([...info.params]).toEqual(best.params)
     expect(stdout).toContain(
-      `Tuned: k=${info.params.get('k')}: best of ${trials.length} candidates, accuracy ${best.mean!.toFixed(4)} on 3 inner folds.`,
+      `Tuned: n_neighbors=${info.params.get('n_neighbors')}: best of ${trials.length} candidates, accuracy ${best.mean!.toFixed(4)} on 3 inner folds.`,
     )
   }, 30_000)
 
@@ -54,7 +54,7 @@ describe('fc7 train', () => {
     // Only the rows of class 0 weigh anything to speak of.
     const lines = Array.from({ length: rows }, (_, i) => `p${i},${set.y[i] === 0 ? 1 : 1e-6}`)
     await writeFile(join(root, 'weights.csv'), `id,weight\n${lines.join('\n')}\n`)
-    const args = ['--set', 'k=25', '--weights', 'weights.csv', '--out', 'weighted']
+    const args = ['--set', 'n_neighbors=25', '--weights', 'weights.csv', '--out', 'weighted']
     expect((await train(...args)).code).toBe(0)
     const classifier = await loadClassifier(join(root, 'weighted'))
     const scores = await classifier.predictScores(set.x)
@@ -86,7 +86,7 @@ describe('fc7 train', () => {
   it('gives up at the time limit, says so where a solver did not converge, and refuses ONNX of a reference trainer', async () => {
     const late = await train('--tune', '--time-limit', '0.001', '--out', 'late')
     expect([late.code, errorLines(late)[0]]).toEqual([1, expect.stringContaining('was not finished after 0.001 s')])
-    const hard = ['--set', 'c=1e6', '--set', 'iterations=1', '--set', 'loss=hinge', '--out', 'hard']
+    const hard = ['--set', 'C=1e6', '--set', 'max_iter=1', '--set', 'loss=hinge', '--out', 'hard']
     const short = await fc7Warm(['train', 'store', '--trainer', 'linear-svm', ...hard], { cwd: root })
     expect([short.code, short.stderr]).toEqual([0, expect.stringContaining('had not converged')])
     const reference = await fc7Warm(['train', 'store', '--trainer', 'ml-svm', '--onnx', '--out', 'reference'], {
@@ -114,7 +114,7 @@ describe('fc7 train', () => {
       rows,
       columns: 6,
       classes: expect.arrayContaining(['0', '1']),
-      params: { k: 5, vote: 'uniform' },
+      params: { n_neighbors: 5, weights: 'uniform' },
       preprocess: 'standardise',
       // The table's rows and those picked from it; one copy prepared, one the classifier's own, one of the folds.
       memory: { rowsBytes: 8 * rows * 6, preprocessBytes: 4 * rows * 6, foldBytes: 4 * rows * 6 },

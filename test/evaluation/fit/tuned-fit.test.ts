@@ -29,7 +29,7 @@ describe('fitTuned', () => {
     })
     const best = trials[means.indexOf(Math.max(...means))]!
     expect([...info.params]).toEqual(best.params)
-    expect(info.params.get('k')).toBeGreaterThan(1)
+    expect(info.params.get('n_neighbors')).toBeGreaterThan(1)
     expect(info.trainedOn).toEqual(spread.ids ?? [])
   })
 
@@ -42,9 +42,9 @@ describe('fitTuned', () => {
   })
 
   it('keeps what is set, and fits at once where nothing is left to search', async () => {
-    const { info } = await tuned('knn', spread, { params: new Map([['k', '1']]) })
-    expect(info.params.get('k')).toBe(1)
-    expect(info.tuning!.trials.every(({ params }) => new Map(params).get('k') === 1)).toBe(true)
+    const { info } = await tuned('knn', spread, { params: new Map([['n_neighbors', '1']]) })
+    expect(info.params.get('n_neighbors')).toBe(1)
+    expect(info.tuning!.trials.every(({ params }) => new Map(params).get('n_neighbors') === 1)).toBe(true)
     expect((await tuned('nearest-mean', spread)).info.tuning).toBeUndefined()
   })
 
@@ -63,7 +63,10 @@ describe('fitTuned', () => {
       y: Int32Array.from(rows, (i) => labels[i]!),
       classes: ['a', 'b'],
     }
-    const k1 = { params: new Map([['k', '1']]), tune: { grids: new Map([['vote', ['uniform', 'distance']]]) } }
+    const k1 = {
+      params: new Map([['n_neighbors', '1']]),
+      tune: { grids: new Map([['weights', ['uniform', 'distance']]]) },
+    }
     const scores = async (options: Partial<TunedFitOptions>, own: TrainingSet): Promise<number[]> =>
       (await tuned('knn', own, { ...k1, ...options })).info.tuning!.trials[0]!.scores as number[]
     // A row is alone only where all four copies of it fell into one fold.

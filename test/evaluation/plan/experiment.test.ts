@@ -12,7 +12,7 @@ sources:
   - { path: photos, model: resnet50, recipe: keras-caffe, layers: [avg_pool] }
 trainers:
   - knn
-  - { id: logistic, key: strong, set: { c: 10 }, calibrate: sigmoid, class-weight: balanced, tune: false }
+  - { id: logistic, key: strong, set: { C: 10 }, calibrate: sigmoid, class-weight: balanced, tune: false }
 protocol: kfold
 folds: 4
 repeats: 3
@@ -20,7 +20,7 @@ curve: [0.2, 1]
 metric: macro-f1
 positive: b
 operating: { kind: sensitivity, atLeast: 0.95 }
-tune: { search: random, candidates: 5, inner-folds: 2, grids: { c: [0.1, 1] } }
+tune: { search: random, candidates: 5, inner-folds: 2, grids: { C: [0.1, 1] } }
 group-duplicates: true
 seed: 7
 `
@@ -41,10 +41,10 @@ describe('an experiment file', () => {
   it('plans the same comparison as the options it stands for', () => {
     const tables = [{ name: 'net', table: cloudTable({ classes: ['a', 'b'], perClass: 15 }) }]
     const plan = (text: string) => planText(planComparison({ ...comparisonOptions(read(text)), tables })).hash
-    const text = 'format: 1\nsources: [a]\ntrainers: [knn, {id: logistic, set: {c: 2}}]\nseed: 3\nfolds: 3'
+    const text = 'format: 1\nsources: [a]\ntrainers: [knn, {id: logistic, set: {C: 2}}]\nseed: 3\nfolds: 3'
     expect(plan(text)).toBe(plan(experimentText(read(text))))
     expect(plan(text)).toBe(
-      planText(planComparison({ tables, trainers: ['knn', { id: 'logistic', params: { c: 2 } }], seed: 3, folds: 3 }))
+      planText(planComparison({ tables, trainers: ['knn', { id: 'logistic', params: { C: 2 } }], seed: 3, folds: 3 }))
         .hash,
     )
     expect(plan(text)).not.toBe(plan(text.replace('seed: 3', 'seed: 4')))

@@ -104,7 +104,7 @@ describe('calibration', () => {
     const fit = fitClassifier({
       trainer: watched,
       set: clusters(60, 4, 3),
-      params: id === 'mlp' ? { epochs: 1, hidden: '4' } : {},
+      params: id === 'mlp' ? { max_iter: 1, hidden_layer_sizes: '4' } : {},
       calibrate: 'sigmoid',
       signal,
       provenance: { backbone: 'generated', layer: 'fc7', recipe: 'none' },

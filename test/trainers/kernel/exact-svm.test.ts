@@ -31,9 +31,9 @@ it.each(Object.entries(exact))('linear-svm ends where an exact solver does: %s',
   const [which, loss, c] = name.split(' ') as ['wide' | 'contradictory', string, string]
   const params = resolveParams(linearSvm.params, {
     loss,
-    c,
-    tolerance: which === 'wide' ? '1e-6' : '1e-8',
-    iterations: '20000',
+    C: c,
+    tol: which === 'wide' ? '1e-6' : '1e-8',
+    max_iter: '20000',
   })
   const model = (await linearSvm.fit(sets[which], { params, seed: 0, threads: 1 })) as LinearModel
   const { solver, converged, objective } = model.facts

@@ -31,7 +31,7 @@ describe.each(['iris', 'digits'] as const)('kernel-svm agrees with libsvm on %s'
 
   it.each(['rbf', 'poly', 'linear', 'cosine'])('kernel %s', async (kernel) => {
     const known = recorded[name][kernel]
-    const model = await fitted(train, { c: 2, kernel, coef0: kernel === 'poly' ? 1 : 0, tolerance: 1e-7 })
+    const model = await fitted(train, { C: 2, kernel, coef0: kernel === 'poly' ? 1 : 0, tol: 1e-7 })
     expect((model.facts.objective as number) / known.objective).toBeCloseTo(1, 4)
     expect(model.facts.converged).toBe('yes')
     const decisions = await model.decisions(test.x)
@@ -67,7 +67,7 @@ describe.each(['iris', 'digits'] as const)('kernel-svm agrees with libsvm on %s'
       couplePairs(r, classes, out, 0)
       expect(largestDifference(out, known.proba[i])).toBeLessThan(1e-5)
     })
-    const model = await fitted(train, { c: 2, probability: true, tolerance: 1e-4 })
+    const model = await fitted(train, { C: 2, probability: true, tol: 1e-4 })
     const scores = await model.scores(test.x)
     const flat: number[] = known.proba.flat()
     const apart = flat.reduce((sum, p, i) => sum + Math.abs(p - scores[i]!), 0) / flat.length
@@ -80,7 +80,7 @@ describe.each(['iris', 'digits'] as const)('kernel-svm agrees with libsvm on %s'
     const known = recorded[name].weighted
     const n = train.y.length
     const weights = Float64Array.from({ length: n }, (_, i) => 0.2 + (1.8 * i) / (n - 1))
-    const model = await fitted({ ...train, weights }, { c: 2, tolerance: 1e-7 })
+    const model = await fitted({ ...train, weights }, { C: 2, tol: 1e-7 })
     const decisions = await model.decisions(test.x)
     expect(largestDifference(decisions.subarray(0, known.decision.flat().length), known.decision.flat())).toBeLessThan(
       2e-3,
@@ -103,13 +103,13 @@ describe('kernel-svm', () => {
     const { test } = sets.digits
     const train = takeRows(sets.digits.train, [...Array(600).keys()])
     const two = { ...train, y: train.y.map((c) => c % 2), classes: ['even', 'odd'] }
-    const whole = await fitted(two, { c: 5, tolerance: 1e-5, probability: true })
+    const whole = await fitted(two, { C: 5, tol: 1e-5, probability: true })
     expect(whole.facts.kernel).toBe('pairs')
     for (const [params, mode] of [
       [{ shrinking: false }, 'pairs'],
-      [{ cache: 1 }, 'rows'],
+      [{ cache_size: 1 }, 'rows'],
     ] as const) {
-      const other = await fitted(two, { c: 5, tolerance: 1e-5, probability: true, ...params })
+      const other = await fitted(two, { C: 5, tol: 1e-5, probability: true, ...params })
       expect(other.facts.kernel).toBe(mode)
       expect((other.facts.objective as number) / (whole.facts.objective as number)).toBeCloseTo(1, 7)
       expect(largestDifference(await other.decisions(test.x), await whole.decisions(test.x))).toBeLessThan(2e-4)
@@ -138,7 +138,7 @@ describe('kernel-svm', () => {
     const set = clusters(1500, 20, 2, 1, 6)
     const signal = AbortSignal.timeout(60)
     const fit = kernelSvm.fit(set, {
-      params: resolveParams(kernelSvm.params, { c: 1e4, tolerance: 1e-8, kernel: 'linear' }),
+      params: resolveParams(kernelSvm.params, { C: 1e4, tol: 1e-8, kernel: 'linear' }),
       seed: 0,
       threads: 1,
       signal,

@@ -31,15 +31,15 @@ describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-le
   const classes = train.classes.length
 
   it.each([
-    ['squared-hinge', 1e-2],
+    ['squared_hinge', 1e-2],
     ['hinge', 2e-2],
   ])('LinearSVC, %s', async (loss, tolerance) => {
     const known = reference[name][`linear-svm:${loss}`]
     const model = await fitted(linearSvm, train, {
       loss,
-      tolerance: loss === 'hinge' ? '1e-6' : '1e-7',
-      c: '1',
-      iterations: '20000',
+      tol: loss === 'hinge' ? '1e-6' : '1e-7',
+      C: '1',
+      max_iter: '20000',
     })
     expect(model.facts.objective as number).toBeCloseTo(known.objective, 2)
     expect(largestDifference(model.parts.weights, known.coef.flat())).toBeLessThan(tolerance)
@@ -49,7 +49,7 @@ describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-le
 
   it('LogisticRegression', async () => {
     const known = reference[name].logistic
-    const model = await fitted(logistic, train, { tolerance: '1e-9', c: '10', iterations: '20000' })
+    const model = await fitted(logistic, train, { tol: '1e-9', C: '10', max_iter: '20000' })
     expect((model.facts.objective as number) / known.objective).toBeCloseTo(1, 6)
     const proba = await model.scores(test.x)
     expect(largestDifference(proba.subarray(0, 20 * classes), known.proba.flat())).toBeLessThan(1e-3)
@@ -59,7 +59,7 @@ describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-le
 
   it('LogisticRegression at C = 10000', async () => {
     const known = neighbours[name]['logistic 10000']
-    const model = await fitted(logistic, train, { tolerance: '1e-9', c: '10000', iterations: '20000' })
+    const model = await fitted(logistic, train, { tol: '1e-9', C: '10000', max_iter: '20000' })
     // Products are float32: on so flat a bottom the line search ends a few 1e-5 above what float64 finds, and says so.
     expect(Math.abs((model.facts.objective as number) / known.objective - 1)).toBeLessThan(1e-4)
     // Along the bottom the coefficients of iris' four correlated columns move far (0.7 of 9) and change next to no
@@ -75,7 +75,7 @@ describe.each(['iris', 'digits'] as const)('linear trainers agree with scikit-le
     const known = reference[name]['logistic:binary']
     const rows = [...train.y.keys()].filter((i) => train.y[i]! < 2)
     const two = { ...takeRows(train, rows), classes: train.classes.slice(0, 2) }
-    const model = await fitted(logistic, two, { tolerance: '1e-9', c: '10', iterations: '20000' })
+    const model = await fitted(logistic, two, { tol: '1e-9', C: '10', max_iter: '20000' })
     const proba = await model.scores(takeRows(test, [...Array(20).keys()]).x)
     expect(largestDifference(proba, known.proba.flat())).toBeLessThan(1e-3)
   })
@@ -90,8 +90,8 @@ it('solves the same problem on the Gram matrix and on the rows', async () => {
     [linearSvm, 0.02],
     [logistic, 0.1],
   ] as const) {
-    const gram = await fitted(trainer, few, { c: String(c), tolerance: '1e-8' })
-    const primal = await fitted(trainer, many, { c: String(c / 12), tolerance: '1e-8' })
+    const gram = await fitted(trainer, few, { C: String(c), tol: '1e-8' })
+    const primal = await fitted(trainer, many, { C: String(c / 12), tol: '1e-8' })
     if (trainer === linearSvm)
       expect([gram.facts.solver, primal.facts.solver]).toEqual(['dual coordinate descent on the Gram matrix', 'L-BFGS'])
     expect((gram.facts.objective as number) / (primal.facts.objective as number)).toBeCloseTo(1, 6)
@@ -102,8 +102,8 @@ it('solves the same problem on the Gram matrix and on the rows', async () => {
 it.each([
   ['hinge', 60, 300, 'dual coordinate descent on the Gram matrix'],
   ['hinge', 300, 40, 'dual coordinate descent'],
-  ['squared-hinge', 60, 300, 'dual coordinate descent on the Gram matrix'],
-  ['squared-hinge', 900, 40, 'L-BFGS'],
+  ['squared_hinge', 60, 300, 'dual coordinate descent on the Gram matrix'],
+  ['squared_hinge', 900, 40, 'L-BFGS'],
 ])('%s of %i rows of %i columns is solved by %s', async (loss, rows, cols, solver) => {
   expect((await fitted(linearSvm, clusters(rows, cols, 3), { loss })).facts.solver).toBe(solver)
 })
@@ -137,34 +137,34 @@ describe('the solver of a linear SVM', () => {
       'L-BFGS',
     ] as const
     // The winners that were measured, each by a quarter or more.
-    expect(at('squared-hinge', 300, 2048, 0.2)).toBe(gram)
-    expect(at('squared-hinge', 1000, 2048, 0.05)).toBe(sparse)
-    expect(at('squared-hinge', 1000, 2048, 0.2)).toBe(gram)
-    expect(at('squared-hinge', 3000, 512, 0.05)).toBe(sparse)
-    expect(at('squared-hinge', 3000, 512, 0.5)).toBe(dense)
-    expect(at('squared-hinge', 3000, 2048, 0.05)).toBe(sparse)
-    expect(at('squared-hinge', 5000, 4096, 0.05, 20)).toBe(sparse)
-    expect(at('squared-hinge', 5000, 4096, 0.2, 20)).toBe(dense)
+    expect(at('squared_hinge', 300, 2048, 0.2)).toBe(gram)
+    expect(at('squared_hinge', 1000, 2048, 0.05)).toBe(sparse)
+    expect(at('squared_hinge', 1000, 2048, 0.2)).toBe(gram)
+    expect(at('squared_hinge', 3000, 512, 0.05)).toBe(sparse)
+    expect(at('squared_hinge', 3000, 512, 0.5)).toBe(dense)
+    expect(at('squared_hinge', 3000, 2048, 0.05)).toBe(sparse)
+    expect(at('squared_hinge', 5000, 4096, 0.05, 20)).toBe(sparse)
+    expect(at('squared_hinge', 5000, 4096, 0.2, 20)).toBe(dense)
     expect(at('hinge', 300, 2048, 0.3)).toBe(gram)
     expect(at('hinge', 1000, 2048, 0.02)).toBe(sparse)
     expect(at('hinge', 1000, 2048, 0.3)).toBe(gram)
     expect(at('hinge', 3000, 2048, 0.1)).toBe(sparse)
     // A Gram matrix of more rows is not held.
     expect(at('hinge', 9000, 4096, 1)).toBe(sparse)
-    expect(at('squared-hinge', 9000, 4096, 1)).toBe(dense)
+    expect(at('squared_hinge', 9000, 4096, 1)).toBe(dense)
   })
 
-  it.each(['squared-hinge', 'hinge'] as const)(
+  it.each(['squared_hinge', 'hinge'] as const)(
     'ends at the objective of the others on sparse rows: %s',
     async (loss) => {
       const set = sparseOf(clusters(500, 300, 3), 0.05)
-      const model = await fitted(linearSvm, set, { loss, tolerance: '1e-7', iterations: '20000' })
+      const model = await fitted(linearSvm, set, { loss, tol: '1e-7', max_iter: '20000' })
       expect([model.facts.solver, model.facts.converged]).toEqual(['dual coordinate descent', 'yes'])
       const { x, y } = set
       const cost = new Float64Array(500).fill(1)
       const options = { tolerance: 1e-7, maxIterations: 20_000, threads: 1 }
       const others = [await dualOnGram(x, y, cost, 3, { ...options, loss })]
-      if (loss === 'squared-hinge') others.push({ ...others[0]!, ...(await primal(x, y, cost, options)) })
+      if (loss === 'squared_hinge') others.push({ ...others[0]!, ...(await primal(x, y, cost, options)) })
       for (const other of others) {
         expect((model.facts.objective as number) / other.objective).toBeCloseTo(1, 6)
         expect(largestDifference(model.parts.weights, other.weights)).toBeLessThan(2e-3)
@@ -174,21 +174,21 @@ describe('the solver of a linear SVM', () => {
 
   it('gives rows that descent cannot tell apart to L-BFGS', async () => {
     const { x, y, classes } = sparseOf(clusters(600, 40, 3, 1, 3), 0.08)
-    const model = await fitted(linearSvm, { x, y, classes }, { c: '1000' })
+    const model = await fitted(linearSvm, { x, y, classes }, { C: '1000' })
     expect(model.facts).toMatchObject({ solver: 'dual coordinate descent, then L-BFGS', converged: 'yes' })
     expect(model.facts.iterations).toBeGreaterThan(300)
     const cost = new Float64Array(600).fill(1000)
     const best = await primal(x, y, cost, { tolerance: 1e-6, maxIterations: 20_000 })
     expect((model.facts.objective as number) / best.objective).toBeCloseTo(1, 4)
-    const few = await fitted(linearSvm, { x, y, classes }, { c: '1000', iterations: '200' })
+    const few = await fitted(linearSvm, { x, y, classes }, { C: '1000', max_iter: '200' })
     expect(few.facts).toMatchObject({ solver: 'dual coordinate descent', converged: 'no' })
   })
 
-  it.each(['squared-hinge', 'hinge'] as const)(
+  it.each(['squared_hinge', 'hinge'] as const)(
     'goes on from where another C ended, on sparse rows: %s',
     async (loss) => {
       const set = sparseOf(clusters(500, 300, 3), 0.05)
-      const params = (c: number) => resolveParams(linearSvm.params, { loss, c, tolerance: 1e-7, iterations: 20_000 })
+      const params = (c: number) => resolveParams(linearSvm.params, { loss, C: c, tol: 1e-7, max_iter: 20_000 })
       const warm: WarmStart = {}
       await linearSvm.fit(set, { params: params(1), seed: 0, threads: 1, warm })
       const passes: number[] = []
@@ -211,7 +211,7 @@ it.each([
 ])('the hinge, %s, hears from the event loop that it should stop', async (_name, rows, cols) => {
   const signal = AbortSignal.timeout(200)
   const set = clusters(rows, cols, 2, 1, 6)
-  const params = resolveParams(linearSvm.params, { loss: 'hinge', c: '1e6', tolerance: '1e-10', iterations: '100000' })
+  const params = resolveParams(linearSvm.params, { loss: 'hinge', C: '1e6', tol: '1e-10', max_iter: '100000' })
   await expect(linearSvm.fit(set, { params, seed: 0, threads: 1, signal })).rejects.toMatchObject({
     code: 'INTERRUPTED',
   })
@@ -224,14 +224,14 @@ describe('a large C', () => {
 
   it.each(Object.entries(largeC))('has the objective of LinearSVC: %s', async (name, known) => {
     const [shape, loss, c] = name.split(' ') as [string, string, string]
-    const model = await fitted(linearSvm, shape === 'wide' ? wide() : train, { loss, c })
+    const model = await fitted(linearSvm, shape === 'wide' ? wide() : train, { loss, C: c })
     expect(model.facts.converged).toBe('yes')
     expect(Math.abs((model.facts.objective as number) / known - 1)).toBeLessThan(1e-4)
   })
 
-  it.each(['hinge', 'squared-hinge'])('says that it was not given the steps to converge: %s', async (loss) => {
+  it.each(['hinge', 'squared_hinge'])('says that it was not given the steps to converge: %s', async (loss) => {
     for (const set of [wide(), train]) {
-      const model = await fitted(linearSvm, set, { loss, c: '10000', iterations: '2' })
+      const model = await fitted(linearSvm, set, { loss, C: '10000', max_iter: '2' })
       expect(model.facts.converged).toBe('no')
     }
   })
@@ -242,9 +242,9 @@ it('counts a row of weight 2 as two rows', async () => {
   const doubled = takeRows(set, [...Array(40).keys(), ...Array(20).keys()])
   const weighted = { ...set, weights: Float64Array.from({ length: 40 }, (_, i) => (i < 20 ? 2 : 1)) }
   for (const [trainer, params] of [
-    [linearSvm, { tolerance: '1e-8' }],
-    [linearSvm, { tolerance: '1e-8', loss: 'hinge', iterations: '20000' }],
-    [logistic, { tolerance: '1e-8' }],
+    [linearSvm, { tol: '1e-8' }],
+    [linearSvm, { tol: '1e-8', loss: 'hinge', max_iter: '20000' }],
+    [logistic, { tol: '1e-8' }],
   ] as const) {
     const a = await fitted(trainer, doubled, params)
     const b = await fitted(trainer, weighted, params)
@@ -259,7 +259,7 @@ it('walks a regularisation path from one solution to the next, to where fits fro
     for (const trainer of [linearSvm, logistic]) {
       const warm: WarmStart = {}
       for (const c of path) {
-        const params = resolveParams(trainer.params, { c: String(c), tolerance: '1e-7' })
+        const params = resolveParams(trainer.params, { C: String(c), tol: '1e-7' })
         const context = { params, seed: 0, threads: 1 }
         const next = (await trainer.fit(set, { ...context, warm })) as LinearModel
         const cold = (await trainer.fit(set, context)) as LinearModel

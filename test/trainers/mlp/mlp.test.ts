@@ -69,7 +69,11 @@ describe('mlp', () => {
   it('reads digits as well as a linear model does', async () => {
     const { train, test } = digits()
     // A third of the usual epochs, at steps four times as long: the same end, sooner.
-    const model = await mlp.fit(train, { params: params({ epochs: 30, rate: 0.002 }), seed: 1, threads: 1 })
+    const model = await mlp.fit(train, {
+      params: params({ max_iter: 30, learning_rate_init: 0.002 }),
+      seed: 1,
+      threads: 1,
+    })
     expect(accuracy(await model.scores(test.x), test.y, 10)).toBeGreaterThan(0.95)
   })
 
@@ -95,7 +99,7 @@ describe('mlp', () => {
     const run = jest.spyOn(TrainingRunner.prototype, 'run')
     try {
       // 4 MB of masks a step (were units left out: that takes long under a test runner), and seventeen steps.
-      const settings = { hidden: '262144', batch: 16, epochs: 1, validation: 0, dropout: 0 }
+      const settings = { hidden_layer_sizes: '262144', batch_size: 16, max_iter: 1, validation_fraction: 0, dropout: 0 }
       await mlp.fit(clusters(272, 2, 2), { params: params(settings), seed: 1, threads: 1 })
       expect(run.mock.calls.map(([steps]) => steps.rates.length)).toEqual([16, 1])
     } finally {
@@ -112,7 +116,8 @@ describe('mlp', () => {
   it('gives the same weights for the same seed, other weights for another', async () => {
     const set = clusters(90, 12, 3)
     const weights = async (seed: number) =>
-      (await mlp.fit(set, { params: params({ epochs: 3, hidden: '8' }), seed, threads: 1 })).save().tensors
+      (await mlp.fit(set, { params: params({ max_iter: 3, hidden_layer_sizes: '8' }), seed, threads: 1 })).save()
+        .tensors
     const [a, b, c] = [await weights(1), await weights(1), await weights(2)]
     expect(a).toEqual(b)
     expect(a.get('weight0')).not.toEqual(c.get('weight0'))
@@ -120,7 +125,11 @@ describe('mlp', () => {
 
   it('scores the same after saving and loading, and rows sum to 1', async () => {
     const set = clusters(60, 10, 4)
-    const model = await mlp.fit(set, { params: params({ hidden: '16,8', epochs: 4 }), seed: 3, threads: 1 })
+    const model = await mlp.fit(set, {
+      params: params({ hidden_layer_sizes: '16,8', max_iter: 4 }),
+      seed: 3,
+      threads: 1,
+    })
     const scores = await model.scores(set.x)
     expect(await mlp.load(model.save()).scores(set.x)).toEqual(scores)
     expect(scores.subarray(0, 4).reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5)
@@ -131,7 +140,7 @@ describe('mlp', () => {
     ['adam', 0.05],
   ] as const)('%s alone: four steps over all rows are those worked out by hand', async (optimizer, rate) => {
     const set = clusters(60, 5, 3)
-    const settings = { hidden: '', optimizer, batch: 60, decay: 0.1, dropout: 0 }
+    const settings = { hidden_layer_sizes: '', solver: optimizer, batch_size: 60, weight_decay: 0.1, dropout: 0 }
     const weights = async (raw: RawParams) => {
       const { tensors } = (await mlp.fit(set, { params: params(raw), seed: 4, threads: 1 })).save()
       return ['weight0', 'bias0'].map((name) => Float64Array.from(tensors.get(name)!.values as Float32Array)) as [
@@ -139,8 +148,8 @@ describe('mlp', () => {
         Float64Array,
       ]
     }
-    const start = await weights({ ...settings, epochs: 1, rate: 1e-8 })
-    const found = await weights({ ...settings, epochs: 4, rate })
+    const start = await weights({ ...settings, max_iter: 1, learning_rate_init: 1e-8 })
+    const found = await weights({ ...settings, max_iter: 4, learning_rate_init: rate })
     const expected = byHand(set, start, optimizer, rate, 0.1)
     for (const i of [0, 1] as const) {
       expect(largestDifference(found[i], expected[i])).toBeLessThan(1e-5)
@@ -150,7 +159,13 @@ describe('mlp', () => {
 
   it('leaves units out in training only', async () => {
     const set = clusters(60, 12, 3)
-    const still = { hidden: '32', rate: 1e-8, epochs: 1, batch: 60, validation: 0 }
+    const still = {
+      hidden_layer_sizes: '32',
+      learning_rate_init: 1e-8,
+      max_iter: 1,
+      batch_size: 60,
+      validation_fraction: 0,
+    }
     const [whole, half] = [
       await mlp.fit(set, { params: params({ ...still, dropout: 0 }), seed: 1, threads: 1 }),
       await mlp.fit(set, { params: params({ ...still, dropout: 0.5 }), seed: 1, threads: 1 }),
@@ -165,7 +180,13 @@ describe('mlp', () => {
     const learnt = async (dropout: number) =>
       (
         await mlp.fit(set, {
-          params: params({ epochs: 40, rate: 0.01, hidden: '32', dropout, validation: 0 }),
+          params: params({
+            max_iter: 40,
+            learning_rate_init: 0.01,
+            hidden_layer_sizes: '32',
+            dropout,
+            validation_fraction: 0,
+          }),
           seed: 1,
           threads: 1,
         })
@@ -175,7 +196,14 @@ describe('mlp', () => {
 
   it('stops early, before the last epoch, and keeps the weights that were best on the held rows', async () => {
     const set = clusters(300, 12, 3, 1, 3)
-    const settings = { epochs: 200, rate: 0.01, hidden: '32', dropout: 0, validation: 0.2, patience: 5 }
+    const settings = {
+      max_iter: 200,
+      learning_rate_init: 0.01,
+      hidden_layer_sizes: '32',
+      dropout: 0,
+      validation_fraction: 0.2,
+      n_iter_no_change: 5,
+    }
     const learn = (raw: RawParams) => mlp.fit(set, { params: params(raw), seed: 2, threads: 1 })
     const model = await learn(settings)
     const { epochs, bestEpoch, heldRows, heldLoss } = model.facts as Record<string, number>
@@ -193,11 +221,11 @@ describe('mlp', () => {
     }
     expect(await loss(model)).toBeCloseTo(heldLoss!, 5)
     // With patience to the end every epoch is made, and still the best one's weights come out, not the last one's.
-    const patient = await learn({ ...settings, patience: 10_000 })
+    const patient = await learn({ ...settings, n_iter_no_change: 10_000 })
     expect(patient.facts.epochs).toBe(200)
     expect(patient.facts.bestEpoch).toBeLessThan(190)
     expect(await loss(patient)).toBeCloseTo(patient.facts.heldLoss as number, 5)
-    const all = await learn({ ...settings, validation: 0 })
+    const all = await learn({ ...settings, validation_fraction: 0 })
     expect(all.facts.heldRows).toBeUndefined()
   })
 

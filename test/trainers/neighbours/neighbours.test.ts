@@ -21,7 +21,11 @@ describe.each(['iris', 'digits'] as const)('on %s', (name) => {
     [7, 'distance'],
   ])('knn equals KNeighborsClassifier: %i neighbours, %s', async (k, vote) => {
     const known = neighbours[name][`knn ${k} ${vote}`]
-    const model = await knn.fit(train, { params: resolveParams(knn.params, { k, vote }), seed: 0, threads: 1 })
+    const model = await knn.fit(train, {
+      params: resolveParams(knn.params, { n_neighbors: k, weights: vote }),
+      seed: 0,
+      threads: 1,
+    })
     const scores = await model.scores(test.x)
     expect([...predictedClasses(scores, classes)]).toEqual(known.predicted)
     // A squared distance is float32 to a part of the rows' squared length: 80 times the smallest distance on iris.
@@ -46,7 +50,7 @@ it('knn scores many rows, in several blocks, as it scores each of them', async (
   const random = createRandom('grid')
   const grid = (rows: number) => ({ data: Float32Array.from({ length: rows * 3 }, () => random.int(5)), rows, cols: 3 })
   const set = { x: grid(2000), y: Int32Array.from({ length: 2000 }, (_, i) => i % 4), classes: [...'abcd'] }
-  const model = await knn.fit(set, { params: resolveParams(knn.params, { k: 7 }), seed: 0, threads: 1 })
+  const model = await knn.fit(set, { params: resolveParams(knn.params, { n_neighbors: 7 }), seed: 0, threads: 1 })
   // A block holds 4 Mi distances: 2,097 rows.
   const x = grid(4500)
   const together = await model.scores(x)

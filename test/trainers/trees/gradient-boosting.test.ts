@@ -9,7 +9,12 @@ import { clusters, pixels, splitRows } from '../data.js'
 
 /** The columns that each tree cuts. */
 async function columnsOfTrees(cols: number, raw: RawParams): Promise<Set<number>[]> {
-  const params = resolveParams(gradientBoosting.params, { rounds: 4, leaves: 31, leaf: 1, ...raw })
+  const params = resolveParams(gradientBoosting.params, {
+    max_iter: 4,
+    max_leaf_nodes: 31,
+    min_samples_leaf: 1,
+    ...raw,
+  })
   const model = await gradientBoosting.fit(clusters(150, cols, 3, 1, 4), { params, seed: 3, threads: 1 })
   const { tensors } = model.save()
   const of = (name: string) => tensors.get(name)!.values as Int32Array
@@ -28,8 +33,8 @@ async function columnsOfTrees(cols: number, raw: RawParams): Promise<Set<number>
 }
 
 it('gradient boosting draws the share of the features that was asked for, anew for every tree', async () => {
-  const all = await columnsOfTrees(40, { features: 1 })
-  const some = await columnsOfTrees(40, { features: 0.1 })
+  const all = await columnsOfTrees(40, { max_features: 1 })
+  const some = await columnsOfTrees(40, { max_features: 0.1 })
   expect(Math.max(...all.map((seen) => seen.size))).toBeGreaterThan(8)
   for (const seen of some) expect(seen.size).toBeLessThanOrEqual(4)
   expect(new Set(some.flatMap((seen) => [...seen])).size).toBeGreaterThan(12)
@@ -57,7 +62,7 @@ describe('with all columns drawn, boosting is what scikit-learn 1.9.1 recorded (
   const first = { ...test.x, rows: 60, data: test.x.data.subarray(0, 60 * cols) }
   const fitted = (raw: RawParams, set: TrainingSet = train, threads = 1) =>
     gradientBoosting.fit(set, {
-      params: resolveParams(gradientBoosting.params, { features: 1, ...raw }),
+      params: resolveParams(gradientBoosting.params, { max_features: 1, ...raw }),
       seed: 1,
       threads,
     })
@@ -90,7 +95,7 @@ describe('with all columns drawn, boosting is what scikit-learn 1.9.1 recorded (
   })
 
   it('grows the same trees, node by node', async () => {
-    const { tensors } = (await fitted({ bins: 255, rounds: 3, leaves: 16, leaf: 20 })).save()
+    const { tensors } = (await fitted({ max_bins: 255, max_iter: 3, max_leaf_nodes: 16, min_samples_leaf: 20 })).save()
     const of = (name: string) => tensors.get(name)!.values as Int32Array | Float32Array
     const [feature, threshold, left, right] = [of('feature'), of('threshold'), of('left'), of('right')]
     const [leaf, shares] = [of('leaf'), of('shares')]
@@ -111,9 +116,17 @@ describe('with all columns drawn, boosting is what scikit-learn 1.9.1 recorded (
   })
 
   it.each([1, 2])('gives the same probabilities at other settings too, on %i threads', async (threads) => {
-    const model = await fitted({ bins: 255, rounds: 3, leaves: 16, leaf: 20 }, train, threads)
+    const model = await fitted({ max_bins: 255, max_iter: 3, max_leaf_nodes: 16, min_samples_leaf: 20 }, train, threads)
     expectClose(await model.scores(first), recorded.default.probabilities)
-    const other = { bins: 40, rounds: 12, leaves: 15, leaf: 3, l2: 0.5, rate: 0.3, depth: 5 }
+    const other = {
+      max_bins: 40,
+      max_iter: 12,
+      max_leaf_nodes: 15,
+      min_samples_leaf: 3,
+      l2_regularization: 0.5,
+      learning_rate: 0.3,
+      max_depth: 5,
+    }
     expectClose(await (await fitted(other, train, threads)).scores(first), recorded.other.probabilities)
   })
 })

@@ -99,9 +99,9 @@ describe.each([
 
 describe('threads', () => {
   it.each([
-    ['random-forest', randomForest, { trees: 100 }],
-    ['extra-trees', extraTrees, { trees: 100 }],
-    ['gradient-boosting', gradientBoosting, { rounds: 6 }],
+    ['random-forest', randomForest, { n_estimators: 100 }],
+    ['extra-trees', extraTrees, { n_estimators: 100 }],
+    ['gradient-boosting', gradientBoosting, { max_iter: 6 }],
   ] as const)('two give the model of one: %s', async (_id, trainer, raw) => {
     const set = clusters(400, 300, 3)
     const one = await fitting(trainer, 1, raw)(set)
@@ -164,7 +164,7 @@ describe('threads', () => {
 describe('gradient boosting', () => {
   it('reads digits exactly as scikit-learn does', async () => {
     const { train, test } = digits()
-    const model = await fitting(gradientBoosting, 1, { bins: 255, rounds: 15 })(train)
+    const model = await fitting(gradientBoosting, 1, { max_bins: 255, max_iter: 15 })(train)
     const own = accuracy(await model.scores(test.x), test.y, 10)
     expect(own).toBeCloseTo(reference.digits['gradient-boosting'].accuracy, 10)
     expect(model.facts.trainLoss).toBeCloseTo(reference.digits['gradient-boosting'].trainLoss, 7)
@@ -176,7 +176,7 @@ describe('gradient boosting', () => {
       const y = Int32Array.from(set.y, (v) => (v >= 5 ? 1 : 0))
       return { x: set.x, y, classes: ['low', 'high'] }
     }
-    const model = await fitting(gradientBoosting, 1, { bins: 255, rounds: 10 })(two(train))
+    const model = await fitting(gradientBoosting, 1, { max_bins: 255, max_iter: 10 })(two(train))
     const scores = await model.scores(test.x)
     const theirs: number[] = reference.digits['gradient-boosting'].two
     theirs.forEach((p, i) => {
@@ -192,7 +192,7 @@ describe('gradient boosting', () => {
       const far = 3 * y[Math.floor(at / cols)]! * (at % cols === 0 ? 1 : 0.1)
       return random.normal() + far
     })
-    const settings = { bins: 4, rounds: 60, rate: 0.5, leaf: 1 }
+    const settings = { max_bins: 4, max_iter: 60, learning_rate: 0.5, min_samples_leaf: 1 }
     const model = await fitting(gradientBoosting, 1, settings)({ x: { data, rows, cols }, y, classes: ['far', 'near'] })
     expect(model.facts.iterations).toBe(60)
     expect(model.facts.trainLoss).toBeLessThan(0.01)
@@ -200,7 +200,12 @@ describe('gradient boosting', () => {
 
   it('stops early on held-back rows and keeps the best iteration', async () => {
     const set = clusters(300, 20, 3, 1, 3)
-    const model = await fitting(gradientBoosting, 1, { stopping: 'yes', patience: 3, rate: 0.5, rounds: 200 })(set)
+    const model = await fitting(gradientBoosting, 1, {
+      early_stopping: 'true',
+      n_iter_no_change: 3,
+      learning_rate: 0.5,
+      max_iter: 200,
+    })(set)
     expect(model.facts.iterations).toBeLessThan(100)
     expect(model.facts.heldRows).toBe(30)
   })
@@ -223,7 +228,7 @@ describe.each(['gini', 'entropy'] as const)('a decision tree by %s', (criterion)
     for (let seed = 0; seed < 5; seed++)
       mean += accuracy(await (await grow(train, {}, seed)).scores(test.x), test.y, 10) / 5
     expect(Math.abs(mean - theirs.accuracy)).toBeLessThan(0.01)
-    const { tensors } = (await grow(train, { depth: 3 })).save()
+    const { tensors } = (await grow(train, { max_depth: 3 })).save()
     const [feature, threshold, left, right] = ['feature', 'threshold', 'left', 'right'].map(
       (name) => tensors.get(name)!.values as Float32Array,
     )
@@ -242,7 +247,7 @@ describe.each(['gini', 'entropy'] as const)('a decision tree by %s', (criterion)
   })
 
   it.each([0.005, 0.01, 0.02])('pruned by %d keeps as many leaves as scikit-learn', async (alpha) => {
-    const { facts } = await grow(digits().train, { alpha })
+    const { facts } = await grow(digits().train, { ccp_alpha: alpha })
     expect(facts.leaves).toBe(theirs.pruned[String(alpha)][0])
     expect(facts.leavesBeforePruning).toBe(theirs.leaves[0])
   })
@@ -251,7 +256,7 @@ describe.each(['gini', 'entropy'] as const)('a decision tree by %s', (criterion)
 describe('the files of a decision tree', () => {
   it('say what is asked, and survive names from outside', async () => {
     const { train } = iris()
-    const params = resolveParams(decisionTree.params, { depth: 2 })
+    const params = resolveParams(decisionTree.params, { max_depth: 2 })
     const model = await decisionTree.fit(train, { params, seed: 1, threads: 1 })
     const files = model.files!(['<script>alert(1)</script>', 'a\u202Eb', '"versi & color"'])
     const [text, svg] = [files.get('tree.txt')!, files.get('tree.svg')!]

@@ -42,7 +42,7 @@ function tuningResult({ info }: Classifier): { readonly json: object | null; rea
 
 export const train = defineCommand({
   example: [
-    '$0 train photos.fc7 --trainer linear-svm --set c=0.1 --out photos.svm',
+    '$0 train photos.fc7 --trainer linear-svm --set C=0.1 --out photos.svm',
     'fit on the train split, or on everything where there is none; --tune in place of --set searches for c',
   ],
   options: (yargs) =>
@@ -174,7 +174,7 @@ export const train = defineCommand({
     if (classifier.facts.converged === 'no')
       context.progress.say(
         `Warning: ${trainer.id} had not converged when it stopped; its objective may be above the best. Allow ` +
-          'more iterations (--set iterations=…), a smaller C, or a larger tolerance.',
+          'more iterations (--set max_iter=…), a smaller C, or a larger tolerance.',
       )
     await classifier.save(options.out, { onnx: options.onnx })
     const tuning = tuningResult(classifier)

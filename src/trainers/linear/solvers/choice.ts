@@ -1,7 +1,7 @@
 import type { Matrix } from '../../contract.js'
 import { maxGramRows, prefersGram } from './space.js'
 
-export type SvmLoss = 'hinge' | 'squared-hinge'
+export type SvmLoss = 'hinge' | 'squared_hinge'
 
 export type SvmSolver = 'dual coordinate descent' | 'dual coordinate descent on the Gram matrix' | 'L-BFGS'
 

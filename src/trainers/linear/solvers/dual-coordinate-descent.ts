@@ -3,7 +3,7 @@ import { turnTaker } from '../../../base/turns.js'
 import type { Matrix } from '../../contract.js'
 
 export interface DcdOptions {
-  readonly loss: 'hinge' | 'squared-hinge'
+  readonly loss: 'hinge' | 'squared_hinge'
   /** Largest relative duality gap at which to stop. */
   readonly tolerance: number
   readonly maxIterations: number
@@ -37,7 +37,7 @@ export interface DualFit extends LinearFit {
  * hinge.
  */
 export function dualBox(loss: DcdOptions['loss'], cost: Float64Array): { upper: Float64Array; ridge: Float64Array } {
-  const squared = loss === 'squared-hinge'
+  const squared = loss === 'squared_hinge'
   return {
     upper: cost.map((c) => (squared ? Number.POSITIVE_INFINITY : c)),
     ridge: cost.map((c) => (squared ? 0.5 / c : 0)),
@@ -187,7 +187,7 @@ class Column {
     const cost = this.#cost
     const { w, alpha } = this
     const { start, index, value } = rows
-    const squared = this.#options.loss === 'squared-hinge'
+    const squared = this.#options.loss === 'squared_hinge'
     let norm = 0
     for (const v of w) norm += v * v
     let primal = 0.5 * norm

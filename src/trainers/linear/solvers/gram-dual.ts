@@ -121,7 +121,7 @@ class Column {
     const cost = this.#cost
     const ridge = this.#ridge
     const { alpha, sign } = this
-    const squared = this.#loss === 'squared-hinge'
+    const squared = this.#loss === 'squared_hinge'
     let square = 0
     let loss = 0
     let sum = 0
