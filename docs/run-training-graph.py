@@ -16,13 +16,13 @@ for carried in manifest["carried"]:
     state[carried["input"]] = values.reshape(carried["dims"])
 session = ort.InferenceSession(folder / "training.onnx", providers=["CPUExecutionProvider"])
 outputs = [output.name for output in session.get_outputs()]
-data, labels, batch = pixels["data"], pixels["labels"].astype(np.int64), manifest["batch"]
+data, labels, batch = pixels["data"], pixels["labels"].astype(np.int64), manifest["batchSize"]
 random = np.random.default_rng(0)
 for step in range(steps):
     feeds = {
         "data": data, "labels": labels, "weights": np.ones(len(labels), np.float32),
         "index": random.choice(len(labels), (1, batch), replace=False),
-        "rate": np.float32([manifest["rate"]]), "step": np.array(step, np.int64), **state,
+        "lr": np.float32([manifest["lr"]]), "step": np.array(step, np.int64), **state,
     }
     for mask in manifest["masks"]:  # dropout: 1 keeps a value
         feeds[mask["name"]] = (random.random([1, *mask["shape"]]) >= mask["rate"]).astype(np.uint8)

@@ -121,7 +121,7 @@ for (const set of sets)
     accuracy.advised = followed.result.accuracy ?? Math.max(...Object.values(byLayer(followed.result)))
     seconds.advised = followed.seconds
     for (const strategy of strategies) {
-      const more = ['--strategy', strategy, ...flagsFor('--epochs', '--rate'), '--force', '--out', join(work, strategy)]
+      const more = ['--strategy', strategy, ...flagsFor('--epochs', '--lr'), '--force', '--out', join(work, strategy)]
       const tuned = await run(`${strategy}.json`, 'finetune', images, ...common, ...more)
       accuracy[strategy] = tuned.result.accuracy
       trainAccuracy[strategy] = tuned.result.history.at(-1).trainAccuracy

@@ -3,11 +3,11 @@
 //
 //   (cd bench/extract/transformers-js && ONNXRUNTIME_NODE_INSTALL=skip npm install)
 //   node bench/extract/against-transformers.mjs <folder> --model <id or file>[:recipe] [--images 300] [--threads 2]
-//   [--rounds 3] [--batch 8]
+//   [--rounds 3] [--batch-size 8]
 //
 // The file that both run is the backbone cut at its default layer: float32 `pixel_values` in, `pooler_output` out.
 // transformers.js resizes the short side to 256 and crops as a ResNet's processor does; it is asked for batches of
-// --batch images.
+// --batch-size images.
 import { fork } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'

@@ -33,7 +33,7 @@ async function measure(folder, model, strategy, batch, cache, optimizer) {
     model,
     recipe: 'caffe',
     cacheFolder: join(folder, 'cache'),
-    options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, rate: 1e-12, optimizer },
+    options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, lr: 1e-12, optimizer },
   }
   const prepared = await prepareFinetune(request)
   await runFinetune(prepared, {}, { out: join(folder, 'out'), threads: 2, versions: {}, force: true })

@@ -21,8 +21,8 @@ import { stepTime } from './step-time.mjs'
 
 const shared = join(resolve(process.env.FC7_SHARED ?? '../shared'), 'models', 'topologies')
 const networks = {
-  resnet50: { file: 'light_resnet50.onnx', batch: 8 },
-  alexnet: { file: 'light_bvlc_alexnet.onnx', batch: 32 },
+  resnet50: { file: 'light_resnet50.onnx', batchSize: 8 },
+  alexnet: { file: 'light_bvlc_alexnet.onnx', batchSize: 32 },
 }
 const targets = { head: 0.6, last: 0.9, all: 1.2 }
 const wanted = process.argv[2] ?? 'resnet50,alexnet'

@@ -20,7 +20,7 @@ export const sourceOptions = <T>(yargs: Argv<T>) =>
       describe: 'Copies of the network that share the threads; default as many as memory holds',
     })
     .option('decode-threads', { type: 'number', describe: 'Of them for decoding; default measured' })
-    .option('batch', { type: 'number', describe: 'Images a run; default measured' })
+    .option('batch-size', { type: 'number', describe: 'Images a run; default measured' })
     .option('limit', { type: 'number', describe: 'Take the first n images' })
     .option('layout', { choices: ['labels', 'splits'] as const, describe: 'What first-level folders mean' })
     .option('group-from', {

@@ -183,7 +183,7 @@ export async function runFinetune(
           history,
           planHash,
           checkpointSteps: run.checkpointSteps ?? 200,
-          batch: plan.options.batch,
+          batch: plan.options.batchSize,
           log,
           task,
           signal,

@@ -47,7 +47,7 @@ export class InferenceWorker {
       worker.on('exit', (code) =>
         stop(
           new Fc7Error('INFERENCE_FAILED', `The inference thread ended with code ${code}.`, {
-            hint: 'Is there enough memory? Try a smaller --batch.',
+            hint: 'Is there enough memory? Try a smaller --batch-size.',
           }),
         ),
       )

@@ -179,7 +179,7 @@ export class TrainingRunner {
       ...this.#masks(steps, count),
       ...this.#mixing(steps, count),
       index: new Tensor('int64', BigInt64Array.from(Array.from(steps.index), BigInt), [count, this.graph.batch]),
-      rate: new Tensor('float32', Float32Array.from(steps.rates), [count]),
+      lr: new Tensor('float32', Float32Array.from(steps.rates), [count]),
       step: new Tensor('int64', BigInt64Array.of(BigInt(this.#stepsDone)), []),
     })
     for (const { input, output } of this.graph.carried) this.#carried[input] = results[output] as OrtTensor

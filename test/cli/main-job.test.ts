@@ -133,7 +133,17 @@ describe('the main job, through the built command', () => {
   it('Ctrl-C leaves whole shards only, and the same command finishes the rest', async () => {
     const folder = join(root, 'many')
     await writeTinyImages(folder, { train: 150, test: 0 })
-    const args = ['extract', folder, ...model(), '--batch', '1', '--shard-size', '15', '--out', join(root, 'many.fc7')]
+    const args = [
+      'extract',
+      folder,
+      ...model(),
+      '--batch-size',
+      '1',
+      '--shard-size',
+      '15',
+      '--out',
+      join(root, 'many.fc7'),
+    ]
     const stopped = await fc7([...args, '--decode-threads', '1'], { env, interruptWhen: /is read as/ })
     // The signal may come before the first image or after the last; what is there must be whole either way.
     expect([0, 130]).toContain(stopped.code)
@@ -277,8 +287,8 @@ describe('bad input', () => {
   it('wrong usage exits 2', async () => {
     for (const extra of [
       ['--shards', '4'],
-      ['--batch', '1', '--batch', '2'],
-      ['--batch', '0'],
+      ['--batch-size', '1', '--batch-size', '2'],
+      ['--batch-size', '0'],
       ['--shard-size', '0'],
       ['--pool', 'median'],
       ['--limit', '-1'],

@@ -55,7 +55,7 @@ beforeAll(async () => {
     join(root, 'tiny.onnx'),
     '--recipe',
     'torchvision',
-    '--batch',
+    '--batch-size',
     '4',
     '--shard-size',
     '20',

@@ -25,8 +25,8 @@ const dim = 1024
  */
 describe('every row of a whole store, side by side with Pillow and Python onnxruntime', () => {
   it.each([
-    ['hymenoptera', 'keras-caffe', ['--batch', '8'], 0.999999],
-    ['brain-mri', 'caffe', ['--batch', '3', '--threads', '4', '--decode-threads', '2'], 0.99999],
+    ['hymenoptera', 'keras-caffe', ['--batch-size', '8'], 0.999999],
+    ['brain-mri', 'caffe', ['--batch-size', '3', '--threads', '4', '--decode-threads', '2'], 0.99999],
   ] as const)(
     '%s, %s',
     async (name, recipe, options, least) => {

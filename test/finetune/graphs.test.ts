@@ -73,14 +73,14 @@ async function logits(
   return result[session.outputNames[0]!]!.data as Float32Array
 }
 
-const graphOfBatch = (batch: number, accumulate: number) =>
+const graphOfBatch = (batch: number, gradAccumSteps: number) =>
   buildTrainingGraph({
     network: prepareNetwork(network.model, batch),
     logits: 'logits',
     trainable: network.parameters.map(({ name }) => name),
     loss: { kind: 'softmax' },
     optimizer: { kind: 'sgd' },
-    accumulate,
+    accumulate: gradAccumSteps,
     parts: { names: ['body', 'head'], of: (name) => (name.startsWith('fc7/head') ? 'head' : 'body') },
   })
 
@@ -158,8 +158,8 @@ describe('the training graph', () => {
   })
 
   it('two halves of a batch accumulated move the weights as the batch does', async () => {
-    const weights = async (batch: number, accumulate: number): Promise<Map<string, Float32Array>> => {
-      const runner = await TrainingRunner.open(graphOfBatch(batch, accumulate))
+    const weights = async (batch: number, gradAccumSteps: number): Promise<Map<string, Float32Array>> => {
+      const runner = await TrainingRunner.open(graphOfBatch(batch, gradAccumSteps))
       runner.setRows({ data: pixels, labels })
       const steps = (rows / batch) * 2
       const index = Array.from({ length: steps * batch }, (_, i) => i % rows)

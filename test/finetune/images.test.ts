@@ -57,12 +57,12 @@ it('a view of an image is a function of seed, epoch and image, and without one i
 
 it('what is asked for beside crops reaches the pixels', async () => {
   const [mild] = await rows({}, 0)
-  const [grey] = await rows({ grey: 1 }, 0)
+  const [grey] = await rows({ grayscale: 1 }, 0)
   const apart = (pixels: Uint8Array) =>
     pixels.filter((value, i) => i % 3 > 0 && Math.abs(value - pixels[i - (i % 3)]!) > 1).length
   expect(apart(grey!)).toBe(0)
   expect(apart(mild!)).toBeGreaterThan(bytes / 3)
-  const [erased] = await rows({ erase: 1 }, 0)
+  const [erased] = await rows({ randomErasing: 1 }, 0)
   const changed = mild!.filter((value, i) => value !== erased![i]).length / mild!.length
   // A rectangle of 2 to 20 % of each image.
   expect(changed).toBeGreaterThan(0.01)

@@ -3,7 +3,7 @@ import { createRandom } from '../../src/base/random.js'
 import { buildPhaseGraphs } from '../../src/finetune/plan/graphs.js'
 import { buildHeaded, headBias, headWeight } from '../../src/finetune/plan/network.js'
 import { parseOptions } from '../../src/finetune/plan/options.js'
-import { planFinetune, rateFactors } from '../../src/finetune/plan/plan.js'
+import { lrFactors, planFinetune } from '../../src/finetune/plan/plan.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 import type { GraphProto, NodeProto } from '../../src/onnx/generated/onnx_pb.js'
@@ -59,7 +59,7 @@ function graphs(options: Record<string, unknown>, training?: { momentum: number 
     dataset: { name: 'made', fingerprint: '0' },
     classes: ['a', 'b'],
     roles,
-    options: parseOptions({ strategy: 'all', batch, clip: 0, ...options }),
+    options: parseOptions({ strategy: 'all', batchSize: batch, clipNorm: 0, ...options }),
     memoryBytes: 2 ** 33,
   })
   const [phase] = plan.phases
@@ -95,8 +95,8 @@ describe('the graph of a phase', () => {
   ] as const)('%s: weight decay takes hold of weights, and spares biases and norms', async (optimizer, times) => {
     const decay = 0.5
     const [without, decayed] = await Promise.all([
-      step({ optimizer, weightDecay: 0, headFactor: 3 }),
-      step({ optimizer, weightDecay: decay, headFactor: 3 }),
+      step({ optimizer, weightDecay: 0, headLrFactor: 3 }),
+      step({ optimizer, weightDecay: decay, headLrFactor: 3 }),
     ])
     for (const name of everything) {
       const extra = decayed.moved.get(name)!.map((v, i) => v - without.moved.get(name)![i]!)
@@ -108,10 +108,10 @@ describe('the graph of a phase', () => {
   it('moves each layer at its own rate: smaller towards the pixels, the new layer by its factor', async () => {
     const options = { optimizer: 'sgd', weightDecay: 0 }
     const [alike, scaled] = await Promise.all([
-      step({ ...options, headFactor: 1 }),
-      step({ ...options, headFactor: 5, depthFactor: 0.25 }),
+      step({ ...options, headLrFactor: 1 }),
+      step({ ...options, headLrFactor: 5, depthLrFactor: 0.25 }),
     ])
-    const factors = rateFactors(plain, scaled.phase, 0.25)
+    const factors = lrFactors(plain, scaled.phase, 0.25)
     // Of four layers the fourth is the new one.
     expect(factors.get('conv.w')).toBe(0.25)
     expect(factors.get('fc.b')).toBeCloseTo(0.25 ** (1 / 3), 10)
@@ -123,11 +123,11 @@ describe('the graph of a phase', () => {
   })
 
   it('holds the norm of the whole gradient, and tells it as it was', async () => {
-    const options = { optimizer: 'sgd', weightDecay: 0, headFactor: 1 }
+    const options = { optimizer: 'sgd', weightDecay: 0, headLrFactor: 1 }
     const [free, held, far] = await Promise.all([
       step(options),
-      step({ ...options, clip: 0.05 }),
-      step({ ...options, clip: 1e4 }),
+      step({ ...options, clipNorm: 0.05 }),
+      step({ ...options, clipNorm: 1e4 }),
     ])
     const whole = ({ moved }: Awaited<ReturnType<typeof step>>) =>
       norm(everything.flatMap((name) => [...moved.get(name)!]))
@@ -139,7 +139,7 @@ describe('the graph of a phase', () => {
   })
 
   it('accumulates: of two batches the first moves nothing', async () => {
-    const built = graphs({ accumulate: 2, optimizer: 'adamw' })
+    const built = graphs({ gradAccumSteps: 2, optimizer: 'adamw' })
     const runner = await TrainingRunner.open(built.training)
     runner.setRows({ data: pixels, labels })
     const once = () => runner.run({ index: labels.map((_, i) => i), rates: [rate], seed: 0, epoch: 0 })
@@ -180,7 +180,7 @@ describe('the graph of a phase', () => {
   })
 
   it('balanced: a class counts by its rarity, label smoothing shares what is left', async () => {
-    const { evaluation, input, training, said } = await step({ classWeight: 'balanced', smoothing: 0.1 })
+    const { evaluation, input, training, said } = await step({ classWeight: 'balanced', labelSmoothing: 0.1 })
     const session = await openSession(encodeModel(evaluation))
     const { Tensor } = loadOrt()
     const feeds = training.carried.flatMap(({ kind, name, dims }) =>
@@ -206,7 +206,7 @@ describe('the graph of a phase', () => {
   it.each([
     [{ optimizer: 'adamw' }, everything, ['mean', 'square']],
     [{ optimizer: 'sgd' }, everything, ['momentum']],
-    [{ strategy: 'last', optimizer: 'adam', accumulate: 1 }, ['fc.w', 'fc.b', ...frozenToo], ['mean', 'square']],
+    [{ strategy: 'last', optimizer: 'adam', gradAccumSteps: 1 }, ['fc.w', 'fc.b', ...frozenToo], ['mean', 'square']],
     [{ strategy: 'head', optimizer: 'sgd', dropout: 0.5, mixup: 0.4 }, frozenToo, ['momentum']],
   ])('%j: what moves goes in and out of one Loop, the rest is inside; no op draws', (options, trained, slots) => {
     const { training, evaluation } = graphs(options)

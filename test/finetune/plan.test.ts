@@ -3,7 +3,7 @@ import { createRandom } from '../../src/base/random.js'
 import { balancedClassWeights } from '../../src/finetune/plan/graphs.js'
 import { buildHeaded } from '../../src/finetune/plan/network.js'
 import { augmentationOf, parseOptions } from '../../src/finetune/plan/options.js'
-import { type PlanInput, planFinetune, rateAt, rateFactors } from '../../src/finetune/plan/plan.js'
+import { lrAt, lrFactors, type PlanInput, planFinetune } from '../../src/finetune/plan/plan.js'
 import { assignRoles, classesOf, type Labelled } from '../../src/finetune/plan/splits.js'
 import { defaultAugmentation } from '../../src/images/augment/augment-plan.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
@@ -87,7 +87,7 @@ describe('who trains, who chooses, who is reported', () => {
 
 describe('the plan', () => {
   it('head: only the new layer trains, on cached features', () => {
-    const [phase] = planFinetune(input({ strategy: 'head', batch: 8 })).phases
+    const [phase] = planFinetune(input({ strategy: 'head', batchSize: 8 })).phases
     expect(phase).toMatchObject({
       boundary: 'relu7',
       trainable: ['fc7/head/weight', 'fc7/head/bias'],
@@ -142,20 +142,20 @@ describe('the plan', () => {
       source: 'paper',
     }
     const plan = planFinetune({ ...input({ strategy: 'scratch' }), card: { training } })
-    expect(plan.optimizer).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4, clip: null })
-    expect(plan.phases[0]).toMatchObject({ rate: 0.1, epochs: 90 })
-    const asked = planFinetune({ ...input({ strategy: 'scratch', epochs: 7, rate: 0.2 }), card: { training } })
-    expect(asked.phases[0]).toMatchObject({ rate: 0.2, epochs: 7 })
+    expect(plan.optimizer).toEqual({ kind: 'sgd', momentum: 0.8, weightDecay: 5e-4, clipNorm: null })
+    expect(plan.phases[0]).toMatchObject({ lr: 0.1, epochs: 90 })
+    const asked = planFinetune({ ...input({ strategy: 'scratch', epochs: 7, lr: 0.2 }), card: { training } })
+    expect(asked.phases[0]).toMatchObject({ lr: 0.2, epochs: 7 })
   })
 
   it.each([
-    [{ batch: 52 }, 'FINETUNE_BATCH', /larger than the 51 images/],
+    [{ batchSize: 52 }, 'FINETUNE_BATCH', /larger than the 51 images/],
     [{ strategy: 'last', freezeUntil: 'nowhere' }, 'FINETUNE_LAYER', /no layer "nowhere"/],
     [{ strategy: 'all', freezeUntil: 'relu1' }, 'USAGE_FINETUNE', /belongs to --strategy last/],
     [{ strategy: 'all', memoryBytes: 1e8 }, 'FINETUNE_MEMORY', /--memory-limit allows/],
-    [{ batch: 10, accumulate: 7 }, 'FINETUNE_BATCH', /7 batches of 10; the 51 images to train on make 6/],
-    [{ rate: -1 }, 'USAGE_FINETUNE', /--rate/],
-    [{ headFactor: 0 }, 'USAGE_FINETUNE', /--head-factor/],
+    [{ batchSize: 10, gradAccumSteps: 7 }, 'FINETUNE_BATCH', /7 batches of 10; the 51 images to train on make 6/],
+    [{ lr: -1 }, 'USAGE_FINETUNE', /--lr/],
+    [{ headLrFactor: 0 }, 'USAGE_FINETUNE', /--head-lr-factor/],
   ])('refuses %j before anything runs', (options, code, message) => {
     const plan = () => planFinetune(input(options))
     expect(plan).toThrow(expect.objectContaining({ code }))
@@ -171,8 +171,8 @@ it('what one machine has memory for, a smaller one refuses', () => {
 })
 
 describe('learning rates', () => {
-  const phase = { rate: 1, epochs: 10, stepsPerEpoch: 10 }
-  const at = (options: Record<string, unknown>, step: number) => rateAt(phase, parseOptions(options), step)
+  const phase = { lr: 1, epochs: 10, stepsPerEpoch: 10 }
+  const at = (options: Record<string, unknown>, step: number) => lrAt(phase, parseOptions(options), step)
 
   it('rise over the first steps and fall along a cosine or by steps', () => {
     expect([0, 1, 9].map((step) => at({ warmup: 0.1 }, step))).toEqual([0.1, 0.2, 1])
@@ -184,7 +184,7 @@ describe('learning rates', () => {
 
   it('are the head’s own for the new layer and smaller towards the pixels', () => {
     const [all] = planFinetune(input({ strategy: 'all' })).phases
-    expect([...rateFactors(network, all!, 0.01)]).toEqual([
+    expect([...lrFactors(network, all!, 0.01)]).toEqual([
       ['conv1.w', 0.01],
       ['conv2.w', expect.closeTo(0.01 ** (2 / 3), 10)],
       ['fc7.w', expect.closeTo(0.01 ** (1 / 3), 10)],
@@ -200,18 +200,18 @@ it('balanced class weights count each class alike', () => {
 
 it('turns, grey views and erasing are off unless asked for, and checked', () => {
   expect(augmentationOf(parseOptions({}))).toEqual(defaultAugmentation)
-  expect(augmentationOf(parseOptions({ rotation: 15, grey: 0.1, erase: 1 }))).toEqual({
+  expect(augmentationOf(parseOptions({ rotation: 15, grayscale: 0.1, randomErasing: 1 }))).toEqual({
     ...defaultAugmentation,
     rotationDegrees: 15,
-    grey: 0.1,
-    erase: 1,
+    grayscale: 0.1,
+    randomErasing: 1,
   })
-  expect(() => parseOptions({ grey: 1.5 })).toThrow(/--grey/)
+  expect(() => parseOptions({ grayscale: 1.5 })).toThrow(/--grayscale/)
 })
 
 it('a frozen part that is not cached takes no more rows at once than its memory allows', () => {
   const rows = (cache: boolean) =>
-    planFinetune(input({ strategy: 'last', freezeUntil: 'relu1', augment: false, cache, batch: 4 })).phases[0]!
+    planFinetune(input({ strategy: 'last', freezeUntil: 'relu1', augment: false, cache, batchSize: 4 })).phases[0]!
   const widest = Math.max(
     ...network.boundaries.filter(({ name }) => name !== 'logits').map(({ row }) => row.reduce((a, b) => a * b, 1)),
   )
@@ -220,19 +220,19 @@ it('a frozen part that is not cached takes no more rows at once than its memory 
 })
 
 it('the gradient’s norm is limited where pretrained weights train', () => {
-  const clip = (options: Record<string, unknown>) => planFinetune(input(options)).optimizer.clip
-  expect([clip({ strategy: 'last' }), clip({ strategy: 'scratch' }), clip({ clip: 0 }), clip({ clip: 5 })]).toEqual([
-    1,
-    null,
-    null,
-    5,
-  ])
+  const clip = (options: Record<string, unknown>) => planFinetune(input(options)).optimizer.clipNorm
+  expect([
+    clip({ strategy: 'last' }),
+    clip({ strategy: 'scratch' }),
+    clip({ clipNorm: 0 }),
+    clip({ clipNorm: 5 }),
+  ]).toEqual([1, null, null, 5])
 })
 
 it('estimates more memory for larger batches, for optimizers with more state, and for layers that train', () => {
   const bytes = (options: Record<string, unknown>) => planFinetune(input(options)).phases[0]!.memoryBytes
-  const all = bytes({ strategy: 'all', batch: 8 })
-  expect(bytes({ strategy: 'all', batch: 32 })).toBeGreaterThan(all)
-  expect(bytes({ strategy: 'all', batch: 8, optimizer: 'sgd' })).toBeLessThan(all)
-  expect(bytes({ strategy: 'head', batch: 8, augment: false })).toBeLessThan(all)
+  const all = bytes({ strategy: 'all', batchSize: 8 })
+  expect(bytes({ strategy: 'all', batchSize: 32 })).toBeGreaterThan(all)
+  expect(bytes({ strategy: 'all', batchSize: 8, optimizer: 'sgd' })).toBeLessThan(all)
+  expect(bytes({ strategy: 'head', batchSize: 8, augment: false })).toBeLessThan(all)
 })

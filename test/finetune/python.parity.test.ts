@@ -64,15 +64,15 @@ describe('docs/run-training-graph.py', () => {
   })
 
   it.each([
-    ['all', 'sgd', '--rate 0.01 --depth-factor 0.5 --weight-decay 0.01', 2e-6],
-    ['last', 'sgd', '--rate 0.002 --head-factor 5', 2e-6],
+    ['all', 'sgd', '--lr 0.01 --depth-lr-factor 0.5 --weight-decay 0.01', 2e-6],
+    ['last', 'sgd', '--lr 0.002 --head-lr-factor 5', 2e-6],
     // AdamW divides a gradient by its own size: of small ones the order in which rows are added shows.
-    ['head', 'adamw', '--rate 0.01 --smoothing 0.1 --class-weight balanced', 1e-4],
+    ['head', 'adamw', '--lr 0.01 --label-smoothing 0.1 --class-weight balanced', 1e-4],
   ])('%s by %s: the losses of fc7’s own run', async (strategy, optimizer, more, tolerance) => {
     const rows = await writePixels()
     // Every image in every step, and one rate: Python's order of the rows is of no account, and an epoch is a step.
     const args = [
-      ...`--strategy ${strategy} --optimizer ${optimizer} --batch ${rows} --no-augment --warmup 0`.split(' '),
+      ...`--strategy ${strategy} --optimizer ${optimizer} --batch-size ${rows} --no-augment --warmup 0`.split(' '),
       ...`--schedule constant --epochs ${steps} --patience ${steps} ${more}`.split(' '),
     ]
     await run([...args, '--export-only'], `graphs-${strategy}`)
@@ -86,7 +86,7 @@ describe('docs/run-training-graph.py', () => {
 
   it('draws dropout and mixup of its own, and learns', async () => {
     const rows = await writePixels()
-    const args = `--strategy head --rate 0.01 --batch ${rows / 2} --dropout 0.2 --mixup 0.2 --export-only`.split(' ')
+    const args = `--strategy head --lr 0.01 --batch-size ${rows / 2} --dropout 0.2 --mixup 0.2 --export-only`.split(' ')
     await run(args, 'graphs-drawn')
     const losses = await inPython('graphs-drawn')
     expect(losses.slice(-3).reduce((a, b) => a + b) / 3).toBeLessThan(0.9 * losses[0]!)

@@ -29,7 +29,7 @@ afterAll(async () => {
 
 describe('fine-tuning a tiny network', () => {
   it('learns, leaves a backbone with its card and lists what it was trained on', async () => {
-    const summary = await shop.tune('last', { strategy: 'last', epochs: 6, rate: 0.001 })
+    const summary = await shop.tune('last', { strategy: 'last', epochs: 6, lr: 0.001 })
     expect(summary).toMatchObject({ reported: 15, failures: 1 })
     expect(summary.accuracy).toBeGreaterThan(0.6)
     const losses = summary.history.map(({ trainLoss }) => trainLoss)
@@ -78,7 +78,7 @@ describe('fine-tuning a tiny network', () => {
       epochs: 3,
       patience: 50,
       // Dropout and mixup draw by image and step: a resumed run draws the same.
-      ...(strategy === 'last' ? { optimizer: 'adamw', accumulate: 2 } : { dropout: 0.3, mixup: 0.4 }),
+      ...(strategy === 'last' ? { optimizer: 'adamw', gradAccumSteps: 2 } : { dropout: 0.3, mixup: 0.4 }),
     }
     await shop.tune(`whole-${strategy}`, options)
     expect(await shop.cut(`cut-${strategy}`, options, 7)).toBe('INTERRUPTED')
@@ -91,7 +91,7 @@ describe('fine-tuning a tiny network', () => {
 
   it('stops when the selection loss no longer falls, and keeps the weights of its best epoch', async () => {
     // At this rate the new layer overshoots, and a constant rate makes the epochs of both runs the same.
-    const options = { strategy: 'head', rate: 0.3, schedule: 'constant', warmup: 0, augment: false }
+    const options = { strategy: 'head', lr: 0.3, schedule: 'constant', warmup: 0, augment: false }
     const stopped = await shop.tune('stopped', { ...options, epochs: 60, patience: 3 })
     expect(stopped.history).toHaveLength(stopped.bestEpoch + 3)
     expect(stopped.history.length).toBeLessThan(60)
@@ -145,9 +145,9 @@ describe('fine-tuning a tiny network', () => {
   })
 
   it('says that it diverged, and what to do', async () => {
-    await expect(shop.tune('wild', { strategy: 'all', rate: 90, epochs: 3 })).rejects.toMatchObject({
+    await expect(shop.tune('wild', { strategy: 'all', lr: 90, epochs: 3 })).rejects.toMatchObject({
       code: 'FINETUNE_DIVERGED',
-      hint: expect.stringContaining('--rate'),
+      hint: expect.stringContaining('--lr'),
     })
   })
 
@@ -208,7 +208,7 @@ describe('fine-tuning a tiny network', () => {
     expect(manifest).toMatchObject({
       format: 1,
       kind: 'fc7-training-graph',
-      batch: 8,
+      batchSize: 8,
       mixup: 0.2,
       masks: [{ name: 'mask:fc7/head/dropped', shape: [8, 24], rate: 0.5 }],
       data: { row: [32, 32, 3], type: 'uint8' },

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { headBias, headWeight } from '../../src/finetune/plan/network.js'
 import { parseOptions } from '../../src/finetune/plan/options.js'
-import { type FinetunePlan, rateAt } from '../../src/finetune/plan/plan.js'
+import { type FinetunePlan, lrAt } from '../../src/finetune/plan/plan.js'
 import { prepareFinetune } from '../../src/finetune/plan/prepare.js'
 import { epochOrder } from '../../src/finetune/train/phase.js'
 import { decodeModel } from '../../src/onnx/read.js'
@@ -45,11 +45,11 @@ describe('a strategy moves', () => {
 })
 
 describe('lp-ft', () => {
-  const options = { strategy: 'lp-ft', epochs: 3, patience: 9, dropout: 0.2, rate: 0.0005 }
+  const options = { strategy: 'lp-ft', epochs: 3, patience: 9, dropout: 0.2, lr: 0.0005 }
 
   it('first does what head does, then goes on from there with every layer', async () => {
     const both = await shop.tune('both', options)
-    const head = await shop.tune('head', { ...options, strategy: 'head', rate: 0.005 })
+    const head = await shop.tune('head', { ...options, strategy: 'head', lr: 0.005 })
     expect(both.history.map(({ phase }) => phase)).toEqual(['head', 'head', 'head', 'all', 'all', 'all'])
     expect(losses({ history: both.history.slice(0, 3) })).toEqual(losses(head))
     const best = Math.min(...head.history.map(({ selectLoss }) => selectLoss))
@@ -70,7 +70,7 @@ describe('lp-ft', () => {
 })
 
 describe('the frozen part', () => {
-  const options = { strategy: 'last', epochs: 3, patience: 9, rate: 0.001, views: 3, erase: 0.5, grey: 0.3 }
+  const options = { strategy: 'last', epochs: 3, patience: 9, lr: 0.001, views: 3, randomErasing: 0.5, grayscale: 0.3 }
 
   it('kept or computed anew, with as many views as epochs: the same training', async () => {
     const [kept, anew] = [
@@ -157,7 +157,7 @@ it('its steps follow the schedule: by tenths at 60 % and 85 %, slowly at first w
     strategy: 'head',
     epochs: 10,
     patience: 10,
-    rate: 0.02,
+    lr: 0.02,
     augment: false,
     schedule: 'constant',
     warmup: 0,
@@ -202,8 +202,8 @@ it('tells loss, accuracy and speed while it runs; its log has rate and gradients
   for (const note of notes) expect(note).toMatch(/^loss \d+\.\d{4}, accuracy [01]\.\d{3}, \d+ images\/s$/)
   const log = (await readFile(join(shop.root, 'told', 'log.jsonl'), 'utf8')).trim().split('\n')
   const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
-  for (const [i, { rate, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {
-    expect(rate).toBe(rateAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))
+  for (const [i, { lr, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {
+    expect(lr).toBe(lrAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))
     // 30 images to train on, one of them broken; the last of four batches of 8 is filled up with rows that do not
     // count.
     expect(29 * trainAccuracy).toBeCloseTo(Math.round(29 * trainAccuracy), 9)

@@ -40,7 +40,7 @@ export async function openWorkshop() {
     model: join(root, 'tiny.onnx'),
     recipe: 'torchvision',
     cacheFolder: join(root, 'cache'),
-    options: { batch: 8, ...options },
+    options: { batchSize: 8, ...options },
   })
   async function tune(
     out: string,

@@ -9,7 +9,7 @@ const epoch = (phase: string, number: number) => ({
   trainAccuracy: 0.5 + number / 20,
   selectLoss: 1.2 / number,
   selectAccuracy: 0.4 + number / 20,
-  rate: 0.01 / number,
+  lr: 0.01 / number,
   norms: { 'part 1 of 2': 0, 'part 2 of 2': 1 / number, head: 3 },
   imagesPerSecond: 40,
 })
@@ -24,8 +24,8 @@ const record: TrainingRecord = {
     images: { train: 40, select: 8, sources: { select: 'the val split', report: 'the test split' } },
     optimizer: { kind: 'sgd' },
     phases: [
-      { name: 'head', boundary: 'relu7', trainedValues: 75, frozenValues: 1200, epochs: 3, rate: 0.01 },
-      { name: 'all', boundary: 'pixels', trainedValues: 1275, frozenValues: 0, epochs: 4, rate: 0.001 },
+      { name: 'head', boundary: 'relu7', trainedValues: 75, frozenValues: 1200, epochs: 3, lr: 0.01 },
+      { name: 'all', boundary: 'pixels', trainedValues: 1275, frozenValues: 0, epochs: 4, lr: 0.001 },
     ],
   },
   best: { epoch: 2, loss: 0.31, accuracy: 0.9 },

@@ -48,7 +48,7 @@ async function evaluate(loss: Loss, classes: number, mixed: boolean, logits: rea
  * over rows by their weights, over the sum of the weights of their labels' classes.
  */
 function defined(loss: Loss, classes: number, mixed: boolean, logits: readonly number[]): number {
-  const smoothing = loss.smoothing ?? 0
+  const labelSmoothing = loss.labelSmoothing ?? 0
   const classWeight = (c: number) => loss.classWeights?.[c] ?? 1
   let [sum, mass] = [0, 0]
   for (let row = 0; row < rows; row++) {
@@ -59,7 +59,7 @@ function defined(loss: Loss, classes: number, mixed: boolean, logits: readonly n
       if (classes === 1) {
         const own = Math.min(label, 1)
         const p = 1 / (1 + Math.exp(-z[0]!))
-        const target = own * (1 - smoothing) + smoothing / 2
+        const target = own * (1 - labelSmoothing) + labelSmoothing / 2
         const entropy = -target * Math.log(p) - (1 - target) * Math.log(1 - p)
         sum += weights[row]! * part * classWeight(own) * entropy
         mass += weights[row]! * part * classWeight(own)
@@ -67,7 +67,7 @@ function defined(loss: Loss, classes: number, mixed: boolean, logits: readonly n
       }
       const total = z.reduce((all, v) => all + Math.exp(v), 0)
       z.forEach((v, c) => {
-        const target = (c === label ? 1 - smoothing : 0) + smoothing / classes
+        const target = (c === label ? 1 - labelSmoothing : 0) + labelSmoothing / classes
         sum -= weights[row]! * part * target * classWeight(c) * Math.log(Math.exp(v) / total)
       })
       mass += weights[row]! * part * classWeight(label)
@@ -78,16 +78,16 @@ function defined(loss: Loss, classes: number, mixed: boolean, logits: readonly n
 
 describe('losses are what they are by definition, value and derivative', () => {
   const cases = ([1, 3] as const).flatMap((classes) =>
-    [0, 0.2].flatMap((smoothing) =>
+    [0, 0.2].flatMap((labelSmoothing) =>
       [undefined, [0.5, 2, 1.25]].flatMap((classWeights) =>
-        [false, true].map((mixed) => ({ classes, smoothing, classWeights, mixed })),
+        [false, true].map((mixed) => ({ classes, labelSmoothing, classWeights, mixed })),
       ),
     ),
   )
-  it.each(cases)('%j', async ({ classes, smoothing, classWeights, mixed }) => {
+  it.each(cases)('%j', async ({ classes, labelSmoothing, classWeights, mixed }) => {
     const loss: Loss = {
       kind: classes === 1 ? 'sigmoid' : 'softmax',
-      smoothing,
+      labelSmoothing,
       ...(classWeights ? { classWeights: classWeights.slice(0, Math.max(2, classes)) } : {}),
     }
     const logits = logitsOf(classes)

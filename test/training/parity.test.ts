@@ -87,7 +87,7 @@ async function train(recorded: Recorded, stepsPerRun: number) {
         ? { kind: 'sigmoid' }
         : net === 'mlp'
           ? { kind: 'softmax' }
-          : { kind: 'softmax', ...(mixup ? {} : { classWeights: [1, 2, 0.5, 1, 1.5] }), smoothing: 0.1 },
+          : { kind: 'softmax', ...(mixup ? {} : { classWeights: [1, 2, 0.5, 1, 1.5] }), labelSmoothing: 0.1 },
     mixup,
     optimizer: { kind: optimizer },
     weightDecay: 0.02,

@@ -93,7 +93,7 @@ export async function runExtraction(
   const { plan, extraction, provider } = prepared
   const { progress = silentProgress, signal } = request
   for (const [name, value] of Object.entries({
-    batch: run.batch,
+    'batch-size': run.batch,
     threads: run.threads,
     sessions: run.sessions,
     'decode-threads': run.decodeThreads,

@@ -6,9 +6,9 @@ export type OptimizerKind = 'sgd' | 'adam' | 'adamw'
 export interface PhaseDefaults {
   readonly epochs: number
   /** Of the pretrained layers. Steps of Adam and AdamW have the size of the rate itself: they want a smaller one. */
-  readonly rate: { readonly sgd: number; readonly adam: number }
+  readonly lr: { readonly sgd: number; readonly adam: number }
   /** The new layer's rate over it; undefined where the option's own holds. */
-  readonly headFactor?: number | undefined
+  readonly headLrFactor?: number | undefined
   readonly batchNorm: 'frozen' | 'train'
 }
 
@@ -26,14 +26,14 @@ export const optimizerOf = (strategy: Strategy): OptimizerKind => (strategy === 
  * 94.1, 94.1 and 94.8 % instead of 95.4, 94.1 and 94.8 %.
  */
 export const phaseDefaults: Readonly<Record<Strategy, readonly PhaseDefaults[]>> = {
-  head: [{ epochs: 30, rate: { sgd: 0.01, adam: 0.001 }, headFactor: 1, batchNorm: 'frozen' }],
-  last: [{ epochs: 15, rate: { sgd: 0.001, adam: 0.00003 }, batchNorm: 'frozen' }],
-  all: [{ epochs: 10, rate: { sgd: 0.001, adam: 0.0001 }, batchNorm: 'frozen' }],
+  head: [{ epochs: 30, lr: { sgd: 0.01, adam: 0.001 }, headLrFactor: 1, batchNorm: 'frozen' }],
+  last: [{ epochs: 15, lr: { sgd: 0.001, adam: 0.00003 }, batchNorm: 'frozen' }],
+  all: [{ epochs: 10, lr: { sgd: 0.001, adam: 0.0001 }, batchNorm: 'frozen' }],
   // Where the backbone's card says how it was trained, its optimizer, rate, momentum, decay and epochs; not its batch,
   // which is half of a small data set, nor its schedule, which counts the steps of a million images.
-  scratch: [{ epochs: 30, rate: { sgd: 0.01, adam: 0.001 }, headFactor: 1, batchNorm: 'train' }],
+  scratch: [{ epochs: 30, lr: { sgd: 0.01, adam: 0.001 }, headLrFactor: 1, batchNorm: 'train' }],
   'lp-ft': [
-    { epochs: 15, rate: { sgd: 0.01, adam: 0.001 }, headFactor: 1, batchNorm: 'frozen' },
-    { epochs: 8, rate: { sgd: 0.0005, adam: 0.00005 }, headFactor: 1, batchNorm: 'frozen' },
+    { epochs: 15, lr: { sgd: 0.01, adam: 0.001 }, headLrFactor: 1, batchNorm: 'frozen' },
+    { epochs: 8, lr: { sgd: 0.0005, adam: 0.00005 }, headLrFactor: 1, batchNorm: 'frozen' },
   ],
 }

@@ -17,7 +17,7 @@ import {
   wholeModel,
   withWeights,
 } from './network.js'
-import { type FinetunePlan, type PhasePlan, rateFactors } from './plan.js'
+import { type FinetunePlan, lrFactors, type PhasePlan } from './plan.js'
 
 export interface PhaseGraphs {
   readonly training: TrainingGraph
@@ -103,24 +103,24 @@ export function buildPhaseGraphs(
   const boundary = network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor)!
   const model = phaseModel(network, boundary, phase.trunk === 'cached')
   const { options, optimizer } = plan
-  const factors = rateFactors(network, phase, options.depthFactor)
+  const factors = lrFactors(network, phase, options.depthLrFactor)
   const roles = new Map(network.parameters.map(({ name, role }) => [name, role]))
   const above = new Set(phase.trainable)
   const training = buildTrainingGraph({
-    network: prepareNetwork(model, options.batch),
+    network: prepareNetwork(model, options.batchSize),
     logits: logitsName,
     trainable: phase.trainable,
     loss: {
       kind: plan.loss,
-      smoothing: options.smoothing,
+      labelSmoothing: options.labelSmoothing,
       ...(options.classWeight === 'balanced' ? { classWeights: balancedClassWeights(classCounts) } : {}),
     },
     optimizer: optimizer.kind === 'sgd' ? { kind: 'sgd', momentum: optimizer.momentum } : { kind: optimizer.kind },
     weightDecay: optimizer.weightDecay,
     decays: (name) => roles.get(name) === 'weight',
     rateFactor: (name) => factors.get(name) ?? 1,
-    ...(optimizer.clip === null ? {} : { clipNorm: optimizer.clip }),
-    accumulate: options.accumulate,
+    ...(optimizer.clipNorm === null ? {} : { clipNorm: optimizer.clipNorm }),
+    accumulate: options.gradAccumSteps,
     mixup: options.mixup,
     drops: (node) => node.output[0] === droppedName,
     frozenOutside: everyRow && phase.trunk === 'computed each epoch',

@@ -65,7 +65,7 @@ export interface HeadedNetwork {
 
 /** Names that the training graph and the extraction graph use for themselves. */
 const taken = new Set(
-  'data labels weights index rate step partner share loss correct norm norms logits pixels'.split(' '),
+  'data labels weights index lr step partner share loss correct norm norms logits pixels'.split(' '),
 )
 
 /** A backbone's tensor under the name it has in the headed network. */

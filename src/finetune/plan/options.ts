@@ -18,15 +18,15 @@ export const optionsSchema = z.strictObject({
   /** Layer up to which `last` freezes the network. Default: below the last stage. */
   freezeUntil: z.string().optional(),
   epochs: count.max(100_000).optional(),
-  batch: count.max(65_536).default(16),
+  batchSize: count.max(65_536).default(16),
   /** Batches whose gradients are averaged before a step. */
-  accumulate: count.max(4096).default(1),
+  gradAccumSteps: count.max(4096).default(1),
   optimizer: z.enum(['sgd', 'adam', 'adamw']).optional(),
-  rate: z.number().positive().max(100).optional(),
+  lr: z.number().positive().max(100).optional(),
   /** Learning rate of the new layer over that of the pretrained ones. */
-  headFactor: z.number().positive().max(10_000).default(10),
+  headLrFactor: z.number().positive().max(10_000).default(10),
   /** Learning rate of the lowest layer that trains over that of the highest; geometric between them. */
-  depthFactor: z.number().positive().max(1).default(1),
+  depthLrFactor: z.number().positive().max(1).default(1),
   weightDecay: z.number().min(0).max(10).optional(),
   schedule: z.enum(['cosine', 'step', 'constant']).default('cosine'),
   /** Share of all steps in which the rate rises from 0. */
@@ -34,8 +34,8 @@ export const optionsSchema = z.strictObject({
   /**
    * Largest norm of the whole gradient, 0 for no limit. Default: 1 where pretrained weights train, none from scratch.
    */
-  clip: z.number().min(0).optional(),
-  smoothing: share.default(0),
+  clipNorm: z.number().min(0).optional(),
+  labelSmoothing: share.default(0),
   /** Share of the features set to 0 before the new layer, at random at every step. */
   dropout: share.default(0),
   /** The α of mixup: images and labels are blended in pairs by shares from Beta(α, α). 0 for none. */
@@ -48,8 +48,8 @@ export const optionsSchema = z.strictObject({
   /** Largest turn either way, in degrees. */
   rotation: z.number().min(0).max(180).default(defaultAugmentation.rotationDegrees),
   /** Probability of a grey view, and of one with a rectangle painted over. */
-  grey: chance.default(defaultAugmentation.grey),
-  erase: chance.default(defaultAugmentation.erase),
+  grayscale: chance.default(defaultAugmentation.grayscale),
+  randomErasing: chance.default(defaultAugmentation.randomErasing),
   cache: z.boolean().optional(),
   cacheBudgetBytes: z
     .number()
@@ -64,11 +64,11 @@ export const optionsSchema = z.strictObject({
 export type FinetuneOptions = z.infer<typeof optionsSchema>
 
 /** How training images are varied where `augment` is on. */
-export const augmentationOf = ({ rotation, grey, erase }: FinetuneOptions): AugmentationSettings => ({
+export const augmentationOf = ({ rotation, grayscale, randomErasing }: FinetuneOptions): AugmentationSettings => ({
   ...defaultAugmentation,
   rotationDegrees: rotation,
-  grey,
-  erase,
+  grayscale,
+  randomErasing,
 })
 
 /** @throws Fc7Error USAGE_FINETUNE naming the first option that is wrong */

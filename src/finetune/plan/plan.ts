@@ -24,8 +24,8 @@ export interface PhasePlan {
   readonly frozenValues: number
   readonly epochs: number
   readonly stepsPerEpoch: number
-  readonly rate: number
-  readonly headFactor: number
+  readonly lr: number
+  readonly headLrFactor: number
   readonly batchNorm: 'frozen' | 'train'
   /** `cached`: activations at the boundary are computed once, `views` of each image. */
   readonly trunk: 'cached' | 'computed each epoch' | 'trained'
@@ -59,7 +59,7 @@ export interface FinetunePlan {
     readonly weightDecay: number
     readonly momentum: number
     /** Largest norm of the whole gradient; null for no limit. */
-    readonly clip: number | null
+    readonly clipNorm: number | null
   }
   readonly phases: readonly PhasePlan[]
   readonly options: FinetuneOptions
@@ -110,10 +110,10 @@ function estimate(
   otherBytes: number,
 ): number {
   const { options } = input
-  const perWeight = carriedCopies * (1 + slots) + weightCopies + (options.accumulate > 1 ? carriedCopies : 0)
+  const perWeight = carriedCopies * (1 + slots) + weightCopies + (options.gradAccumSteps > 1 ? carriedCopies : 0)
   return Math.round(
     4 * (trainedValues * perWeight + frozenCopies * frozenValues) +
-      4 * activations * options.batch * backwardFactor +
+      4 * activations * options.batchSize * backwardFactor +
       otherBytes +
       baseBytes,
   )
@@ -125,8 +125,8 @@ function phaseOf(
   boundary: Boundary,
   settings: {
     readonly epochs: number
-    readonly rate: number
-    readonly headFactor: number
+    readonly lr: number
+    readonly headLrFactor: number
     readonly batchNorm: 'frozen' | 'train'
   },
   slots: number,
@@ -159,7 +159,7 @@ function phaseOf(
     3 *
     4 *
     Math.max(...network.boundaries.filter(({ place }) => place <= boundary.place).map(({ row }) => product(row)))
-  const rowsPerRun = frozen && !cached ? Math.max(options.batch, Math.floor(maxTrunkBytes / trunkRowBytes)) : 65_536
+  const rowsPerRun = frozen && !cached ? Math.max(options.batchSize, Math.floor(maxTrunkBytes / trunkRowBytes)) : 65_536
   const otherBytes = cached ? cacheBytes : frozen ? rowsPerRun * trunkRowBytes : 0
   return {
     name,
@@ -169,9 +169,9 @@ function phaseOf(
     trainedValues,
     frozenValues: all - trainedValues,
     epochs: settings.epochs,
-    stepsPerEpoch: Math.ceil(roles.train.length / options.batch),
-    rate: settings.rate,
-    headFactor: settings.headFactor,
+    stepsPerEpoch: Math.ceil(roles.train.length / options.batchSize),
+    lr: settings.lr,
+    headLrFactor: settings.headLrFactor,
     batchNorm: settings.batchNorm,
     trunk: cached ? 'cached' : frozen ? 'computed each epoch' : 'trained',
     views: cached ? views : 1,
@@ -189,23 +189,23 @@ function phaseOf(
  */
 export function planFinetune(input: PlanInput): FinetunePlan {
   const { network, card, roles, options, classes } = input
-  const { strategy, batch } = options
+  const { strategy, batchSize: batch } = options
   if (batch > roles.train.length) {
     throw new Fc7Error(
       'FINETUNE_BATCH',
       `A batch of ${batch} is larger than the ${roles.train.length} images to train on.`,
       {
-        hint: `Use --batch ${Math.max(1, Math.floor(roles.train.length / 2))} or smaller.`,
+        hint: `Use --batch-size ${Math.max(1, Math.floor(roles.train.length / 2))} or smaller.`,
       },
     )
   }
   const stepsPerEpoch = Math.ceil(roles.train.length / batch)
-  if (options.accumulate > stepsPerEpoch) {
+  if (options.gradAccumSteps > stepsPerEpoch) {
     throw new Fc7Error(
       'FINETUNE_BATCH',
-      `A step would take ${options.accumulate} batches of ${batch}; the ${roles.train.length} images to train on ` +
+      `A step would take ${options.gradAccumSteps} batches of ${batch}; the ${roles.train.length} images to train on ` +
         `make ${stepsPerEpoch}.`,
-      { hint: `Use --accumulate ${stepsPerEpoch} or smaller.` },
+      { hint: `Use --grad-accum-steps ${stepsPerEpoch} or smaller.` },
     )
   }
   if (options.freezeUntil !== undefined && strategy !== 'last') {
@@ -243,16 +243,15 @@ export function planFinetune(input: PlanInput): FinetunePlan {
   const phases = boundaries[strategy]().map(([name, boundary], i) => {
     const usual = phaseDefaults[strategy][i]!
     // A rate that is given is meant for the pretrained layers; a new layer alone takes as much more as beside them.
-    const given =
-      options.rate === undefined ? undefined : options.rate * (strategy === 'lp-ft' && name === 'head' ? 10 : 1)
+    const given = options.lr === undefined ? undefined : options.lr * (strategy === 'lp-ft' && name === 'head' ? 10 : 1)
     return phaseOf(
       input,
       name,
       boundary,
       {
         epochs: options.epochs ?? (published?.epochs === undefined ? usual.epochs : Math.ceil(published.epochs)),
-        rate: given ?? published?.learningRate ?? usual.rate[kind === 'sgd' ? 'sgd' : 'adam'],
-        headFactor: usual.headFactor ?? options.headFactor,
+        lr: given ?? published?.learningRate ?? usual.lr[kind === 'sgd' ? 'sgd' : 'adam'],
+        headLrFactor: usual.headLrFactor ?? options.headLrFactor,
         batchNorm: options.batchNorm ?? usual.batchNorm,
       },
       slots,
@@ -267,7 +266,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
         `${options.memoryBytes === undefined ? 'this machine has' : '--memory-limit allows'} ${formatBytes(limit)}.`,
       {
         hint:
-          'Use a smaller --batch with --accumulate, --optimizer sgd, or freeze more of the network (--strategy ' +
+          'Use a smaller --batch-size with --grad-accum-steps, --optimizer sgd, or freeze more of the network (--strategy ' +
           'last or head).',
       },
     )
@@ -292,7 +291,7 @@ export function planFinetune(input: PlanInput): FinetunePlan {
       momentum: published?.momentum ?? 0.9,
       // The new layer's first gradients are as large as the features, which reach hundreds in networks that take values
       // to 255: without a limit they destroy in a few steps what was pretrained.
-      clip: (options.clip ?? (strategy === 'scratch' ? 0 : 1)) || null,
+      clipNorm: (options.clipNorm ?? (strategy === 'scratch' ? 0 : 1)) || null,
     },
     phases,
     options,
@@ -303,34 +302,34 @@ export function planFinetune(input: PlanInput): FinetunePlan {
  * Learning rate at a step of a phase, from 0: a linear rise, then down along a cosine, by tenths at 60 and 85 %, or not
  * at all.
  */
-export function rateAt(
-  phase: Pick<PhasePlan, 'rate' | 'epochs' | 'stepsPerEpoch'>,
+export function lrAt(
+  phase: Pick<PhasePlan, 'lr' | 'epochs' | 'stepsPerEpoch'>,
   options: FinetuneOptions,
   step: number,
 ): number {
   const total = phase.epochs * phase.stepsPerEpoch
   const rising = Math.min(total, Math.ceil(options.warmup * total))
-  if (step < rising) return (phase.rate * (step + 1)) / rising
+  if (step < rising) return (phase.lr * (step + 1)) / rising
   const done = (step - rising) / Math.max(1, total - rising)
-  if (options.schedule === 'cosine') return phase.rate * 0.5 * (1 + Math.cos(Math.PI * done))
-  if (options.schedule === 'step') return phase.rate * (done < 0.6 ? 1 : done < 0.85 ? 0.1 : 0.01)
-  return phase.rate
+  if (options.schedule === 'cosine') return phase.lr * 0.5 * (1 + Math.cos(Math.PI * done))
+  if (options.schedule === 'step') return phase.lr * (done < 0.6 ? 1 : done < 0.85 ? 0.1 : 0.01)
+  return phase.lr
 }
 
 /** Factor of a parameter's learning rate: the new layer's own, and smaller towards the pixels. */
-export function rateFactors(
+export function lrFactors(
   network: HeadedNetwork,
   phase: PhasePlan,
-  depthFactor: number,
+  depthLrFactor: number,
 ): ReadonlyMap<string, number> {
   const wanted = new Set(phase.trainable)
   const trained = network.parameters.filter(({ name }) => wanted.has(name))
   const places = [...new Set(trained.map(({ place }) => place))].sort((a, b) => a - b)
   return new Map(
     trained.map(({ name, place }) => {
-      if (name === headWeight || name === headBias) return [name, phase.headFactor]
+      if (name === headWeight || name === headBias) return [name, phase.headLrFactor]
       const height = places.indexOf(place) / Math.max(1, places.length - 1)
-      return [name, depthFactor ** (1 - height)]
+      return [name, depthLrFactor ** (1 - height)]
     }),
   )
 }

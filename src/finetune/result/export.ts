@@ -5,7 +5,7 @@ import { sha256File, writeFileAtomic, writeJsonAtomic } from '../../base/files.j
 import { encodeSafetensors } from '../../base/safetensors.js'
 import { writeModel } from '../../onnx/write.js'
 import { buildPhaseGraphs } from '../plan/graphs.js'
-import { rateFactors } from '../plan/plan.js'
+import { lrFactors } from '../plan/plan.js'
 import type { PreparedFinetune } from '../plan/prepare.js'
 import { tunedModel } from './tuned-model.js'
 
@@ -35,23 +35,23 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
     training.carried.map(({ name, dims }) => [name, { dims: [...dims], values: training.initial.get(name)! }]),
   )
   await writeFileAtomic(join(out, 'initial.safetensors'), encodeSafetensors(tensors))
-  const factors = rateFactors(network, phase, plan.options.depthFactor)
+  const factors = lrFactors(network, phase, plan.options.depthLrFactor)
   const files = ['training.onnx', 'evaluation.onnx', 'inference.onnx', 'initial.safetensors']
   await writeJsonAtomic(join(out, 'manifest.json'), {
     format: 1,
     kind: 'fc7-training-graph',
-    batch: training.batch,
+    batchSize: training.batch,
     classes: plan.classes,
     loss: plan.loss,
     optimizer: plan.optimizer,
-    rate: phase.rate,
+    lr: phase.lr,
     data: { row: training.rowShape, type: training.inputType, evaluationInput: input },
     recipe: backbone.recipe,
     masks: training.masks,
     mixup: training.mixup,
     parts: training.parts,
     carried: training.carried,
-    rateFactors: Object.fromEntries(factors),
+    lrFactors: Object.fromEntries(factors),
     files: await Promise.all(files.map(async (file) => ({ file, sha256: await sha256File(join(out, file)) }))),
   })
   return [...files, 'manifest.json']

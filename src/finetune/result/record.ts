@@ -47,7 +47,7 @@ const planSchema = z.object({
       trainedValues: z.number(),
       frozenValues: z.number(),
       epochs: z.int(),
-      rate: z.number(),
+      lr: z.number(),
     }),
   ),
 })

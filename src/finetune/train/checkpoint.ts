@@ -13,7 +13,7 @@ export const epochSchema = z.strictObject({
   trainAccuracy: z.number(),
   selectLoss: z.number(),
   selectAccuracy: z.number(),
-  rate: z.number(),
+  lr: z.number(),
   norms: z.record(z.string(), z.number()),
   imagesPerSecond: z.number(),
 })

@@ -4,7 +4,7 @@ import { Fc7Error, throwIfAborted } from '../../base/errors.js'
 import type { ProgressTask } from '../../base/progress.js'
 import { createRandom } from '../../base/random.js'
 import type { StepResults } from '../../training/runner.js'
-import { type FinetunePlan, type PhasePlan, rateAt } from '../plan/plan.js'
+import { type FinetunePlan, lrAt, type PhasePlan } from '../plan/plan.js'
 import { type EpochRecord, readTensors, type State, type Weights, writeState, writeTensors } from './checkpoint.js'
 import type { Rows } from './images.js'
 import type { TrainingThread } from './training-thread.js'
@@ -134,7 +134,7 @@ function diverged(run: PhaseRun, results: StepResults, firstLoss: number | null)
     'FINETUNE_DIVERGED',
     `The training diverged: the loss is ${wrong < 0 ? worst.toFixed(1) : 'not a number'}, the gradient's norm ` +
       `${Math.max(...results.norm).toPrecision(3)}.`,
-    { hint: `Use a smaller --rate (it was ${run.phase.rate}) or --clip, or freeze more of the network.` },
+    { hint: `Use a smaller --lr (it was ${run.phase.lr}) or --clip-norm, or freeze more of the network.` },
   )
 }
 
@@ -213,7 +213,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       // The next images are decoded while these train.
       next = begin(after)
       const done = epoch * phase.stepsPerEpoch + from
-      const rates = Array.from({ length: steps }, (_, k) => rateAt(phase, options, done + k))
+      const rates = Array.from({ length: steps }, (_, k) => lrAt(phase, options, done + k))
       const results: StepResults = await thread.ask(
         'run',
         {
@@ -240,11 +240,11 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
         }
       }
       const seconds = (performance.now() - started) / 1000
-      const rate = ((after - resumedFrom) * batch) / seconds
+      const imagesPerSecond = ((after - resumedFrom) * batch) / seconds
       task.update(
         done + steps,
         `loss ${(sums.loss / Math.max(1, sums.rows)).toFixed(4)}, accuracy ` +
-          `${(sums.correct / Math.max(1, sums.rows)).toFixed(3)}, ${rate.toFixed(0)} images/s`,
+          `${(sums.correct / Math.max(1, sums.rows)).toFixed(3)}, ${imagesPerSecond.toFixed(0)} images/s`,
       )
       sinceCheckpoint += steps
       if (run.checkpointSteps > 0 && next && sinceCheckpoint >= run.checkpointSteps) {
@@ -262,7 +262,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       trainAccuracy: sums.correct / Math.max(1, sums.rows),
       selectLoss: selected.loss,
       selectAccuracy: selected.accuracy,
-      rate: rateAt(phase, options, (epoch + 1) * phase.stepsPerEpoch - 1),
+      lr: lrAt(phase, options, (epoch + 1) * phase.stepsPerEpoch - 1),
       norms: Object.fromEntries(run.parts.map((part, i) => [part, (sums.norms[i] ?? 0) / phase.stepsPerEpoch])),
       // Of a resumed epoch, what was left of it.
       imagesPerSecond: (order.length - resumedFrom * batch) / seconds,

@@ -20,7 +20,7 @@ export class TrainingThread {
     }
     const failed = (why: string): Fc7Error =>
       new Fc7Error('TRAIN_FAILED', `The training thread ended: ${why}.`, {
-        hint: 'Is there enough memory? Try a smaller --batch.',
+        hint: 'Is there enough memory? Try a smaller --batch-size.',
       })
     worker.on('error', (error) => stop(failed(messageOf(error))))
     worker.on('exit', (code) => stop(failed(`code ${code}`)))

@@ -47,7 +47,7 @@ export interface ColourChange {
   readonly contrast: number
   readonly saturation: number
   readonly hueDegrees: number
-  readonly grey: boolean
+  readonly grayscale: boolean
 }
 
 /** Weights of Rec. 601, as Pillow's conversion to grey. */
@@ -71,7 +71,7 @@ function colourMatrix(saturation: number, hueDegrees: number): number[] {
  * clipped once at the end. torchvision's ColorJitter clips after each of them.
  */
 export function jitterColour({ data }: Pixels, change: ColourChange): void {
-  const saturation = change.grey ? 0 : change.saturation
+  const saturation = change.grayscale ? 0 : change.saturation
   const { brightness, contrast, hueDegrees } = change
   if (brightness === 1 && contrast === 1 && saturation === 1 && hueDegrees === 0) return
   let mean = 0

@@ -23,7 +23,7 @@ export interface AugmentationPlan {
   readonly saturation: number
   /** Turn of the colour circle in degrees. */
   readonly hueDegrees: number
-  readonly grey: boolean
+  readonly grayscale: boolean
   /** A rectangle in fractions of the output, painted over with one colour. */
   readonly erase: {
     readonly x: number
@@ -46,10 +46,10 @@ export interface AugmentationSettings {
   readonly contrast: number
   readonly saturation: number
   readonly hueDegrees: number
-  /** Probability of a grey image. */
-  readonly grey: number
+  /** Probability of a grayscale image. */
+  readonly grayscale: number
   /** Probability of an erased rectangle of 2–20 % of the area. */
-  readonly erase: number
+  readonly randomErasing: number
 }
 
 /** What fine-tuning uses unless told otherwise: mild, for data sets of hundreds of images. */
@@ -61,8 +61,8 @@ export const defaultAugmentation: AugmentationSettings = {
   contrast: 0.2,
   saturation: 0.2,
   hueDegrees: 0,
-  grey: 0,
-  erase: 0,
+  grayscale: 0,
+  randomErasing: 0,
 }
 
 const plain: AugmentationPlan = {
@@ -73,7 +73,7 @@ const plain: AugmentationPlan = {
   contrast: 1,
   saturation: 1,
   hueDegrees: 0,
-  grey: false,
+  grayscale: false,
   erase: null,
 }
 
@@ -107,8 +107,8 @@ export function planAugmentation(
   const contrast = 1 + between(random, -1, 1) * settings.contrast
   const saturation = 1 + between(random, -1, 1) * settings.saturation
   const hueDegrees = between(random, -1, 1) * settings.hueDegrees
-  const grey = random.next() < settings.grey
-  const erased = random.next() < settings.erase
+  const grayscale = random.next() < settings.grayscale
+  const erased = random.next() < settings.randomErasing
   const rectangle = drawErase(random)
   let crop: ViewCrop = plain.crop
   if (settings.crop) {
@@ -124,7 +124,7 @@ export function planAugmentation(
     contrast,
     saturation,
     hueDegrees,
-    grey,
+    grayscale,
     erase: erased ? rectangle : null,
   }
 }

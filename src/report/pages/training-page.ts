@@ -131,11 +131,11 @@ async function charts(epochs: readonly Placed[], best: number | undefined): Prom
       'Learning rate',
       lineSpec(
         epochs,
-        one('rate', ({ rate }) => rate),
-        { title: 'rate', format: '.1~e', zero: true },
+        one('learning rate', ({ lr }) => lr),
+        { title: 'learning rate', format: '.1~e', zero: true },
         marks,
       ),
-      `Learning rate: ${end.rate.toPrecision(2)} at the end`,
+      `Learning rate: ${end.lr.toPrecision(2)} at the end`,
       'At the end of each epoch; layers have their own factors.',
     ),
     await figure(
@@ -205,7 +205,7 @@ export async function renderTraining({ plan, best, history, finished }: Training
       `${plan.optimizer.kind}, strategy ${plan.strategy}.`,
     ...plan.phases.map(
       (one) =>
-        `${plan.phases.length > 1 ? `${one.name}: ` : ''}${formatCount(one.trainedValues)} weights above ${one.boundary} trained, ${formatCount(one.frozenValues)} stayed; rate ${one.rate}.`,
+        `${plan.phases.length > 1 ? `${one.name}: ` : ''}${formatCount(one.trainedValues)} weights above ${one.boundary} trained, ${formatCount(one.frozenValues)} stayed; rate ${one.lr}.`,
     ),
     ...(finished && finished.failures > 0 ? [`${finished.failures} images could not be read and were left out.`] : []),
   ]
@@ -218,7 +218,7 @@ export async function renderTraining({ plan, best, history, finished }: Training
       ['selection loss', false],
       ['training accuracy', false],
       ['selection accuracy', false],
-      ['rate', false],
+      ['learning rate', false],
       ['images/s', false],
     ],
     epochs.map((epoch) => [
@@ -228,7 +228,7 @@ export async function renderTraining({ plan, best, history, finished }: Training
       epoch.selectLoss.toFixed(4),
       percent(epoch.trainAccuracy),
       percent(epoch.selectAccuracy),
-      epoch.rate.toPrecision(3),
+      epoch.lr.toPrecision(3),
       epoch.imagesPerSecond < 100 ? epoch.imagesPerSecond.toFixed(1) : formatCount(epoch.imagesPerSecond),
     ]),
   )

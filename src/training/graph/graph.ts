@@ -64,7 +64,7 @@ export interface TrainingGraphOptions {
 
 /**
  * The training graph and how to run it. Inputs: `data` `[R, …]` any number of rows; `labels` int64 `[R]`; `weights`
- * float32 `[R]`; `index` int64 `[K, B]` which rows make the batch of each of K steps; `rate` float32 `[K]`; `step`
+ * float32 `[R]`; `index` int64 `[K, B]` which rows make the batch of each of K steps; `lr` float32 `[K]`; `step`
  * int64 scalar, steps done before; one uint8 `[K, …]` per mask; with mixup `partner` int64 `[K, B]`, row that each row
  * is mixed with, and `share` float32 `[K, B]`, how much of the row itself stays; every carried tensor. Outputs: `loss`,
  * `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every carried tensor.
@@ -113,7 +113,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   outer.input('labels', 'int64', ['R'])
   outer.input('weights', 'float32', ['R'])
   outer.input('index', 'int64', ['K', batch])
-  outer.input('rate', 'float32', ['K'])
+  outer.input('lr', 'float32', ['K'])
   outer.input('step', 'int64', [])
 
   // The body of the loop: pick the batch, forward, loss, backward, optimizer.
@@ -124,7 +124,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
   const rows = body.add('Gather', ['index', iteration], { axis: 0 })
   const labels = body.add('Gather', ['labels', rows], { axis: 0 })
   const weights = body.add('Gather', ['weights', rows], { axis: 0 })
-  const rate = body.add('Gather', ['rate', iteration], { axis: 0 })
+  const rate = body.add('Gather', ['lr', iteration], { axis: 0 })
   const mixup = options.mixup ?? 0
   if (mixup > 0) {
     outer.input('partner', 'int64', ['K', batch])
@@ -264,7 +264,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions): TrainingGraph
     if (!moving.has(name) && used.has(name) && !hoisted.initializers.has(name)) body.initializers.push(tensor)
   }
 
-  const count = outer.add('Gather', [outer.add('Shape', ['rate']), outer.ints(0)], { axis: 0 })
+  const count = outer.add('Gather', [outer.add('Shape', ['lr']), outer.ints(0)], { axis: 0 })
   const scanned = ['loss', 'correct', ...(norm ? ['norm'] : []), ...(norms ? ['norms'] : [])]
   loop.close(count, scanned)
   for (const name of scanned) outer.output(name, 'float32', name === 'norms' ? ['K', partNames.length] : ['K'])

@@ -5,14 +5,14 @@ export interface SoftmaxLoss {
   /** Weight of each class, `[C]`; default 1. */
   readonly classWeights?: readonly number[] | undefined
   /** Label smoothing ε in [0, 1): the target keeps 1 − ε and shares ε among all classes. Default 0. */
-  readonly smoothing?: number | undefined
+  readonly labelSmoothing?: number | undefined
 }
 
 export interface SigmoidLoss {
   readonly kind: 'sigmoid'
   /** Weights of the negative and the positive class; default 1. */
   readonly classWeights?: readonly number[] | undefined
-  readonly smoothing?: number | undefined
+  readonly labelSmoothing?: number | undefined
 }
 
 /** What a network is trained towards: a distribution over classes, or one probability (normal / abnormal). */
@@ -92,13 +92,13 @@ function countCorrect(g: GraphBuilder, inputs: LossInputs, same: (labels: string
 
 function buildSoftmax(g: GraphBuilder, loss: SoftmaxLoss, inputs: LossInputs): LossOutputs {
   const { classes, logits } = inputs
-  const smoothing = loss.smoothing ?? 0
+  const labelSmoothing = loss.labelSmoothing ?? 0
   const share = shares(g, loss, inputs)
-  const low = smoothing / classes
+  const low = labelSmoothing / classes
   let target = ofLabels(
     g,
     inputs,
-    (labels) => g.add('OneHot', [labels, g.ints([classes]), g.floats([low, 1 - smoothing + low])], { axis: -1 }),
+    (labels) => g.add('OneHot', [labels, g.ints([classes]), g.floats([low, 1 - labelSmoothing + low])], { axis: -1 }),
     inputs.mix && column(g, inputs.mix.share, inputs),
   )
   if (loss.classWeights) target = g.add('Mul', [target, g.floats(loss.classWeights)])
@@ -118,7 +118,7 @@ function buildSoftmax(g: GraphBuilder, loss: SoftmaxLoss, inputs: LossInputs): L
 /** max(z, 0) − z·t + log(1 + exp(−|z|)), which never overflows. */
 function buildSigmoid(g: GraphBuilder, loss: SigmoidLoss, inputs: LossInputs): LossOutputs {
   const { logits } = inputs
-  const smoothing = loss.smoothing ?? 0
+  const labelSmoothing = loss.labelSmoothing ?? 0
   let share = shares(g, loss, inputs)
   let target = ofLabels(g, inputs, (labels) => g.add('Cast', [labels], { to: 1 }))
   if (loss.classWeights) {
@@ -128,7 +128,8 @@ function buildSigmoid(g: GraphBuilder, loss: SigmoidLoss, inputs: LossInputs): L
     if (inputs.mix) target = g.add('Div', [g.add('Mul', [target, g.floats(loss.classWeights[1]!)]), own])
   }
   target = column(g, target, inputs)
-  if (smoothing > 0) target = g.add('Add', [g.add('Mul', [target, g.floats(1 - smoothing)]), g.floats(smoothing / 2)])
+  if (labelSmoothing > 0)
+    target = g.add('Add', [g.add('Mul', [target, g.floats(1 - labelSmoothing)]), g.floats(labelSmoothing / 2)])
   const decay = g.add('Exp', [g.add('Neg', [g.add('Abs', [logits])])])
   const soft = g.add('Log', [g.add('Add', [g.floats(1), decay])])
   const linear = g.add('Sub', [g.add('Relu', [logits]), g.add('Mul', [logits, target])])

@@ -25,20 +25,20 @@ describe('bad input ends before training, with two lines', () => {
   const cases: readonly [string, () => string[], RegExp, RegExp][] = [
     [
       'a batch larger than the data',
-      () => [...base(), '--batch', '40'],
+      () => [...base(), '--batch-size', '40'],
       /batch of 40 is larger than the 30 images/,
-      /--batch 15/,
+      /--batch-size 15/,
     ],
     [
       'a step of more batches than there are',
-      () => [...base(), '--batch', '8', '--accumulate', '5'],
+      () => [...base(), '--batch-size', '8', '--grad-accum-steps', '5'],
       /5 batches of 8; the 30 images to train on make 4/,
-      /--accumulate 4/,
+      /--grad-accum-steps 4/,
     ],
     ['a label whose folder is empty', () => base('gap'), /label yellow has no image/, /remove/],
     ['a label with images in test alone', () => base('unseen'), /label yellow has no image to train on/, /train split/],
     ['an image without a label', () => base('loose'), /1 images? ha.* no label.*stray\.png/, /folder of its label/],
-    ['too few images to choose by', () => [...base('few'), '--batch', '1'], /too few images/, /Three images/],
+    ['too few images to choose by', () => [...base('few'), '--batch-size', '1'], /too few images/, /Three images/],
     [
       'a layer that does not exist',
       () => [...base(), '--strategy', 'last', '--freeze-until', 'nowhere'],
@@ -49,7 +49,7 @@ describe('bad input ends before training, with two lines', () => {
       'too little memory',
       () => [...base(), '--strategy', 'all', '--memory-limit', '0.05'],
       /would need about \d+/,
-      /--batch/,
+      /--batch-size/,
     ],
     [
       'an op without a gradient',

@@ -18,10 +18,12 @@ describe('killed in the middle of an epoch', () => {
   // Everything that carries a state or draws numbers; an epoch is 31 steps of one image.
   const args = (out: string): string[] => [
     ...base(),
-    ...'--strategy last --freeze-until relu1 --no-cache-frozen --batch 1 --accumulate 2 --epochs 3 --patience 9'.split(
+    ...'--strategy last --freeze-until relu1 --no-cache-frozen --batch-size 1 --grad-accum-steps 2 --epochs 3 --patience 9'.split(
       ' ',
     ),
-    ...'--dropout 0.3 --mixup 0.4 --erase 0.5 --optimizer adamw --rate 0.001 --threads 1 --json --out'.split(' '),
+    ...'--dropout 0.3 --mixup 0.4 --random-erasing 0.5 --optimizer adamw --lr 0.001 --threads 1 --json --out'.split(
+      ' ',
+    ),
     file(out),
   ]
 

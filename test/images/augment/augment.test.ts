@@ -68,9 +68,9 @@ describe('views against torchvision on Pillow images', () => {
     }
   })
 
-  it.each(['brightness', 'contrast', 'saturation', 'grey'])('%s: within one level', (name) => {
+  it.each(['brightness', 'contrast', 'saturation', 'grayscale'])('%s: within one level', (name) => {
     for (const { offset, factor } of casesOf(name)) {
-      const change = name === 'grey' ? { grey: true } : { [name]: factor }
+      const change = name === 'grayscale' ? { grayscale: true } : { [name]: factor }
       expect(
         differences(applyAugmentation(image, { ...plain, ...change }, recipe), referenceOf(offset)).worst,
       ).toBeLessThanOrEqual(1)
@@ -124,8 +124,8 @@ describe('planned augmentation', () => {
     ...defaultAugmentation,
     rotationDegrees: 10,
     hueDegrees: 20,
-    grey: 0.3,
-    erase: 0.5,
+    grayscale: 0.3,
+    randomErasing: 0.5,
   }
   const many = (settings = all): AugmentationPlan[] =>
     Array.from({ length: 2000 }, (_, i) => planAugmentation(1, i % 7, `image ${i}`, settings))
@@ -146,7 +146,7 @@ describe('planned augmentation', () => {
     const plans = many()
     const share = (of: (plan: AugmentationPlan) => boolean) => plans.filter(of).length / plans.length
     expect(share((plan) => plan.flip)).toBeCloseTo(0.5, 1)
-    expect(share((plan) => plan.grey)).toBeCloseTo(0.3, 1)
+    expect(share((plan) => plan.grayscale)).toBeCloseTo(0.3, 1)
     expect(share((plan) => plan.erase !== null)).toBeCloseTo(0.5, 1)
     for (const { crop, rotationDegrees, brightness, hueDegrees } of plans) {
       if (crop.kind !== 'resized') throw new Error(crop.kind)
@@ -158,9 +158,12 @@ describe('planned augmentation', () => {
   })
 
   it('one setting moves no other draw', () => {
-    const without = many({ ...all, grey: 0, erase: 0, rotationDegrees: 0 })
+    const without = many({ ...all, grayscale: 0, randomErasing: 0, rotationDegrees: 0 })
     many().forEach((plan, i) => {
-      expect({ ...plan, grey: false, erase: null, rotationDegrees: 0 }).toEqual({ ...without[i]!, rotationDegrees: 0 })
+      expect({ ...plan, grayscale: false, erase: null, rotationDegrees: 0 }).toEqual({
+        ...without[i]!,
+        rotationDegrees: 0,
+      })
     })
   })
 

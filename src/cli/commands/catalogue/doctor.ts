@@ -87,7 +87,7 @@ export const doctor = defineCommand({
         name: 'memory',
         ok: machine.memoryBytes > 2e9,
         found: formatBytes(machine.memoryBytes),
-        ...(machine.memoryBytes > 2e9 ? {} : { fix: 'Large backbones may need more; keep --batch small.' }),
+        ...(machine.memoryBytes > 2e9 ? {} : { fix: 'Large backbones may need more; keep --batch-size small.' }),
       },
       await cacheCheck(context.cacheFolder),
     ]

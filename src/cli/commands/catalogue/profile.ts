@@ -57,13 +57,13 @@ export const profile = defineCommand({
       .option('pool', { choices: poolings, default: 'avg' as const, describe: 'What 4-D layers become' })
       .option('recipe', { type: 'string', describe: 'Preprocessing; default the model card’s first' })
       .option('provider', { choices: providerNames, default: 'auto' as const, describe: 'Where the network runs' })
-      .option('batch', { type: 'number', default: 8, describe: 'Images a run' })
+      .option('batch-size', { type: 'number', default: 8, describe: 'Images a run' })
       .option('threads', { type: 'number', describe: 'Threads inside an operator; default the cores' })
       .option('runs', { type: 'number', default: 5, describe: 'Measured runs, of which the median counts' })
       .option('rewrite', { type: 'boolean', default: true, describe: 'With exact rewrites (--no-rewrite: without)' })
       .option('all', { type: 'boolean', default: false, describe: 'Show every layer, in order' }),
-  async run({ model, layer, pool, recipe, provider, batch, threads, runs, rewrite, all }, context) {
-    for (const [name, value] of Object.entries({ batch, threads, runs })) checkCount(name, value)
+  async run({ model, layer, pool, recipe, provider, batchSize: batch, threads, runs, rewrite, all }, context) {
+    for (const [name, value] of Object.entries({ 'batch-size': batch, threads, runs })) checkCount(name, value)
     const { cacheFolder, offline, progress, signal } = context
     const result = await profileModel({
       model,

@@ -16,13 +16,13 @@ import { versions } from '../../versions.js'
 function describe(plan: FinetunePlan): string {
   const { images, features, optimizer } = plan
   return [
-    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}${optimizer.clip === null ? '' : `, gradient’s norm at most ${optimizer.clip}`}`,
+    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}${optimizer.clipNorm === null ? '' : `, gradient’s norm at most ${optimizer.clipNorm}`}`,
     `${images.train} images train, ${images.select} choose the epoch (${images.sources.select}), ` +
       `${images.report} are reported (${images.sources.report})`,
     ...plan.phases.flatMap((phase) => [
       `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ` +
-        `${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, rate ${phase.rate} (new layer ` +
-        `×${phase.headFactor}), batch norms ${phase.batchNorm}`,
+        `${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, learning rate ${phase.lr} (new layer ` +
+        `×${phase.headLrFactor}), batch norms ${phase.batchNorm}`,
       phase.trunk === 'trained'
         ? `  every layer trains; about ${formatBytes(phase.memoryBytes)} of memory`
         : phase.trunk === 'cached'
@@ -48,26 +48,29 @@ export const finetune = defineCommand({
       .option('strategy', { choices: strategies, default: 'head' as const, describe: 'What trains' })
       .option('freeze-until', { type: 'string', describe: 'last: this layer and all below stay' })
       .option('epochs', { type: 'number', describe: 'Passes over the images, of each phase' })
-      .option('batch', { type: 'number', describe: 'Images a step; default 16' })
-      .option('accumulate', { type: 'number', describe: 'Batches whose gradients are averaged; default 1' })
+      .option('batch-size', { type: 'number', describe: 'Images a step; default 16' })
+      .option('grad-accum-steps', { type: 'number', describe: 'Batches whose gradients are averaged; default 1' })
       .option('optimizer', {
         choices: ['sgd', 'adam', 'adamw'] as const,
         describe: 'Default adamw; scratch: the card’s, else sgd (Nesterov)',
       })
-      .option('rate', { type: 'number', describe: 'Learning rate of the pretrained layers' })
-      .option('head-factor', { type: 'number', describe: 'The new layer’s rate over it; default 10' })
-      .option('depth-factor', {
+      .option('lr', { type: 'number', describe: 'Learning rate of the pretrained layers' })
+      .option('head-lr-factor', {
         type: 'number',
-        describe: 'Rate of the lowest trained layer over the highest; default 1',
+        describe: 'Learning rate of the new layer over that of the pretrained ones; default 10',
+      })
+      .option('depth-lr-factor', {
+        type: 'number',
+        describe: 'Learning rate of the lowest trained layer over that of the highest; default 1',
       })
       .option('weight-decay', { type: 'number', describe: 'Spares biases and norms' })
       .option('schedule', { choices: ['cosine', 'step', 'constant'] as const, describe: 'Default cosine' })
       .option('warmup', { type: 'number', describe: 'Share of the steps; default 0.05' })
-      .option('clip', {
+      .option('clip-norm', {
         type: 'number',
         describe: 'Largest norm of the gradient, 0 for none; default 1, scratch: none',
       })
-      .option('smoothing', { type: 'number', describe: 'Label smoothing' })
+      .option('label-smoothing', { type: 'number', describe: 'Label smoothing' })
       .option('dropout', { type: 'number', describe: 'Share of the features dropped before the new layer; default 0' })
       .option('mixup', { type: 'number', describe: 'Blend images and labels in pairs: α of Beta(α, α); default 0' })
       .option('class-weight', { choices: ['balanced', 'none'] as const, describe: 'Weight classes by rarity' })
@@ -78,8 +81,8 @@ export const finetune = defineCommand({
       })
       .option('augment', { type: 'boolean', describe: 'Random crops, mirror images, colours; default yes' })
       .option('rotation', { type: 'number', describe: 'Largest turn of a view in degrees; default 0' })
-      .option('grey', { type: 'number', describe: 'Probability of a grey view; default 0' })
-      .option('erase', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
+      .option('grayscale', { type: 'number', describe: 'Probability of a grayscale view; default 0' })
+      .option('random-erasing', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
       .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen part once; default where it fits' })
       .option('cache-budget', { type: 'number', describe: 'GiB for it; default 2' })
       .option('views', { type: 'number', describe: 'Most views of an image to keep; default 4' })
@@ -118,17 +121,17 @@ export const finetune = defineCommand({
       strategy: options.strategy,
       freezeUntil: options.freezeUntil,
       epochs: options.epochs,
-      batch: options.batch,
-      accumulate: options.accumulate,
+      batchSize: options.batchSize,
+      gradAccumSteps: options.gradAccumSteps,
       optimizer: options.optimizer,
-      rate: options.rate,
-      headFactor: options.headFactor,
-      depthFactor: options.depthFactor,
+      lr: options.lr,
+      headLrFactor: options.headLrFactor,
+      depthLrFactor: options.depthLrFactor,
       weightDecay: options.weightDecay,
       schedule: options.schedule,
       warmup: options.warmup,
-      clip: options.clip,
-      smoothing: options.smoothing,
+      clipNorm: options.clipNorm,
+      labelSmoothing: options.labelSmoothing,
       dropout: options.dropout,
       mixup: options.mixup,
       classWeight: options.classWeight,
@@ -136,8 +139,8 @@ export const finetune = defineCommand({
       batchNorm: options.batchNorm,
       augment: options.augment,
       rotation: options.rotation,
-      grey: options.grey,
-      erase: options.erase,
+      grayscale: options.grayscale,
+      randomErasing: options.randomErasing,
       cache: options.cacheFrozen,
       cacheBudgetBytes: gib(options.cacheBudget),
       views: options.views,

@@ -78,7 +78,7 @@ export const extract = defineCommand({
       )
       return
     }
-    const { batch, threads, sessions, decodeThreads, shards, shard, retryFailed, force, out } = options
+    const { batchSize: batch, threads, sessions, decodeThreads, shards, shard, retryFailed, force, out } = options
     const summary = await runExtraction(prepared, request, {
       out,
       versions: versions(),
