@@ -1,48 +1,107 @@
-/** The public API: what the command line itself is made of. */
+/** The public API: docs/api.md shows it in ten short programs. */
 
-export { advise } from './advisor/advise.js'
-export type { AdviceInput } from './advisor/evidence/input.js'
-export { planAdvice } from './advisor/evidence/plan.js'
-export { listLayers } from './backbones/layers.js'
-export { pullBackbone } from './backbones/pull.js'
-export { resolveBackbone } from './backbones/resolve.js'
+// Every type that a public signature names, and those that they name in turn.
+export type { Advice } from './advisor/rules/advice-file.js'
+export type { AdviseOptions, AdviseResult, PlannedAdvice } from './api/advise.js'
+export type { BundleOptions, BundleResult } from './api/bundle.js'
+export type { PullOptions, TrainerEntry } from './api/catalogue.js'
+export type { CompareOptions, CompareResult } from './api/compare.js'
+export type { CommonOptions, Context } from './api/context.js'
+export type { CompareChoices, ExperimentInput } from './api/experiment.js'
+export type { ExtractOptions, ExtractSummary, PlannedExtraction } from './api/extract.js'
+export type { FinetuneOptions, FinetuneResult, FinetuneSource, PlannedFinetune } from './api/finetune.js'
+export * from './api/images.js'
+export * from './api/index.js'
+export type { PredictOptions, PredictResult } from './api/predict.js'
+export type { ReportOptions, ReportResult } from './api/report.js'
+export type { SourceOptions } from './api/source.js'
+export type {
+  ExportOptions,
+  ExportResult,
+  ImportOptions,
+  MergeOptions,
+  MergeResult,
+  VerifyOptions,
+} from './api/stores.js'
+export type { PlannedTraining, TrainOptions, TrainResult } from './api/train.js'
+export type { Card, CardLayer, ChosenRecipe, LayerKind, WeightSource } from './backbones/card.js'
+export type { PullBackboneOptions, PulledBackbone } from './backbones/pull.js'
 export { cacheFolder } from './base/cache.js'
+export type { Fc7ErrorOptions } from './base/errors.js'
 export { Fc7Error, InterruptedError } from './base/errors.js'
 export type { Progress, ProgressTask } from './base/progress.js'
-export { type Classifier, fitClassifier } from './classifiers/classifier.js'
-export { loadClassifier } from './classifiers/load.js'
-export { predictTable } from './classifiers/predict.js'
-export { openDataset, scanDataset } from './datasets/open.js'
-export { pullDataset } from './datasets/pull.js'
-export { exportSource } from './embeddings/exporters/export.js'
-export { exporters, getExporter } from './embeddings/exporters/registry.js'
-export { extractImages } from './embeddings/extract/extract-images.js'
-export { importEmbeddings } from './embeddings/import.js'
-export { mergeStores } from './embeddings/store/merge.js'
-export { openStore, readTable, readThumbs, type Store } from './embeddings/store/store.js'
+export type { Bundle, BundleCheck } from './bundle/bundle.js'
+export type { Classifier, FitOptions, ScoreOptions } from './classifiers/classifier.js'
+export type { EstimatedMemory, MemoryRequest } from './classifiers/memory.js'
+export type { Prediction } from './classifiers/predict.js'
+export type { ClassifierInfo, ExtractionFacts, Provenance, Tuning } from './classifiers/provenance.js'
+export type {
+  Box,
+  DatasetItem,
+  DatasetOptions,
+  DatasetSource,
+  ItemLoad,
+  Layout,
+  OpenedSource,
+} from './datasets/contract.js'
+export type { Dataset, DatasetScan } from './datasets/open.js'
+export type { ExtractionSummary } from './embeddings/extract/extract.js'
+export type { ExtractionRun, ImagesSummary, RunChoice } from './embeddings/extract/extract-images.js'
+export type { Commit, Failure, Manifest } from './embeddings/store/layout.js'
+export type { ExtractionPlan, PlanInput } from './embeddings/store/plan.js'
+export type { Store } from './embeddings/store/store.js'
 export type { EmbeddingTable } from './embeddings/store/table.js'
-export { verifyStore } from './embeddings/store/verify.js'
-export { fitTuned } from './evaluation/fit/tuned-fit.js'
-export { planComparison } from './evaluation/plan/plan.js'
-export { loadEvaluation } from './evaluation/results/load.js'
-export { runComparison } from './evaluation/run.js'
-export { planFinetune } from './finetune/plan/plan.js'
-export { prepareFinetune } from './finetune/plan/prepare.js'
-export { readTraining } from './finetune/result/record.js'
-export { runFinetune } from './finetune/run.js'
-export { applyAugmentation } from './images/augment/augment.js'
-export {
-  type AugmentationPlan,
-  type AugmentationSettings,
-  defaultAugmentation,
-  planAugmentation,
-} from './images/augment/augment-plan.js'
-export { decodeImage } from './images/decode/decode.js'
-export { prepareImage } from './images/prepare/prepare.js'
-export { namedRecipe, type Recipe } from './images/recipe/recipe.js'
-export { reportFromEvaluation } from './report/data/from-evaluation.js'
-export { renderTraining } from './report/pages/training-page.js'
-export { renderReport, writeReport } from './report/report.js'
-export type { Model, ParamSpec, Trainer, TrainingSet } from './trainers/contract.js'
-export { getTrainer, trainers } from './trainers/registry.js'
-export { trainingSetOf } from './trainers/training-set.js'
+export type { Finding, VerifyResult } from './embeddings/store/verify.js'
+export type {
+  ChosenRule,
+  Interval,
+  OperatingPoint,
+  OperatingRule,
+  Positive,
+  Proportion,
+} from './evaluation/metrics/operating-point.js'
+export type { MetricId, MetricSpec, Outcome, PreparedOutcome } from './evaluation/metrics/registry.js'
+export type { Experiment, ExperimentSource } from './evaluation/plan/experiment.js'
+export type { Items } from './evaluation/plan/items.js'
+export type {
+  ComparisonOptions,
+  ComparisonPlan,
+  ComparisonTable,
+  PlannedFit,
+  PlannedTrainer,
+  TrainerChoice,
+} from './evaluation/plan/plan.js'
+export type { FoldOptions, PlannedFold, Protocol } from './evaluation/plan/protocol.js'
+export type { TuneOptions, TunePlan } from './evaluation/plan/tuning-plan.js'
+export type { EvaluatedItems, LoadedEvaluation, Predictions } from './evaluation/results/load.js'
+export type {
+  Difference,
+  DuplicatePair,
+  Evaluation,
+  FriedmanRecord,
+  Guards,
+  Measure,
+  Result,
+} from './evaluation/results/schema.js'
+export type { FinetunePlan, PhasePlan } from './finetune/plan/plan.js'
+export type { FinetuneRun, FinetuneSummary } from './finetune/result/finish.js'
+export type { TestViews, ViewCrop } from './images/augment/augment-plan.js'
+export type { ImageBox } from './images/decode/decode.js'
+export type { ResizeMode } from './images/prepare/prepare.js'
+export type { PixelSize, RecipeCrop, RecipeName, RecipeResize, ResizeFilter } from './images/recipe/recipe.js'
+export type { Calibration, CalibrationKind, FoldScorer } from './trainers/calibration/calibration.js'
+export type {
+  FitContext,
+  FitSize,
+  Matrix,
+  Model,
+  ModelState,
+  ParamSpec,
+  Params,
+  ParamValue,
+  Trainer,
+  TrainingSet,
+  WarmStart,
+} from './trainers/contract.js'
+export type { RawParams } from './trainers/params.js'
+export type { FittedStep, PreparedMemory, Preprocess, PreprocessStep } from './trainers/preprocess/preprocess.js'

@@ -107,7 +107,7 @@ try {
     child.send(paths)
     const theirs = await answer()
     const out = join(scratch, `store-${round}`)
-    const ours = await runExtraction(prepared, request, { out, threads, versions: {} })
+    const ours = await runExtraction(prepared, request, { out, threads })
     const rates = [ours.images / ours.seconds, paths.length / theirs.seconds]
     ratios.push(rates[0] / rates[1])
     console.log(

@@ -130,7 +130,7 @@ export function endToEnd(prepared, request, threads, scratch) {
     async measure() {
       const out = join(scratch, `store-${count++}`)
       const started = performance.now()
-      const summary = await runExtraction(prepared, request, { out, threads, versions: {} })
+      const summary = await runExtraction(prepared, request, { out, threads })
       const whole = (performance.now() - started) / 1000
       await rm(out, { recursive: true })
       return { rate: summary.images / summary.seconds, startUp: whole - summary.seconds, chosen: summary.chosen }

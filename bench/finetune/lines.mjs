@@ -25,7 +25,7 @@ const threads = Number(process.env.THREADS ?? 2)
 const student = { 1: Number.NaN, 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776 }
 const work = await mkdtemp(join(tmpdir(), 'fc7-lines-'))
 const common = { source, model, cacheFolder: cacheFolder(), ...(recipe === '' ? {} : { recipe }) }
-await extractImages({ ...common, thumbs: false }, { out: join(work, 'store'), versions: {}, threads })
+await extractImages({ ...common, thumbs: false }, { out: join(work, 'store'), threads })
 const store = await openStore(join(work, 'store'))
 const table = await readTable(store, store.plan.layers[0].name)
 const rowOf = new Map(table.ids.map((id, row) => [id, row]))
@@ -65,7 +65,7 @@ for (const seed of seeds) {
     const options = { strategy, seed, ...more, ...(epochs === '' ? {} : { epochs: Number(epochs) }) }
     const prepared = await prepareFinetune({ ...common, options })
     const out = join(work, `${strategy}-${seed}`)
-    const { accuracy, history, bestEpoch, seconds } = await runFinetune(prepared, {}, { out, versions: {}, threads })
+    const { accuracy, history, bestEpoch, seconds } = await runFinetune(prepared, {}, { out, threads })
     const record = JSON.parse(await readFile(join(out, 'finetune.json'), 'utf8'))
     note(strategy, accuracy)
     line[strategy] = accuracy

@@ -36,7 +36,7 @@ async function measure(folder, model, strategy, batch, cache, optimizer) {
     options: { strategy, batch, epochs: 1, views: 1, cache: cache === 'cached', seed: 0, lr: 1e-12, optimizer },
   }
   const prepared = await prepareFinetune(request)
-  await runFinetune(prepared, {}, { out: join(folder, 'out'), threads: 2, versions: {}, force: true })
+  await runFinetune(prepared, {}, { out: join(folder, 'out'), threads: 2, force: true })
   const estimated = Math.max(...prepared.plan.phases.map(({ memoryBytes }) => memoryBytes))
   console.log(JSON.stringify({ estimated, peak: process.resourceUsage().maxRSS * 1024 }))
 }

@@ -40,7 +40,7 @@ try {
       const held = join(keep, planHash.slice(0, 16))
       await mkdir(join(out, 'work'), { recursive: true })
       await rename(held, frozen).catch(() => {})
-      const run = { out, versions: {}, keepFrozen: true, ...threads }
+      const run = { out, keepFrozen: true, ...threads }
       const done = await runFinetune({ ...prepared, planHash }, {}, run)
       await rename(frozen, held).catch(() => {})
       const best = done.history.find(({ epoch }) => epoch === done.bestEpoch) ?? done.history.at(-1)

@@ -41,7 +41,7 @@ export interface FitOptions {
   readonly onProgress?: ((fraction: number) => void) | undefined
 }
 
-export interface PredictOptions {
+export interface ScoreOptions {
   readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** `[rows]`, for messages. */
@@ -83,7 +83,7 @@ export class Classifier {
    * @param x `[rows, dim]` as extracted: preprocessing happens here
    * @throws Fc7Error CLASSIFIER_MISMATCH for another width, EMBEDDING_NOT_FINITE
    */
-  async predictScores(x: Matrix, options: PredictOptions = {}): Promise<Float32Array> {
+  async predictScores(x: Matrix, options: ScoreOptions = {}): Promise<Float32Array> {
     if (x.cols !== this.info.dim) {
       throw new Fc7Error(
         'CLASSIFIER_MISMATCH',

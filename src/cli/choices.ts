@@ -2,5 +2,3 @@
 export const resizeModes = ['exact', 'fast'] as const
 export const poolings = ['avg', 'max', 'none'] as const
 export const providerNames = ['auto', 'cpu', 'cuda', 'webgpu'] as const
-/** The backbone that commands given images instead of a store use. */
-export const defaultModel = 'resnet50'

@@ -1,5 +1,5 @@
+import type { Context } from '../api/context.js'
 import { cacheFolder } from '../base/cache.js'
-import type { Progress } from '../base/progress.js'
 import { quietProgress, terminalProgress } from './terminal.js'
 
 /** Options that every command takes. */
@@ -13,12 +13,8 @@ export interface GlobalOptions {
 }
 
 /** What a command works with: its options resolved, and where its words go. */
-export interface CommandContext {
+export interface CommandContext extends Context {
   readonly json: boolean
-  readonly seed: number
-  readonly cacheFolder: string
-  readonly offline: boolean
-  readonly progress: Progress
   /** Fires at Ctrl-C. */
   readonly signal: AbortSignal
   /** The result: one JSON document on stdout under `--json`, else the text. */

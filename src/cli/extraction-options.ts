@@ -1,8 +1,6 @@
 import type { Argv } from 'yargs'
-import type { ExtractionRequest } from '../embeddings/extract/prepare.js'
-import { type TestViews, testViewNames } from '../images/augment/augment-plan.js'
+import { testViewNames } from '../images/augment/augment-plan.js'
 import { poolings, providerNames } from './choices.js'
-import type { CommandContext } from './context.js'
 
 /** Options of every command that reads images. */
 export const sourceOptions = <T>(yargs: Argv<T>) =>
@@ -43,72 +41,3 @@ export const sourceOptions = <T>(yargs: Argv<T>) =>
       describe: 'Average these views of every image outside the train split',
     })
     .option('orient', { type: 'boolean', default: false, describe: 'Turn images as their EXIF orientation says' })
-
-export interface SourceChoices {
-  readonly model: string
-  readonly layer?: readonly string[] | undefined
-  readonly pool: ExtractionRequest['pool'] & string
-  readonly recipe?: string | undefined
-  readonly provider: string
-  readonly limit?: number | undefined
-  readonly views?: number | undefined
-  readonly testViews?: TestViews | undefined
-  readonly layout?: 'labels' | 'splits' | undefined
-  readonly groupFrom?: string | undefined
-  readonly allowOutside: boolean
-  readonly thumbs: boolean
-  readonly rewrite: boolean
-  readonly orient: boolean
-  readonly resize?: 'exact' | 'fast' | undefined
-  readonly dtype?: 'float32' | 'float16' | undefined
-  readonly shardSize?: number | undefined
-}
-
-/** The options as the library takes them. */
-export function extractionRequest(source: string, choices: SourceChoices, context: CommandContext): ExtractionRequest {
-  const {
-    model,
-    layer,
-    pool,
-    recipe,
-    provider,
-    limit,
-    views,
-    testViews,
-    layout,
-    groupFrom,
-    allowOutside,
-    thumbs,
-    rewrite,
-    orient,
-    resize,
-    dtype,
-    shardSize,
-  } = choices
-  const { cacheFolder, offline, progress, signal, seed } = context
-  return {
-    source,
-    model,
-    pool,
-    provider,
-    allowOutside,
-    thumbs,
-    rewrite,
-    orient,
-    cacheFolder,
-    offline,
-    progress,
-    signal,
-    seed,
-    layers: layer,
-    recipe,
-    limit,
-    views,
-    testViews,
-    layout,
-    groupFrom,
-    resize,
-    precision: dtype,
-    shardSize,
-  }
-}

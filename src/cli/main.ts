@@ -1,10 +1,10 @@
 import yargs from 'yargs'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { visible } from '../base/text.js'
+import { fc7Version } from '../base/versions.js'
 import type { Command } from './command.js'
 import { commands } from './commands/index.js'
 import { createContext, type GlobalOptions } from './context.js'
-import { fc7Version } from './versions.js'
 
 class UsageError extends Fc7Error {}
 

@@ -59,7 +59,7 @@ async function* finished(
   for await (const item of source) {
     const from = group?.(item.path)
     const id = seen.has(item.id) ? `${item.id}#row=${row}` : item.id
-    yield id === item.id && from === undefined ? item : { ...item, id, group: from }
+    yield id === item.id && from === undefined ? item : { ...item, id, group: from ?? item.group }
     row++
   }
   if (row === 0) {

@@ -212,7 +212,6 @@ export interface ImportOptions {
   /** What the embeddings are called where a backbone would be named. Default the file's name. */
   readonly name?: string | undefined
   readonly force?: boolean | undefined
-  readonly versions: Readonly<Record<string, string>>
 }
 
 /**
@@ -290,5 +289,5 @@ export async function importEmbeddings(path: string, options: ImportOptions): Pr
       },
     ])
   }
-  return (await finishStore(options.out, plan, hash, options.versions))!
+  return (await finishStore(options.out, plan, hash))!
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Fc7Error, throwIfAborted } from '../base/errors.js'
 import { sha256, writeJsonAtomic } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
+import { versions } from '../base/versions.js'
 import { floatsOf } from '../onnx/values.js'
 import { graphOf } from '../onnx/walk.js'
 import { writeModel } from '../onnx/write.js'
@@ -97,7 +98,7 @@ export async function runFinetune(
     at: new Date().toISOString(),
     plan: planHash,
     machine: machineFacts(),
-    versions: run.versions,
+    versions: versions(),
   })
   const images = new Images(items, {
     recipe: backbone.recipe.recipe,

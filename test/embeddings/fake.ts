@@ -47,7 +47,6 @@ export function fakeJob(
     width,
     height,
     batch: 4,
-    versions: { fc7: 'test' },
     decoder: {
       async decode(source, buffer, offset): Promise<Decoded> {
         seen.push(source)

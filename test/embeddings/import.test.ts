@@ -19,14 +19,13 @@ beforeAll(async () => {
 afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
-const versions = { fc7: 'test' }
 
 describe('importEmbeddings', () => {
   it.each(['npy', 'parquet', 'csv'])('an import of an export to %s gives the same rows', async (format) => {
     const exporter = getExporter(format)
     const [file, index] = await exporter.write(exportSource(store), join(root, `e${exporter.extension}`))
     const out = join(root, `from-${format}`)
-    await importEmbeddings(file!, { out, versions, ...(format === 'npy' ? { labels: index! } : {}) })
+    await importEmbeddings(file!, { out, ...(format === 'npy' ? { labels: index! } : {}) })
     const before = await readTable(store)
     const after = await readTable(await openStore(out))
     expect(after.x).toEqual(before.x)
@@ -45,7 +44,7 @@ describe('importEmbeddings', () => {
       Buffer.concat([Buffer.from(header, 'latin1'), Buffer.from(new Float64Array([1, 2, 3, 4, 5, 6.5]).buffer)]),
     )
     await writeFile(join(root, 'labels.csv'), 'label\nant\n"bee, honey"\n')
-    await importEmbeddings(join(root, 'd8.npy'), { out: join(root, 'd8'), labels: join(root, 'labels.csv'), versions })
+    await importEmbeddings(join(root, 'd8.npy'), { out: join(root, 'd8'), labels: join(root, 'labels.csv') })
     const table = await readTable(await openStore(join(root, 'd8')))
     expect([...table.x]).toEqual([1, 2, 3, 4, 5, 6.5])
     expect(table.labels).toEqual(['ant', 'bee, honey'])
@@ -55,7 +54,7 @@ describe('importEmbeddings', () => {
     const [file] = await getExporter('npy').write(exportSource(store), join(root, 'cut.npy'))
     const bytes = await readFile(file!)
     await writeFile(file!, bytes.subarray(0, bytes.length - 1))
-    await expect(importEmbeddings(file!, { out: join(root, 'no'), versions })).rejects.toMatchObject({
+    await expect(importEmbeddings(file!, { out: join(root, 'no') })).rejects.toMatchObject({
       code: 'IMPORT_BAD',
       message: expect.stringContaining('its header promises 428'),
     })
@@ -66,19 +65,19 @@ describe('importEmbeddings', () => {
         bytes.subarray(128),
       ]),
     )
-    await expect(importEmbeddings(file!, { out: join(root, 'no'), versions })).rejects.toMatchObject({
+    await expect(importEmbeddings(file!, { out: join(root, 'no') })).rejects.toMatchObject({
       code: 'IMPORT_BAD',
     })
     await writeFile(file!, bytes)
     await writeFile(join(root, 'few.csv'), 'label\na\n')
-    await expect(
-      importEmbeddings(file!, { out: join(root, 'no'), labels: join(root, 'few.csv'), versions }),
-    ).rejects.toThrow('it has 1 rows')
+    await expect(importEmbeddings(file!, { out: join(root, 'no'), labels: join(root, 'few.csv') })).rejects.toThrow(
+      'it has 1 rows',
+    )
     await writeFile(join(root, 'x.csv'), 'f0,f1,label\n1,x,a\n')
-    await expect(importEmbeddings(join(root, 'x.csv'), { out: join(root, 'no'), versions })).rejects.toThrow(
+    await expect(importEmbeddings(join(root, 'x.csv'), { out: join(root, 'no') })).rejects.toThrow(
       'line 2, column f1 is "x"',
     )
-    await expect(importEmbeddings(join(root, 'x.xls'), { out: join(root, 'no'), versions })).rejects.toMatchObject({
+    await expect(importEmbeddings(join(root, 'x.xls'), { out: join(root, 'no') })).rejects.toMatchObject({
       code: 'USAGE_IMPORT',
     })
   })

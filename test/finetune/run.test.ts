@@ -58,7 +58,6 @@ describe('fine-tuning a tiny network', () => {
         {
           out: join(root, out),
           threads: 1,
-          versions: {},
           cacheFolder: asked.cacheFolder,
           ...(id === undefined ? {} : { id }),
         },
@@ -132,7 +131,7 @@ describe('fine-tuning a tiny network', () => {
     const prepared = await prepareFinetune(asked)
     expect([prepared.plan.loss, prepared.network.outputs, prepared.classes]).toEqual(['sigmoid', 1, ['red', 'blue']])
     const out = join(root, 'positive')
-    const { accuracy, reported } = await runFinetune(prepared, {}, { out, threads: 1, versions: {} })
+    const { accuracy, reported } = await runFinetune(prepared, {}, { out, threads: 1 })
     expect(reported).toBe(10)
     expect(accuracy).toBeGreaterThan(0.6)
     const { predictions } = JSON.parse(await readFile(join(out, 'finetune.json'), 'utf8'))

@@ -53,7 +53,6 @@ export async function openWorkshop() {
       out: join(root, out),
       threads: 1,
       checkpointSteps: 2,
-      versions: {},
       cacheFolder: asked.cacheFolder,
       keepFrozen,
       force,

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { Fc7Error } from '../../base/errors.js'
 import { explainWriteError } from '../../base/files.js'
 import { silentProgress } from '../../base/progress.js'
+import { versions } from '../../base/versions.js'
 import type { DatasetItem } from '../../datasets/contract.js'
 import { datasetOptions } from '../../datasets/open.js'
 import { weightBytes } from '../../onnx/values.js'
@@ -35,7 +36,6 @@ export interface ExtractionRun {
   readonly shard?: number | undefined
   readonly retryFailed?: boolean | undefined
   readonly force?: boolean | undefined
-  readonly versions: Readonly<Record<string, string>>
 }
 
 export interface ImagesSummary extends ExtractionSummary {
@@ -143,7 +143,6 @@ export async function runExtraction(
       parts: run.shards,
       part: run.shard,
       retryFailed: run.retryFailed ?? false,
-      versions: run.versions,
       progress,
       signal,
     })
@@ -162,7 +161,7 @@ export async function runExtraction(
     const source: StoreSource = { path: resolve(request.source), ...datasetOptions(request) }
     await appendFile(
       runPath(run.out),
-      `${JSON.stringify({ startedAt, source, ...facts, chosen, machine: machineFacts(), versions: run.versions })}\n`,
+      `${JSON.stringify({ startedAt, source, ...facts, chosen, machine: machineFacts(), versions: versions() })}\n`,
     ).catch((error: unknown) => {
       throw explainWriteError(error, runPath(run.out))
     })
@@ -180,7 +179,7 @@ export async function runExtraction(
  * @example
  * await extractImages(
  *   { source: 'photos', model: 'resnet50', cacheFolder: cacheFolder() },
- *   { out: 'photos.fc7', versions: {} },
+ *   { out: 'photos.fc7' },
  * )
  */
 export async function extractImages(request: ExtractionRequest, run: ExtractionRun): Promise<ImagesSummary> {

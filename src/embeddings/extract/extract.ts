@@ -172,7 +172,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   }
   task?.end()
 
-  const manifest = await finishStore(out, plan, hash, job.versions)
+  const manifest = await finishStore(out, plan, hash)
   const seconds = (performance.now() - started) / 1000
   const { decode, inference, disk: written } = stages.waitedMs
   const waited = { inference: inference / 1000, decode: decode / 1000, disk: written / 1000 }

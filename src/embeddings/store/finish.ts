@@ -2,6 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fc7Error, systemCode } from '../../base/errors.js'
 import { explainWriteError, makeFolder, writeFileAtomic, writeJsonAtomic } from '../../base/files.js'
+import { versions } from '../../base/versions.js'
 import { type Commit, failuresPath, type Manifest, manifestPath, ownFile, planPath, shardPath } from './layout.js'
 import { type ExtractionPlan, encodePlan, planDifferences } from './plan.js'
 import { readCommit, readPlan } from './store.js'
@@ -61,12 +62,7 @@ function addCounts(into: Map<string | null, number>, counts: Commit['labels']): 
 }
 
 /** Writes failures.jsonl and the manifest once every shard of the plan is done; null while one is missing. */
-export async function finishStore(
-  out: string,
-  plan: ExtractionPlan,
-  planHash: string,
-  versions: Readonly<Record<string, string>>,
-): Promise<Manifest | null> {
+export async function finishStore(out: string, plan: ExtractionPlan, planHash: string): Promise<Manifest | null> {
   const commits: Commit[] = []
   for (let i = 0; i < plan.shards.length; i++) {
     const commit = await readCommit(out, i, planHash)
@@ -94,7 +90,7 @@ export async function finishStore(
     labels: [...labels],
     splits: [...splits],
     shards: commits.map((commit, i) => ({ file: shardPath('', i), rows: commit.rows, sha256: commit.sha256 })),
-    versions,
+    versions: versions(),
   }
   await writeJsonAtomic(manifestPath(out), manifest)
   // What a killed process left behind under temporary names: every shard has its own by now. Another process may just

@@ -68,7 +68,6 @@ export interface ExtractionJob<Source> {
   readonly retryFailed?: boolean | undefined
   /** Allows replacing another store in `out`. */
   readonly force?: boolean | undefined
-  readonly versions: Readonly<Record<string, string>>
   readonly progress?: Progress | undefined
   readonly signal?: AbortSignal | undefined
 }

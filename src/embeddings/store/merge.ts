@@ -30,7 +30,6 @@ async function copyWhole(from: string, to: string, expected: string | null): Pro
 export async function mergeStores(
   stores: readonly string[],
   out: string,
-  versions: Readonly<Record<string, string>>,
 ): Promise<{ readonly manifest: Manifest | null; readonly missing: readonly number[] }> {
   const plans = await Promise.all(
     stores.map(async (store) => {
@@ -67,5 +66,5 @@ export async function mergeStores(
     }
     if (!found) missing.push(i)
   }
-  return { manifest: missing.length > 0 ? null : await finishStore(out, first.plan, first.hash, versions), missing }
+  return { manifest: missing.length > 0 ? null : await finishStore(out, first.plan, first.hash), missing }
 }

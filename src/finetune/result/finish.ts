@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic, writeJsonAtomic } from '../../base/files.js'
+import { versions } from '../../base/versions.js'
 import { node, valueInfo } from '../../onnx/build.js'
 import { withGraph, withModel } from '../../onnx/edit.js'
 import type { ModelProto } from '../../onnx/generated/onnx_pb.js'
@@ -28,7 +29,6 @@ export interface FinetuneRun {
   readonly cacheFolder?: string | undefined
   /** Leaves the frozen activations in place when training is over. */
   readonly keepFrozen?: boolean | undefined
-  readonly versions: Readonly<Record<string, string>>
 }
 
 export interface FinetuneSummary {
@@ -170,7 +170,7 @@ export async function finish(
     },
     predictions: measured.predictions,
     failures: failures.length,
-    versions: run.versions,
+    versions: versions(),
   })
   const seconds = (performance.now() - done.started) / 1000
   await done.log({ event: 'finished', accuracy, rows: measured.rows, seconds })

@@ -76,15 +76,15 @@ describe('mergeStores', () => {
     const plan = fakePlan(45)
     for (const part of [0, 1])
       await executeExtraction({ ...fakeJob(join(root, `part${part}`), plan, [7]), parts: 2, part })
-    expect((await mergeStores([join(root, 'part0')], join(root, 'half'), { fc7: 'test' })).missing).toEqual([1, 3])
-    const { manifest } = await mergeStores([join(root, 'part0'), join(root, 'part1')], store, { fc7: 'test' })
+    expect((await mergeStores([join(root, 'part0')], join(root, 'half'))).missing).toEqual([1, 3])
+    const { manifest } = await mergeStores([join(root, 'part0'), join(root, 'part1')], store)
     expect(manifest).toMatchObject({ rows: 44, failures: 1 })
     await executeExtraction(fakeJob(join(root, 'one'), plan, [7]))
     for (const name of await readdir(join(root, 'one'))) {
       expect((await readFile(join(store, name))).equals(await readFile(join(root, 'one', name)))).toBe(true)
     }
     await executeExtraction(fakeJob(join(root, 'other'), fakePlan(44)))
-    await expect(mergeStores([store, join(root, 'other')], join(root, 'x'), {})).rejects.toMatchObject({
+    await expect(mergeStores([store, join(root, 'other')], join(root, 'x'))).rejects.toMatchObject({
       code: 'MERGE_PLANS',
     })
   })

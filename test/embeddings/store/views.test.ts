@@ -115,7 +115,7 @@ describe('augmented training views', () => {
     const exporter = getExporter(format)
     const [file, index] = await exporter.write(exportSource(store), join(root, `e${exporter.extension}`))
     const labels = format === 'npy' ? { labels: index! } : {}
-    await importEmbeddings(file!, { out: join(root, 'again'), versions: { fc7: 'test' }, ...labels })
+    await importEmbeddings(file!, { out: join(root, 'again'), ...labels })
     const [before, after] = [await readTable(store), await readTable(await openStore(join(root, 'again')))]
     for (const key of ['x', 'ids', 'views', 'groups', 'splits'] as const) expect(after[key]).toEqual(before[key])
     expect(await verifyStore(join(root, 'again'))).toMatchObject({ ok: true, rows: 20 })

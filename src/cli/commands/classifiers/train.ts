@@ -1,19 +1,10 @@
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { Fc7Error } from '../../../base/errors.js'
-import { formatSeconds } from '../../../base/text.js'
-import { type Classifier, fitClassifier } from '../../../classifiers/classifier.js'
-import { onnxName } from '../../../classifiers/classifier-file.js'
-import { checkMemory, estimateMemory, memoryWords } from '../../../classifiers/memory.js'
-import { provenanceOf } from '../../../classifiers/store-provenance.js'
-import { readWeights } from '../../../classifiers/weights-file.js'
-import { openStore, readTable } from '../../../embeddings/store/store.js'
-import { fitTuned } from '../../../evaluation/fit/tuned-fit.js'
+import { planTrain, train as trainClassifier } from '../../../api/train.js'
+import type { Classifier } from '../../../classifiers/classifier.js'
 import { metricIds } from '../../../evaluation/metrics/registry.js'
-import { describeParams, parseSetting, resolveParams } from '../../../trainers/params.js'
-import { formatPreprocess, parsePreprocess, preprocessHelp } from '../../../trainers/preprocess/preprocess.js'
-import { getTrainer, trainers } from '../../../trainers/registry.js'
-import { trainingSetOf } from '../../../trainers/training-set.js'
+import { describeParams, parseSetting } from '../../../trainers/params.js'
+import { preprocessHelp } from '../../../trainers/preprocess/preprocess.js'
+import { trainers } from '../../../trainers/registry.js'
 import { defineCommand } from '../../command.js'
 import { searchOf, searchOptions } from '../../search-options.js'
 
@@ -98,106 +89,59 @@ export const train = defineCommand({
       .option('out', { type: 'string', demandOption: true, describe: 'Classifier folder to write' })
       .epilogue(`Hyper-parameters:\n\n${parameterHelp()}`),
   async run(options, context) {
-    const trainer = getTrainer(options.trainer)
-    if (options.onnx && trainer.reference) {
-      throw new Fc7Error('ONNX_NOT_SUPPORTED', `A classifier of ${trainer.id} cannot be written as ONNX.`, {
-        hint: 'Reference trainers stay in JavaScript; leave --onnx out, or choose another trainer.',
-      })
-    }
-    const given = new Map(options.set.map(parseSetting))
-    const params = resolveParams(trainer.params, given)
-    const tune = searchOf(options)
-    const store = await openStore(options.store)
-    const table = await readTable(store, options.layer)
-    const { set, split, rows } = trainingSetOf(table, options.split)
-    const weights = options.weights === undefined ? undefined : await readWeights(options.weights, table, rows)
-    context.progress.say(
-      `Fitting ${trainer.title} on ${set.x.rows} rows${split ? ` of the ${split} split` : ''}, ${set.classes.length} classes.`,
-    )
-    const memory = estimateMemory({
-      trainer,
-      set,
-      params,
+    const request = {
+      ...context,
+      store: options.store,
+      trainer: options.trainer,
+      params: new Map(options.set.map(parseSetting)),
+      tune: searchOf(options),
+      metric: options.metric,
+      split: options.split,
+      layer: options.layer,
       preprocess: options.preprocess,
-      threads: options.threads,
+      classWeight: options.classWeight,
+      weights: options.weights,
       calibrate: options.calibrate,
-      tune: tune !== undefined,
-      otherNumbers: table.x.length,
-    })
-    checkMemory(memory, trainer, options.memoryLimit === undefined ? undefined : options.memoryLimit * 2 ** 30)
-    context.progress.say(memoryWords(memory))
+      timeLimitSeconds: options.timeLimit,
+      memoryBytes: options.memoryLimit === undefined ? undefined : options.memoryLimit * 2 ** 30,
+      threads: options.threads,
+      onnx: options.onnx,
+      out: options.out,
+    }
     if (options.dryRun) {
-      const preprocess = formatPreprocess(parsePreprocess(options.preprocess ?? trainer.defaultPreprocess))
-      trainer.checkSize?.(set.x.rows, set.x.cols, set.classes.length)
+      const { title, params, ...plan } = await planTrain(request)
       context.result(
-        {
-          dryRun: true,
-          out: options.out,
-          trainer: trainer.id,
-          rows: set.x.rows,
-          columns: set.x.cols,
-          split,
-          classes: set.classes,
-          params: Object.fromEntries(params),
-          preprocess,
-          memory,
-        },
+        { dryRun: true, out: options.out, ...plan, params: Object.fromEntries(params) },
         [
-          `Would write ${options.out}: ${trainer.title} of ${set.x.rows} rows of ${set.x.cols} numbers, ` +
-            `preprocessing ${preprocess}.`,
+          `Would write ${options.out}: ${title} of ${plan.rows} rows of ${plan.columns} numbers, ` +
+            `preprocessing ${plan.preprocess}.`,
           ...[...params].map(([name, value]) => `${name}: ${value}`),
         ].join('\n'),
       )
       return
     }
-    const started = performance.now()
-    const task = context.progress.task({ label: trainer.id, total: 100, unit: '%' })
-    const fit = {
-      trainer,
-      set: { ...set, ...(weights ? { weights: weights.values } : {}) },
-      params: given,
-      preprocess: options.preprocess,
-      classWeight: options.classWeight,
-      calibrate: options.calibrate,
-      seed: context.seed,
-      threads: options.threads,
-      timeLimitSeconds: options.timeLimit,
-      provenance: { ...provenanceOf(store, table.layer), ...(weights ? { weights: weights.sha256 } : {}) },
-      signal: context.signal,
-      onProgress: (fraction: number) => task.update(Math.round(fraction * 100)),
-    }
-    const originals = new Set([...rows.keys()].filter((place) => table.views[rows[place]!] === 0))
-    const { metric } = options
-    const classifier = tune ? await fitTuned({ ...fit, tune, originals, metric }) : await fitClassifier(fit)
-    const seconds = (performance.now() - started) / 1000
-    task.end(`${trainer.id}  fitted in ${formatSeconds(seconds)}`)
-    if (classifier.facts.converged === 'no')
-      context.progress.say(
-        `Warning: ${trainer.id} had not converged when it stopped; its objective may be above the best. Allow ` +
-          'more iterations (--set max_iter=…), a smaller C, or a larger tolerance.',
-      )
-    await classifier.save(options.out, { onnx: options.onnx })
+    const { classifier, title, rows, seconds, memory, onnx } = await trainClassifier(request)
+    const { info, classes, facts } = classifier
     const tuning = tuningResult(classifier)
-    const facts = Object.entries(classifier.facts).map(([name, value]) => `${name}: ${value}`)
     context.result(
       {
         out: options.out,
-        trainer: trainer.id,
-        rows: set.x.rows,
-        classes: classifier.classes,
+        trainer: options.trainer,
+        rows,
+        classes,
         seconds,
-        params: Object.fromEntries(classifier.info.params),
+        params: Object.fromEntries(info.params),
         tuning: tuning.json,
-        preprocess: classifier.info.preprocess,
+        preprocess: info.preprocess,
         scoreKind: classifier.scoreKind,
-        onnx: options.onnx ? join(options.out, onnxName) : null,
+        onnx,
         memory: { ...memory, peakBytes: process.resourceUsage().maxRSS * 1024 },
-        facts: classifier.facts,
+        facts,
       },
       [
-        `${options.out}: ${trainer.title}, ${set.x.rows} rows, ${set.classes.length} classes.`,
+        `${options.out}: ${title}, ${rows} rows, ${classes.length} classes.`,
         ...tuning.words,
-        ...facts,
+        ...Object.entries(facts).map(([name, value]) => `${name}: ${value}`),
       ].join('\n'),
     )
   },

@@ -1,9 +1,6 @@
-import { join } from 'node:path'
-import { planAdvice } from '../../../advisor/evidence/plan.js'
-import { itemsOf } from '../../../evaluation/plan/items.js'
-import { writeAdvice } from '../../../report/pages/advice-page.js'
-import { advisedDepths, adviseOn } from '../../advice.js'
-import { defaultModel } from '../../choices.js'
+import { advise as giveAdvice, planAdvise } from '../../../api/advise.js'
+import { defaultModel } from '../../../api/source.js'
+import { adviceText } from '../../advice-text.js'
 import { defineCommand } from '../../command.js'
 import { sourceOptions } from '../../extraction-options.js'
 
@@ -24,29 +21,22 @@ export const advise = defineCommand({
         describe: 'Embed, say what would be measured, fit nothing',
       }),
   async run(options, context) {
-    const prepared = await advisedDepths(options.source, { ...options, layer: undefined }, context)
+    const request = { ...options, ...context }
     if (options.dryRun) {
-      const { sample, folds, curveFolds, fits, notes } = planAdvice(
-        itemsOf(prepared.depths.at(-1)!.table),
-        prepared.depths.length,
-        context.seed,
-      )
-      const repeats = new Set(folds.map(({ repeat }) => repeat)).size
-      const layers = prepared.depths.map(({ table }) => table.layer)
+      const plan = await planAdvise(request)
+      const { images, folds, repeats, fits, layers, notes } = plan
       context.result(
-        { images: sample.length, folds: curveFolds.length, repeats, fits, layers, notes },
+        plan,
         [
-          `${fits} fits on ${sample.length} images: ${curveFolds.length} folds${repeats > 1 ? `, ${repeats} times,` : ''} of ${layers.join(', ')} and a learning curve.`,
+          `${fits} fits on ${images} images: ${folds} folds${repeats > 1 ? `, ${repeats} times,` : ''} of ` +
+            `${layers.join(', ')} and a learning curve.`,
           ...notes,
         ].join('\n'),
       )
       return
     }
-    const { advice, text } = await adviseOn(prepared, { epochs: options.epochs, threads: options.threads }, context)
-    const files = options.out === undefined ? undefined : await writeAdvice(advice, join(options.out, 'advice.html'))
-    context.result(
-      { advice, html: files?.html ?? null, json: files?.json ?? null },
-      files ? `${text}\n\nThe page: ${files.html} (also ${files.json})` : text,
-    )
+    const { advice, html, json } = await giveAdvice(request)
+    const text = adviceText(advice)
+    context.result({ advice, html, json }, html ? `${text}\n\nThe page: ${html} (also ${json})` : text)
   },
 })

@@ -1,33 +1,14 @@
-import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
-import { Fc7Error } from '../../../base/errors.js'
-import { groupDuplicates } from '../../../evaluation/guards/group-duplicates.js'
+import { planCompare, positiveClassLines, compare as runCompare } from '../../../api/compare.js'
+import { defaultTrainers } from '../../../api/comparison-tables.js'
+import { defaultModel } from '../../../api/source.js'
 import { metricIds } from '../../../evaluation/metrics/registry.js'
-import { comparisonOptions } from '../../../evaluation/plan/experiment.js'
-import { type ComparisonPlan, planComparison } from '../../../evaluation/plan/plan.js'
+import type { ComparisonPlan } from '../../../evaluation/plan/plan.js'
 import { describeProtocol, protocolKinds } from '../../../evaluation/plan/protocol.js'
-import { runComparison } from '../../../evaluation/run.js'
-import { getTrainer, trainers } from '../../../trainers/registry.js'
-import { defaultModel } from '../../choices.js'
+import { trainers } from '../../../trainers/registry.js'
 import { defineCommand } from '../../command.js'
-import { comparisonProvenance, comparisonTable, defaultTrainers } from '../../comparison.js'
-import { chosenExperiment, experimentStores, experimentTables, keptExperiment } from '../../experiment.js'
+import { comparisonTable } from '../../comparison.js'
 import { sourceOptions } from '../../extraction-options.js'
 import { searchOptions } from '../../search-options.js'
-
-/** What the user should know about positive classes before anything is fitted. */
-function positiveWords({ datasets }: ComparisonPlan): string[] {
-  return datasets.flatMap(({ name, positive, classes }) => {
-    if (positive?.source === 'inferred')
-      return [`${name}: "${positive.label}" is taken as the positive class (--positive names another).`]
-    if (positive === null && classes.length === 2)
-      return [
-        `${name}: neither "${classes[0]}" nor "${classes[1]}" is known to be the positive class; --positive ` +
-          'gives sensitivity and specificity.',
-      ]
-    return []
-  })
-}
 
 function planWords(plan: ComparisonPlan): string {
   const of = plan.tables.map((table) => table.name).join(', ')
@@ -37,7 +18,7 @@ function planWords(plan: ComparisonPlan): string {
         `${name}: ${items} images, ${classes.length} classes, ${folds.length} folds. ${describeProtocol(protocol)}`,
     ),
     `${plan.fits.length} fits of ${plan.trainers.map((trainer) => trainer.key).join(', ')} on ${of}`,
-    ...positiveWords(plan),
+    ...positiveClassLines(plan),
   ].join('\n')
 }
 
@@ -89,45 +70,18 @@ export const compare = defineCommand({
       .option('memory', { type: 'number', describe: 'GiB that fits may take together (default half of the machine)' })
       .option('dry-run', { type: 'boolean', default: false, describe: 'Print the plan, fit nothing' }),
   async run(options, context) {
-    const threads = options.threads ?? availableParallelism()
-    const { trainers: wanted, protocol, folds, repeats, holdout, perClass, draws, testPerClass } = options
-    const { metric, positive, operating, curve, tune, search, candidates, innerFolds } = options
-    const { experiment, folder } = await chosenExperiment(
-      options.sources,
-      {
-        ...{ trainers: wanted, protocol, folds, repeats, holdout, perClass, draws, testPerClass },
-        ...{ metric, positive, operating, curve, tune, search, candidates, innerFolds },
-        groupDuplicates: options.groupDuplicates,
-      },
-      { trainers: defaultTrainers, seed: context.seed },
-    )
-    const out = options.out ?? (experiment.out === undefined ? undefined : resolve(folder, experiment.out))
-    if (out === undefined)
-      throw new Fc7Error('USAGE_OUT', 'Where should the evaluation go?', { hint: 'Give a folder with --out.' })
-    // A misspelt trainer should not cost an extraction.
-    for (const one of experiment.trainers) getTrainer(typeof one === 'string' ? one : one.id)
-    const inputs = await experimentStores(experiment, folder, options, context)
-    let tables = await experimentTables(inputs, options.trainedOn ?? [])
-    if (experiment['group-duplicates']) {
-      const grouped = await groupDuplicates(tables, { threads, signal: context.signal })
-      tables = grouped.tables
-      context.progress.say(`${grouped.images} near-duplicate images are kept together.`)
+    const request = {
+      ...options,
+      ...context,
+      layers: options.layer,
+      memoryBytes: options.memory === undefined ? undefined : options.memory * 2 ** 30,
+      command: `fc7 ${process.argv.slice(2).join(' ')}`,
     }
-    const plan = planComparison({ ...comparisonOptions(experiment), tables })
-    if (options.dryRun) return context.result(plan, planWords(plan))
-    for (const line of positiveWords(plan)) context.progress.say(line)
-    const evaluation = await runComparison(plan, {
-      tables,
-      out,
-      threads,
-      ...(options.memory === undefined ? {} : { memoryBytes: options.memory * 2 ** 30 }),
-      provenance: comparisonProvenance(
-        `fc7 ${process.argv.slice(2).join(' ')}`,
-        keptExperiment(experiment, inputs, out),
-      ),
-      signal: context.signal,
-      progress: context.progress,
-    })
+    if (options.dryRun) {
+      const plan = await planCompare(request)
+      return context.result(plan, planWords(plan))
+    }
+    const { evaluation, out } = await runCompare(request)
     context.result(
       evaluation,
       [comparisonTable(evaluation), '', ...evaluation.words, '', `Report: fc7 report ${out}`].join('\n'),

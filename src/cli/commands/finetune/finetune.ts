@@ -1,16 +1,9 @@
-import { join } from 'node:path'
+import { exportTrainingGraphs, planFinetune, previewAugmentations, finetune as tune } from '../../../api/finetune.js'
 import { Fc7Error } from '../../../base/errors.js'
 import { formatBytes, formatSeconds } from '../../../base/text.js'
 import { strategies } from '../../../finetune/plan/options.js'
 import type { FinetunePlan } from '../../../finetune/plan/plan.js'
-import { prepareFinetune } from '../../../finetune/plan/prepare.js'
-import { exportTraining } from '../../../finetune/result/export.js'
-import { readTraining } from '../../../finetune/result/record.js'
-import { runFinetune } from '../../../finetune/run.js'
-import { previewAugmentation } from '../../../finetune/train/preview.js'
-import { curvesName, writeTraining } from '../../../report/pages/training-page.js'
 import { defineCommand } from '../../command.js'
-import { versions } from '../../versions.js'
 
 /** The plan in words. */
 function describe(plan: FinetunePlan): string {
@@ -28,7 +21,7 @@ function describe(plan: FinetunePlan): string {
         : phase.trunk === 'cached'
           ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each image), its ` +
             `${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
-          : `  the frozen part runs anew each epoch, ${phase.trunkPasses} times in all; about ` +
+          : `  the frozen part runs again in each epoch, ${phase.trunkPasses} times in all; about ` +
             `${formatBytes(phase.memoryBytes)} of memory`,
     ]),
   ].join('\n')
@@ -146,55 +139,51 @@ export const finetune = defineCommand({
       views: options.views,
       patience: options.patience,
       memoryBytes: gib(options.memoryLimit),
-      seed: context.seed,
     }
-    const { cacheFolder, offline, progress, signal } = context
-    const request = {
+    // Whatever else stands in the object is a setting of the training, and an unknown one is refused.
+    const { json: _, result: __, ...common } = context
+    const source = {
+      ...common,
+      ...wanted,
       source: options.source,
       model: options.model,
       orient: options.orient,
       allowOutside: options.allowOutside,
-      options: Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)),
-      cacheFolder,
-      offline,
-      progress,
-      signal,
       recipe: options.recipe,
       layout: options.layout,
       groupFrom: options.groupFrom,
       limit: options.limit,
     }
-    const prepared = await prepareFinetune(request)
-    const { plan } = prepared
     if (options.previewAugmentation !== undefined) {
-      const shown = await previewAugmentation(prepared, options.previewAugmentation)
+      const shown = await previewAugmentations({ ...source, out: options.previewAugmentation })
       context.result({ out: options.previewAugmentation, shown }, `${options.previewAugmentation}: ${shown} images`)
       return
     }
     if (options.dryRun) {
-      context.result({ plan, planHash: prepared.planHash }, describe(plan))
+      const planned = await planFinetune(source)
+      context.result(planned, describe(planned.plan))
       return
     }
     const out = options.out! // asked for above
-    for (const line of describe(plan).split('\n')) progress.say(line)
+    const onPlan = (plan: FinetunePlan): void => {
+      for (const line of describe(plan).split('\n')) context.progress.say(line)
+    }
     if (options.exportOnly) {
-      const files = await exportTraining(prepared, out)
+      const files = await exportTrainingGraphs({ ...source, out, onPlan })
       context.result({ out, files }, `${out}: ${files.join(', ')}`)
       return
     }
-    const summary = await runFinetune(prepared, request, {
+    const { plan, curves, ...summary } = await tune({
+      ...source,
       out,
-      versions: versions(),
-      cacheFolder,
+      onPlan,
       id: options.id,
       force: options.force,
-      keepFrozen: options.keepWork,
+      keepWork: options.keepWork,
       threads: options.threads,
       decodeThreads: options.decodeThreads,
       checkpointSteps: options.checkpointSteps,
     })
-    const curves = join(out, curvesName)
-    await writeTraining(await readTraining(out), curves)
     context.result(
       { ...summary, curves },
       [

@@ -1,6 +1,5 @@
-import { exportSource } from '../../../embeddings/exporters/export.js'
-import { exporters, getExporter } from '../../../embeddings/exporters/registry.js'
-import { openStore } from '../../../embeddings/store/store.js'
+import { exportStore as writeExport } from '../../../api/stores.js'
+import { exporters } from '../../../embeddings/exporters/registry.js'
 import { defineCommand } from '../../command.js'
 
 export const exportStore = defineCommand({
@@ -20,11 +19,8 @@ export const exportStore = defineCommand({
       .option('out', { type: 'string', demandOption: true, describe: 'File to write (a folder for projector)' })
       .option('layer', { type: 'string', describe: 'Layer, where the store holds several' }),
   async run({ store, to, out, layer }, context) {
-    const source = exportSource(await openStore(store), layer)
-    const files = await getExporter(to).write(source, out)
-    context.result(
-      { files, rows: source.rows, dim: source.dim, layer: source.layer },
-      `${files.join(', ')}: ${source.rows} rows of ${source.dim} values (${source.layer}).`,
-    )
+    const written = await writeExport({ ...context, store, to, out, layer })
+    const { files, rows, dim } = written
+    context.result(written, `${files.join(', ')}: ${rows} rows of ${dim} values (${written.layer}).`)
   },
 })

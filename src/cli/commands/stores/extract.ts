@@ -1,15 +1,47 @@
 import { setFlagsFromString } from 'node:v8'
+import { type ExtractSummary, extract as embed, type PlannedExtraction, planExtract } from '../../../api/extract.js'
 import { Fc7Error } from '../../../base/errors.js'
 import { formatSeconds } from '../../../base/text.js'
-import { runExtraction } from '../../../embeddings/extract/extract-images.js'
-import { prepareExtraction } from '../../../embeddings/extract/prepare.js'
-import { planStatus } from '../../../embeddings/store/commit.js'
-import { plannedRows } from '../../../embeddings/store/views.js'
-import { carryTrainedOn } from '../../../evaluation/guards/trained-on.js'
 import { resizeModes } from '../../choices.js'
 import { defineCommand } from '../../command.js'
-import { extractionRequest, sourceOptions } from '../../extraction-options.js'
-import { versions } from '../../versions.js'
+import { sourceOptions } from '../../extraction-options.js'
+
+const layerWords = ({ layers }: PlannedExtraction['plan'], words: (name: string, dim: number) => string): string =>
+  layers.map(({ name, dim }) => words(name, dim)).join(', ')
+
+/** What `--dry-run` shows. */
+function planText({ plan, done, rows, classes }: PlannedExtraction, out: string): string {
+  const { dataset, backbone, recipe, provider, views, testViews, shards, rewrites } = plan
+  const layers = layerWords(plan, (name, dim) => `${name} (${dim} values)`)
+  const averaged = testViews ? `, the mean of ${testViews} views for images outside the train split` : ''
+  return [
+    `${dataset.items} images of ${dataset.name}, ${classes} classes`,
+    `${backbone.id}, ${layers}, recipe ${recipe?.name}, ${provider}`,
+    ...(views > 1 || testViews ? [`${rows} rows: ${views} for each training image${averaged}`] : []),
+    `${shards.length} shards in ${out}, ${done.length} of them done`,
+    ...(rewrites.length > 0 ? [`exact rewrites: ${rewrites.join(', ')}`] : []),
+  ].join('\n')
+}
+
+/** What a finished extraction says of itself. */
+function summaryText(summary: ExtractSummary, out: string): string {
+  const { chosen, waited, images, seconds, rows, failures, manifest, extractionPlan: plan } = summary
+  const layers = layerWords(plan, (name, dim) => `${dim} values (${name})`)
+  return [
+    `${out}: ${rows} rows of ${layers}`,
+    ...(images > 0
+      ? [
+          `${images} images in ${formatSeconds(seconds)}, ${(images / seconds).toFixed(1)} a second; waited ` +
+            `${formatSeconds(waited.inference)} for the network, ${formatSeconds(waited.decode)} ` +
+            `for decoding, ${formatSeconds(waited.disk)} for the disk`,
+          `${chosen.provider}, ${chosen.sessions} × ${chosen.threadsPerSession} threads, ` +
+            `${chosen.decodeThreads} decoding beside them, batches of ${chosen.batch}`,
+        ]
+      : ['Everything was done already.']),
+    ...(failures > 0 ? [`${failures} images could not be embedded: see ${out}/failures.jsonl`] : []),
+    ...(manifest ? [] : ['Other shards are still missing: run the other parts.']),
+  ].join('\n')
+}
 
 export const extract = defineCommand({
   example: ['$0 extract photos/ --model resnet50 --out photos.fc7', 'embed every image of a folder'],
@@ -57,60 +89,15 @@ export const extract = defineCommand({
     // with the number of images long before old ones are collected. The process is this command's own, hence here and
     // not in the library.
     setFlagsFromString('--heap-growing-percent=15')
-    const request = extractionRequest(options.source, options, context)
-    const prepared = await prepareExtraction(request, options.out)
-    const { plan, planHash } = prepared
+    const request = { ...options, ...context, layers: options.layer }
     if (options.dryRun) {
-      const done = await planStatus(options.out, plan, planHash)
-      context.result(
-        { plan, planHash, done },
-        [
-          `${plan.dataset.items} images of ${plan.dataset.name}, ${prepared.scan.labels.size} classes`,
-          `${plan.backbone.id}, ${plan.layers.map((layer) => `${layer.name} (${layer.dim} values)`).join(', ')}, recipe ${plan.recipe?.name}, ${plan.provider}`,
-          ...(plan.views > 1 || plan.testViews
-            ? [
-                `${plannedRows(plan, prepared.scan.splits)} rows: ${plan.views} for each training image${plan.testViews ? `, the mean of ${plan.testViews} views for images outside the train split` : ''}`,
-              ]
-            : []),
-          `${plan.shards.length} shards in ${options.out}, ${done.length} of them done`,
-          ...(plan.rewrites.length > 0 ? [`exact rewrites: ${plan.rewrites.join(', ')}`] : []),
-        ].join('\n'),
-      )
+      const planned = await planExtract(request)
+      const { plan, planHash, done } = planned
+      context.result({ plan, planHash, done }, planText(planned, options.out))
       return
     }
-    const { batchSize: batch, threads, sessions, decodeThreads, shards, shard, retryFailed, force, out } = options
-    const summary = await runExtraction(prepared, request, {
-      out,
-      versions: versions(),
-      retryFailed,
-      force,
-      batch,
-      threads,
-      sessions,
-      decodeThreads,
-      shards,
-      shard,
-    })
-    await carryTrainedOn(prepared.backbone.weights?.path, out, plan.backbone.sha256)
-    const { manifest, ...facts } = summary
-    const { chosen } = summary
-    const rate = summary.images / summary.seconds
-    const lines = [
-      `${out}: ${summary.rows} rows of ${plan.layers.map((layer) => `${layer.dim} values (${layer.name})`).join(', ')}`,
-      summary.images > 0
-        ? `${summary.images} images in ${formatSeconds(summary.seconds)}, ${rate.toFixed(1)} a second; waited ` +
-          `${formatSeconds(summary.waited.inference)} for the network, ${formatSeconds(summary.waited.decode)} ` +
-          `for decoding, ${formatSeconds(summary.waited.disk)} for the disk`
-        : 'Everything was done already.',
-      ...(summary.images > 0
-        ? [
-            `${chosen.provider}, ${chosen.sessions} × ${chosen.threadsPerSession} threads, ` +
-              `${chosen.decodeThreads} decoding beside them, batches of ${chosen.batch}`,
-          ]
-        : []),
-      ...(summary.failures > 0 ? [`${summary.failures} images could not be embedded: see ${out}/failures.jsonl`] : []),
-      ...(manifest ? [] : ['Other shards are still missing: run the other parts.']),
-    ]
-    context.result({ ...facts, finished: manifest !== null }, lines.join('\n'))
+    const summary = await embed(request)
+    const { manifest, extractionPlan: _, ...facts } = summary
+    context.result({ ...facts, finished: manifest !== null }, summaryText(summary, options.out))
   },
 })

@@ -1,6 +1,5 @@
-import { importEmbeddings } from '../../../embeddings/import.js'
+import { importEmbeddings } from '../../../api/stores.js'
 import { defineCommand } from '../../command.js'
-import { versions } from '../../versions.js'
 
 export const importStore = defineCommand({
   example: ['$0 import x.npy --labels labels.csv --out x.fc7', 'a numpy matrix and its labels'],
@@ -12,13 +11,7 @@ export const importStore = defineCommand({
       .option('out', { type: 'string', demandOption: true, describe: 'Store folder to write' })
       .option('force', { type: 'boolean', default: false, describe: 'Replace another store there' }),
   async run({ file, labels, name, out, force }, context) {
-    const manifest = await importEmbeddings(file, {
-      out,
-      force,
-      versions: versions(),
-      labels,
-      name,
-    })
+    const manifest = await importEmbeddings({ ...context, file, out, force, labels, name })
     context.result(
       { out, rows: manifest.rows, dim: manifest.layers[0]?.dim, classes: manifest.classes },
       `${out}: ${manifest.rows} rows of ${manifest.layers[0]?.dim} values, ${manifest.classes.length} classes.`,

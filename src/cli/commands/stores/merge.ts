@@ -1,6 +1,5 @@
-import { mergeStores } from '../../../embeddings/store/merge.js'
+import { mergeStores } from '../../../api/stores.js'
 import { defineCommand } from '../../command.js'
-import { versions } from '../../versions.js'
 
 export const merge = defineCommand({
   example: ['$0 merge part0 part1 --out whole', 'join what two machines extracted with --shards 2'],
@@ -9,7 +8,7 @@ export const merge = defineCommand({
       .positional('stores', { type: 'string', array: true, demandOption: true, describe: 'Part stores' })
       .option('out', { type: 'string', demandOption: true, describe: 'Folder of the joined store' }),
   async run({ stores, out }, context) {
-    const { manifest, missing } = await mergeStores(stores, out, versions())
+    const { manifest, missing } = await mergeStores({ ...context, stores, out })
     context.result(
       { out, rows: manifest?.rows ?? null, missingShards: missing },
       manifest

@@ -1,11 +1,11 @@
-import { verifyStore } from '../../../embeddings/store/verify.js'
+import { verifyStore } from '../../../api/stores.js'
 import { defineCommand } from '../../command.js'
 
 export const verify = defineCommand({
   example: ['$0 verify photos.fc7', 'say whether the store is whole'],
   options: (yargs) => yargs.positional('store', { type: 'string', demandOption: true, describe: 'Store folder' }),
   async run({ store }, context) {
-    const result = await verifyStore(store, { progress: context.progress, signal: context.signal })
+    const result = await verifyStore({ ...context, store })
     const lines = result.findings.map(
       (finding) => `${finding.severity === 'error' ? '✗' : '–'} ${finding.file}: ${finding.problem}`,
     )

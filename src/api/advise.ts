@@ -1,28 +1,55 @@
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
-import { advise } from '../advisor/advise.js'
+import { join, resolve } from 'node:path'
+import { advise as measure } from '../advisor/advise.js'
 import { backwardOverForward, shareAbove } from '../advisor/evidence/cost.js'
 import { planSweep, type SweepPlan } from '../advisor/evidence/depth.js'
 import type { AdviceInput, DepthTable } from '../advisor/evidence/input.js'
+import { planAdvice } from '../advisor/evidence/plan.js'
 import { sourceStatistics } from '../advisor/evidence/source-statistics.js'
 import type { Advice } from '../advisor/rules/advice-file.js'
-import { adviceLines } from '../advisor/rules/summary-lines.js'
 import { classNames } from '../backbones/library.js'
 import { resolveBackbone } from '../backbones/resolve.js'
 import { prepareTrunk, type Trunk } from '../backbones/trunk.js'
 import { Fc7Error } from '../base/errors.js'
-import { formatSeconds } from '../base/text.js'
 import { weightsOf } from '../embeddings/extract/prepare.js'
 import { measuredPace } from '../embeddings/store/runs.js'
 import { isStore, openStore, readTable, readThumbs, type Store } from '../embeddings/store/store.js'
+import { itemsOf } from '../evaluation/plan/items.js'
 import { recipeSize } from '../images/recipe/recipe-size.js'
 import { readModel } from '../onnx/read.js'
-import type { CommandContext } from './context.js'
-import type { SourceChoices } from './extraction-options.js'
-import { storeFor } from './stores.js'
-import { formatTable } from './terminal.js'
+import { writeAdvice } from '../report/pages/advice-page.js'
+import { type CommonOptions, type Context, contextOf } from './context.js'
+import { defaultModel, type SourceOptions } from './source.js'
+import { type StoreChoices, storeFor } from './store-for.js'
 
-type Choices = SourceChoices & { readonly threads?: number | undefined }
+export interface AdviseOptions extends CommonOptions, SourceOptions {
+  /** Store, or images. */
+  readonly source: string
+  /** Epochs that costs are estimated for. Default: those of each strategy. */
+  readonly epochs?: number | undefined
+  /** Folder for advice.html and advice.json. Default: nothing is written. */
+  readonly out?: string | undefined
+  readonly threads?: number | undefined
+  readonly batchSize?: number | undefined
+  readonly sessions?: number | undefined
+  readonly decodeThreads?: number | undefined
+}
+
+export interface AdviseResult {
+  readonly advice: Advice
+  readonly html: string | null
+  readonly json: string | null
+}
+
+/** What {@link advise} would measure. */
+export interface PlannedAdvice {
+  readonly images: number
+  readonly folds: number
+  readonly repeats: number
+  readonly fits: number
+  readonly layers: readonly string[]
+  readonly notes: readonly string[]
+}
 
 interface Network {
   readonly trunk: Trunk
@@ -35,7 +62,7 @@ interface Network {
 async function networkOf(
   model: string,
   recipe: string | undefined,
-  context: CommandContext,
+  context: Context,
   fetch: boolean,
 ): Promise<Network> {
   const { cacheFolder, offline, progress, signal } = context
@@ -51,7 +78,11 @@ async function networkOf(
 }
 
 /** A store with the default layer, earlier ones and the source classifier's scores, read as the advisor wants them. */
-export async function advisedDepths(source: string, choices: Choices, context: CommandContext): Promise<AdviceInput> {
+async function advisedDepths(
+  source: string,
+  choices: StoreChoices & { readonly model?: string | undefined },
+  context: Context,
+): Promise<AdviceInput> {
   const given = await isStore(source)
   let store: Store
   let network: Network | undefined
@@ -60,10 +91,10 @@ export async function advisedDepths(source: string, choices: Choices, context: C
     // Depths are read off the network where it is at hand; embeddings made elsewhere have none.
     network = await networkOf(store.plan.backbone.id, store.plan.recipe?.name, context, false).catch(() => undefined)
   } else {
-    network = await networkOf(choices.model, choices.recipe, context, true)
+    network = await networkOf(choices.model ?? defaultModel, choices.recipe, context, true)
     const { layers, scores } = network.sweep
     const wanted = [...layers.map((layer) => layer.name), ...(scores === undefined ? [] : [scores])]
-    store = await storeFor(source, { ...choices, layer: wanted }, context)
+    store = await storeFor(source, { ...choices, layers: wanted }, context)
   }
   const names = store.plan.layers.map((layer) => layer.name)
   const scores = network?.sweep.scores
@@ -114,87 +145,40 @@ export async function advisedDepths(source: string, choices: Choices, context: C
         ? { images: null, model: [id], store: source }
         : {
             images: source,
-            model: choices.recipe === undefined ? [choices.model] : [choices.model, choices.recipe],
+            model: [choices.model ?? defaultModel, ...(choices.recipe === undefined ? [] : [choices.recipe])],
             store: resolve(store.path),
           }),
     },
   }
 }
 
-/** The advice and what a terminal shows of it. */
-export async function adviseOn(
-  input: AdviceInput,
-  choices: { readonly epochs: number | undefined; readonly threads: number | undefined },
-  context: CommandContext,
-): Promise<{ readonly advice: Advice; readonly text: string }> {
-  const advice = await advise(input, {
+/** Embeds where needed, and says what would be measured; fits nothing. */
+export async function planAdvise(options: AdviseOptions): Promise<PlannedAdvice> {
+  const context = contextOf(options)
+  const { depths } = await advisedDepths(options.source, options, context)
+  const items = itemsOf(depths.at(-1)!.table)
+  const { sample, folds, curveFolds, fits, notes } = planAdvice(items, depths.length, context.seed)
+  return {
+    images: sample.length,
+    folds: curveFolds.length,
+    repeats: new Set(folds.map(({ repeat }) => repeat)).size,
+    fits,
+    layers: depths.map(({ table }) => table.layer),
+    notes,
+  }
+}
+
+/** Measures what the images ask of the network, and says which transfer strategy to try. */
+export async function advise(options: AdviseOptions): Promise<AdviseResult> {
+  const context = contextOf(options)
+  const input = await advisedDepths(options.source, options, context)
+  const advice = await measure(input, {
     seed: context.seed,
-    threads: choices.threads ?? availableParallelism(),
-    epochs: choices.epochs,
+    threads: options.threads ?? availableParallelism(),
+    epochs: options.epochs,
     progress: context.progress,
     signal: context.signal,
   })
-  return { advice, text: adviceText(advice) }
-}
-
-const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
-
-/** Size and shape in one sentence. */
-function dataWords({ data }: Advice): string {
-  const { least, most, median } = data.perClass
-  return [
-    `${data.images} labelled images`,
-    `${data.classes} classes`,
-    least === most
-      ? `${least} a class`
-      : `${least} to ${most} a class (median ${median}, the largest ${(most / least).toFixed(1)} times the smallest)`,
-    data.groups === 0 ? 'no groups' : `${data.groups} groups`,
-    `${data.duplicates} ${data.duplicates === 1 ? 'pair' : 'pairs'} of near-duplicates`,
-    ...(data.unlabelled > 0 ? [`${data.unlabelled} without a label`] : []),
-  ].join(', ')
-}
-
-/** What a terminal shows: verdict first, then what it rests on. */
-export function adviceText(advice: Advice): string {
-  const { verdict, data, curve, probe } = advice
-  const weights = verdict.evidence.map(
-    ({ text, weight }) => `  ${weight > 0 ? 'for    ' : weight < 0 ? 'against' : 'neutral'}  ${text}`,
-  )
-  const layers = formatTable(
-    ['layer', 'depth', 'accuracy', 'on its own rows', 'better than the last: p'],
-    advice.layers.map((layer) => [
-      layer.name,
-      layer.depth.toFixed(2),
-      percent(layer.accuracy),
-      percent(layer.trainAccuracy),
-      layer.p === null ? '–' : layer.p < 0.001 ? '< 0.001' : layer.p.toFixed(3),
-    ]),
-  )
-  const cost = advice.cost.map(
-    (row) => `  ${row.strategy.padEnd(10)}  ${formatSeconds(row.seconds).padStart(12)}  ${row.about}`,
-  )
-  return [
-    `${verdict.headline} Confidence: ${verdict.confidence}.`,
-    ...adviceLines(advice),
-    ...(verdict.doubts.length > 0 ? ['', 'Not surer, because:', ...verdict.doubts.map((line) => `  ${line}`)] : []),
-    '',
-    `${data.name}: ${dataWords(advice)}.`,
-    `Linear probe: ${percent(probe.accuracy)} ± ${percent(probe.standardError)} on held-out images, ` +
-      `${percent(probe.trainAccuracy)} on its own.`,
-    ...(curve.doubling === null
-      ? []
-      : [`Twice the images would add about ${(100 * curve.doubling).toFixed(1)} points.`]),
-    '',
-    layers,
-    '',
-    'Evidence:',
-    ...weights,
-    ...(verdict.wouldChange.length > 0
-      ? ['', 'What would change this:', ...verdict.wouldChange.map((line) => `  ${line}`)]
-      : []),
-    ...(cost.length > 0 ? ['', 'Estimated on this machine:', ...cost] : []),
-    ...(advice.notes.length > 0 ? ['', ...advice.notes] : []),
-    '',
-    `Next: ${verdict.command}`,
-  ].join('\n')
+  const files = options.out === undefined ? undefined : await writeAdvice(advice, join(options.out, 'advice.html'))
+  return { advice, html: files?.html ?? null, json: files?.json ?? null }
 }

@@ -12,10 +12,9 @@ import {
   parseExperiment,
 } from '../evaluation/plan/experiment.js'
 import type { ComparisonTable } from '../evaluation/plan/plan.js'
-import { comparisonTables, shortlyNamed } from './comparison.js'
-import type { CommandContext } from './context.js'
-import type { SourceChoices } from './extraction-options.js'
-import { storeFor } from './stores.js'
+import { comparisonTables, shortlyNamed } from './comparison-tables.js'
+import type { Context } from './context.js'
+import { type StoreChoices, storeFor } from './store-for.js'
 
 /** What `fc7 compare` was asked on its command line; undefined where an option was not given. */
 export interface CompareChoices {
@@ -38,6 +37,16 @@ export interface CompareChoices {
   readonly groupDuplicates?: boolean | undefined
 }
 
+/** The choices alone, out of an object that holds more. */
+export const compareChoices = (options: CompareChoices): CompareChoices => {
+  const { trainers, protocol, folds, repeats, holdout, perClass, draws, testPerClass, metric } = options
+  const { positive, operating, curve, tune, search, candidates, innerFolds, groupDuplicates } = options
+  return {
+    ...{ trainers, protocol, folds, repeats, holdout, perClass, draws, testPerClass, metric },
+    ...{ positive, operating, curve, tune, search, candidates, innerFolds, groupDuplicates },
+  }
+}
+
 const isExperimentFile = (path: string): boolean => /\.ya?ml$/i.test(path)
 
 /** The experiment that a command line amounts to; one file can say the same. @throws Fc7Error USAGE_OPERATING */
@@ -57,7 +66,7 @@ export function experimentOf(
       : {
           search,
           candidates,
-          ...(innerFolds === undefined ? {} : { 'inner-folds': innerFolds }),
+          'inner-folds': innerFolds,
         }
   const given = {
     protocol: choices.protocol,
@@ -124,21 +133,21 @@ export interface ExperimentInput {
 export async function experimentStores(
   experiment: Experiment,
   folder: string,
-  choices: SourceChoices & { readonly threads?: number | undefined },
-  context: CommandContext,
+  choices: StoreChoices & { readonly model?: string | undefined },
+  context: Context,
 ): Promise<ExperimentInput[]> {
   const inputs: ExperimentInput[] = []
   for (const source of experiment.sources) {
     const one: ExperimentSource = typeof source === 'string' ? { path: source } : source
     const path = folder === '.' ? one.path : resolve(folder, one.path)
-    const layers = one.layers ?? choices.layer
+    const layers = one.layers ?? choices.layers
     const store = await storeFor(
       path,
       {
         ...choices,
-        layer: layers,
+        layers,
         model: one.model ?? choices.model,
-        recipe: one.recipe,
+        recipe: one.recipe ?? choices.recipe,
       },
       context,
     )
