@@ -29,9 +29,26 @@ export class InterruptedError extends Fc7Error {
   }
 }
 
-/** Throws {@link InterruptedError} if the signal has fired. */
+/** What to look at before a signal is asked: a clock, where a loop leaves timers no turn (trainers/deadline.ts). */
+const checkpoints = new WeakMap<AbortSignal, () => void>()
+
+/** Has `look` called at every {@link isAborted} and {@link throwIfAborted} of the signal. */
+export const setCheckpoint = (signal: AbortSignal, look: () => void): void => void checkpoints.set(signal, look)
+
+/** Whether the signal has fired, or must fire now. */
+export function isAborted(signal: AbortSignal | undefined): boolean {
+  if (signal === undefined) return false
+  if (!signal.aborted) checkpoints.get(signal)?.()
+  return signal.aborted
+}
+
+/** The error of a signal that fired: its reason where that is one of ours, else that `what` was interrupted. */
+export const interruption = (signal: AbortSignal | undefined, what: string): Fc7Error =>
+  signal?.reason instanceof Fc7Error ? signal.reason : new InterruptedError(what)
+
+/** Throws {@link interruption} if the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
-  if (signal?.aborted) throw new InterruptedError(what)
+  if (isAborted(signal)) throw interruption(signal, what)
 }
 
 /**

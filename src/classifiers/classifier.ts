@@ -149,11 +149,9 @@ function compact(set: TrainingSet, counts: Int32Array): { set: TrainingSet; fitt
  */
 export async function fitClassifier(options: FitOptions): Promise<Classifier> {
   if (options.timeLimitSeconds === undefined) return fitWithin(options)
-  const limit = deadline(options.timeLimitSeconds, options.signal, options.trainer.title)
+  const limit = deadline(options.timeLimitSeconds, { signal: options.signal, what: options.trainer.title })
   try {
     return await fitWithin({ ...options, signal: limit.signal })
-  } catch (error) {
-    throw limit.explain(error)
   } finally {
     limit.end()
   }

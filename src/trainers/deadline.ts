@@ -1,50 +1,43 @@
-import { Fc7Error, InterruptedError } from '../base/errors.js'
+import { Fc7Error, setCheckpoint } from '../base/errors.js'
 
-/** A signal with a clock. */
+export interface DeadlineOptions {
+  /** Another signal that ends the work, by its own reason. */
+  readonly signal?: AbortSignal | undefined
+  /** What is limited, to begin the error's sentence. */
+  readonly what: string
+  /** Milliseconds on a clock that never goes back. Default `performance.now`. */
+  readonly now?: (() => number) | undefined
+}
+
 export interface Deadline {
+  /** Fires with a TIME_LIMIT error as its reason when the time is up, or as the outer signal does. */
   readonly signal: AbortSignal
-  /** Turns the interruption that a passed deadline causes into an error that says so. Other errors stay. */
-  explain(error: unknown): unknown
   end(): void
 }
 
 /**
- * A signal that fires when `outer` does or `seconds` have passed. Whoever asks `aborted` reads the clock, so a loop
- * that never gives the event loop a turn is stopped too; a timer tells those who listen.
+ * A signal that fires when the outer one does or `seconds` have passed. A timer fires it where the event loop has turns,
+ * a checkpoint (`throwIfAborted`) where a loop keeps the thread. Both set one latch: whichever is first gives the reason.
  *
  * @throws Fc7Error USAGE_TIME_LIMIT for a limit that is no positive number
  */
-export function deadline(seconds: number, outer: AbortSignal | undefined, what: string): Deadline {
+export function deadline(seconds: number, { signal, what, now = () => performance.now() }: DeadlineOptions): Deadline {
   if (!(seconds > 0 && Number.isFinite(seconds))) {
     throw new Fc7Error('USAGE_TIME_LIMIT', `A time limit of ${seconds} seconds makes no sense.`, {
       hint: 'Give a positive number of seconds.',
     })
   }
-  const controller = new AbortController()
-  const end = performance.now() + 1000 * seconds
-  const passed = (): boolean => performance.now() >= end
-  const abort = (): void => controller.abort()
-  // Longer waits than this overflow Node's timers and would fire at once.
-  const timer = setTimeout(abort, Math.min(1000 * seconds, 2 ** 31 - 1))
-  timer.unref()
-  outer?.addEventListener('abort', abort, { once: true })
-  const { signal } = controller
-  const own = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get
-  Object.defineProperty(signal, 'aborted', {
-    get: () => outer?.aborted === true || passed() || own?.call(signal) === true,
+  const latch = new AbortController()
+  const endMs = now() + 1000 * seconds
+  const reason = new Fc7Error('TIME_LIMIT', `${what} was not finished after ${seconds} s.`, {
+    hint: 'Allow more time, choose a faster trainer, or train on fewer rows or columns (pca:<n>).',
   })
-  return {
-    signal,
-    explain: (error) =>
-      error instanceof InterruptedError && !outer?.aborted && passed()
-        ? new Fc7Error('TIME_LIMIT', `${what} was not finished after ${seconds} s.`, {
-            hint: 'Allow more time, choose a faster trainer, or train on fewer rows or columns (pca:<n>).',
-            cause: error,
-          })
-        : error,
-    end() {
-      clearTimeout(timer)
-      outer?.removeEventListener('abort', abort)
-    },
-  }
+  // Longer waits than this overflow Node's timers and would fire at once.
+  const timer = setTimeout(() => latch.abort(reason), Math.min(1000 * seconds, 2 ** 31 - 1))
+  timer.unref()
+  const joined = signal ? AbortSignal.any([signal, latch.signal]) : latch.signal
+  setCheckpoint(joined, () => {
+    if (now() >= endMs) latch.abort(reason)
+  })
+  return { signal: joined, end: () => clearTimeout(timer) }
 }

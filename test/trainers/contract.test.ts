@@ -7,6 +7,7 @@ import { loadClassifier } from '../../src/classifiers/load.js'
 import type { Trainer, TrainingSet } from '../../src/trainers/contract.js'
 import { resolveParams } from '../../src/trainers/params.js'
 import { trainers } from '../../src/trainers/registry.js'
+import { signalWhen } from '../support/signals.js'
 import { clusters, learn, right } from './contract-data.js'
 import { takeRows } from './data.js'
 import { onnxDifference } from './onnx.js'
@@ -137,10 +138,9 @@ describe.each(own)('the trainer %s, while it fits', (_id, trainer) => {
   it('stops within the fit, whenever it looks whether it should', async () => {
     /** Looks at the signal inside the trainer's own fit; from the `last` on it says that it has fired. */
     const looks = async (last: number): Promise<{ count: number; outcome: unknown }> => {
-      const { signal } = new AbortController()
       let count = 0
       let inside = false
-      Object.defineProperty(signal, 'aborted', { get: () => inside && ++count >= last })
+      const signal = signalWhen(() => inside && ++count >= last)
       const watched: Trainer = {
         ...trainer,
         async fit(set, context) {

@@ -64,7 +64,8 @@ export async function fitTuned(options: TunedFitOptions): Promise<Classifier> {
     seed,
     threads: options.threads ?? 1,
   }
-  const limit = timeLimitSeconds === undefined ? undefined : deadline(timeLimitSeconds, fit.signal, trainer.title)
+  const limit =
+    timeLimitSeconds === undefined ? undefined : deadline(timeLimitSeconds, { signal: fit.signal, what: trainer.title })
   const signal = limit?.signal ?? fit.signal
   // The last fit is on more rows than those before it.
   const searched = 1 - 1 / (plan.candidates.length * plan.innerFolds + 1)
@@ -85,8 +86,6 @@ export async function fitTuned(options: TunedFitOptions): Promise<Classifier> {
     })
     const tuning = { search: plan.search, innerFolds: plan.innerFolds, metric, trials }
     return new Classifier({ ...info, tuning }, preprocess, model, calibration)
-  } catch (error) {
-    throw limit ? limit.explain(error) : error
   } finally {
     limit?.end()
   }

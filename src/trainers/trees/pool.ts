@@ -94,7 +94,6 @@ function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signa
         let left = jobs.length
         const end = (act: () => void): void => {
           signal?.removeEventListener('abort', stop)
-          clearInterval(clock)
           for (const worker of workers) worker.removeAllListeners('message')
           failed = undefined
           act()
@@ -108,8 +107,6 @@ function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signa
           }
         }
         signal?.addEventListener('abort', stop)
-        // A deadline is a clock behind `aborted`.
-        const clock = setInterval(() => signal?.aborted && stop(), turnMs)
         const take = () => (next < jobs.length && !dead ? { index: next, job: jobs[next++]! } : undefined)
         const feed = (worker: Worker): void => {
           const given = take()

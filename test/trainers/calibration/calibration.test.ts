@@ -5,6 +5,7 @@ import { calibrationFrom, stratifiedFolds } from '../../../src/trainers/calibrat
 import { fitIsotonic, fitSigmoid } from '../../../src/trainers/calibration/calibration-curves.js'
 import type { Model, Trainer } from '../../../src/trainers/contract.js'
 import { getTrainer } from '../../../src/trainers/registry.js'
+import { signalWhen } from '../../support/signals.js'
 import { clusters, largestDifference, reference } from '../data.js'
 
 interface Recorded {
@@ -80,10 +81,9 @@ describe('calibration', () => {
 
   it.each(['knn', 'mlp'])('of %s stops while it scores the rows that a fold left out', async (id) => {
     const trainer = getTrainer(id)
-    const { signal } = new AbortController()
     let fits = 0
     let scoring = false
-    Object.defineProperty(signal, 'aborted', { get: () => scoring })
+    const signal = signalWhen(() => scoring)
     const watched: Trainer = {
       ...trainer,
       async fit(part, context) {

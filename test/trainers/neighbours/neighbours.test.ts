@@ -6,6 +6,7 @@ import type { LinearModel } from '../../../src/trainers/linear/model.js'
 import { nearestMean } from '../../../src/trainers/linear/nearest-mean.js'
 import { knn } from '../../../src/trainers/neighbours/knn.js'
 import { resolveParams } from '../../../src/trainers/params.js'
+import { signalWhen } from '../../support/signals.js'
 import { digits, iris, largestDifference, neighbours } from '../data.js'
 
 const sets = { iris: iris(), digits: digits() }
@@ -55,8 +56,7 @@ it('knn scores many rows, in several blocks, as it scores each of them', async (
   const x = grid(4500)
   const together = await model.scores(x)
   let looks = 0
-  const { signal } = new AbortController()
-  Object.defineProperty(signal, 'aborted', { get: () => ++looks > 2 })
+  const signal = signalWhen(() => ++looks > 2)
   await expect(model.scores(x, { signal })).rejects.toMatchObject({ code: 'INTERRUPTED' })
   expect(looks).toBe(3)
   for (let from = 0; from < x.rows; from += 500)

@@ -9,6 +9,7 @@ import {
   type Preprocess,
   parsePreprocess,
 } from '../../../src/trainers/preprocess/preprocess.js'
+import { signalWhen } from '../../support/signals.js'
 import { clusters, iris, largestDifference, matrix, reference } from '../data.js'
 
 const options = { seed: 1, threads: 1 }
@@ -129,9 +130,8 @@ describe('preprocessing', () => {
   })
 
   it('pca looks at the signal between its rows', async () => {
-    const { signal } = new AbortController()
     let looks = 0
-    Object.defineProperty(signal, 'aborted', { get: () => ++looks > 40 })
+    const signal = signalWhen(() => ++looks > 40)
     await expect(fitPreprocess(parsePreprocess('pca:30'), wide(), { ...options, signal })).rejects.toMatchObject({
       code: 'INTERRUPTED',
     })
@@ -155,9 +155,8 @@ describe('preprocessing', () => {
       expect([...seen].sort((a, b) => a - b)).toEqual(seen)
       expect(seen.length).toBeGreaterThanOrEqual(3)
       expect(seen.at(-1)).toBeCloseTo(1, 10)
-      const { signal } = new AbortController()
       let told = 0
-      Object.defineProperty(signal, 'aborted', { get: () => told >= 2 })
+      const signal = signalWhen(() => told >= 2)
       const stopped = fitPreprocess(steps, three, { ...options, signal, onProgress: () => told++ })
       await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' })
       expect(told).toBe(2)

@@ -130,8 +130,8 @@ describe('threads', () => {
   })
 
   it.each([1, 2])('%d: stop a fit within a tree when its time is up', async (threads) => {
-    const limit = deadline(0.3, undefined, 'Decision tree')
-    await expect(longTree(threads, limit.signal)).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    const limit = deadline(0.3, { what: 'Decision tree' })
+    await expect(longTree(threads, limit.signal)).rejects.toMatchObject({ code: 'TIME_LIMIT' })
   })
 
   it('work beside the calling one where jobs are short, instead of it where they are long', () => {
