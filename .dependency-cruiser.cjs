@@ -52,6 +52,7 @@ const layout = {
   'src/finetune': ['plan', 'train', 'result', 'run'],
   'src/advisor': ['rules', 'evidence', 'advise'],
   'src/report': ['data', 'charts', 'shell', 'pages', 'report'],
+  'src/api': ['shared', 'verbs', 'index'],
   'src/cli': ['commands', 'main'],
 }
 

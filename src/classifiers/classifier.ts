@@ -140,7 +140,7 @@ function compact(set: TrainingSet, counts: Int32Array): { set: TrainingSet; fitt
 
 /**
  * Fits preprocessing, model and (on request) calibration. Everything is learned from these rows only, and a
- * calibration's folds learn their preprocessing anew. May run in a worker thread: it touches nothing outside its
+ * calibration's folds learn their preprocessing again. May run in a worker thread: it touches nothing outside its
  * arguments but onnxruntime sessions of its own.
  *
  * @throws Fc7Error for bad rows (guards.ts), bad parameters (params.ts), sizes a reference trainer would not finish,

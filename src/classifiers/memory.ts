@@ -3,7 +3,7 @@ import { formatBytes } from '../base/text.js'
 import { machineFacts } from '../runtime/machine.js'
 import type { CalibrationKind } from '../trainers/calibration/calibration.js'
 import type { FitSize, Params, Trainer, TrainingSet } from '../trainers/contract.js'
-import { countEntries } from '../trainers/linear/solvers/choice.js'
+import { countEntries } from '../trainers/linear/choice.js'
 import { parsePreprocess, preprocessMemory } from '../trainers/preprocess/preprocess.js'
 
 /** Node.js, fc7 and onnxruntime themselves, before any row is read. */
@@ -50,7 +50,7 @@ export function sizeOf({ x, y, classes }: Pick<TrainingSet, 'x' | 'y' | 'classes
   }
 }
 
-/** Foresees a fit's memory from its size and settings alone; nothing is fitted. */
+/** Estimates a fit's memory from its size and settings alone; nothing is fitted. */
 export function estimateMemory(request: MemoryRequest): EstimatedMemory {
   const { trainer, set, params, threads, calibrate, tune = false, otherNumbers = 0 } = request
   const size = sizeOf(set, threads)

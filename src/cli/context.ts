@@ -1,4 +1,4 @@
-import type { Context } from '../api/context.js'
+import type { Context } from '../api/shared/context.js'
 import { cacheFolder } from '../base/cache.js'
 import { quietProgress, terminalProgress } from './terminal.js'
 

@@ -54,7 +54,7 @@ export function terminalProgress(stream: Stream, now: () => number = Date.now): 
           const text = describe(name, unit, total, from, done, startedMs, time, visible(note))
           if (!tty) return void stream.write(`${text}\n`)
           const columns = (stream.columns ?? 100) - 1
-          // What it says goes before how it looks: the bar takes the room that the text leaves.
+          // What it says goes before how it looks: the bar takes the columns that the text leaves.
           const width = Math.min(barWidth, columns - text.length - 1)
           const filled = total ? Math.round((Math.min(done, total) / total) * width) : 0
           const bar = total && width >= minBarWidth ? `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ` : ''
@@ -65,7 +65,12 @@ export function terminalProgress(stream: Stream, now: () => number = Date.now): 
           clear()
           const time = now()
           stream.write(
-            `${summary === undefined ? `${describe(name, unit, undefined, from, last, startedMs, time, '')}, ${formatSeconds((time - startedMs) / 1000)}` : visible(summary)}\n`,
+            `${
+              summary === undefined
+                ? `${describe(name, unit, undefined, from, last, startedMs, time, '')}, ` +
+                  formatSeconds((time - startedMs) / 1000)
+                : visible(summary)
+            }\n`,
           )
         },
       }

@@ -48,7 +48,7 @@ function groupMatcher(pattern: string | undefined): ((path: string) => string | 
   return (path) => expression.exec(path)?.[1]
 }
 
-/** The items of a plugin with groups taken from paths, repeated ids told apart, and emptiness noticed. */
+/** The items of a plugin with groups taken from paths, repeated ids distinguished, and emptiness noticed. */
 async function* finished(
   source: AsyncIterable<DatasetItem>,
   path: string,
@@ -141,7 +141,8 @@ export interface DatasetScan {
 /** One item's line of the fingerprint: a JSON array and a newline. */
 export function fingerprintLine(item: DatasetItem): string {
   const { path, size, label, split, group, box } = item
-  return `${JSON.stringify([path, size, label ?? null, split ?? null, group ?? null, box ? [box.x, box.y, box.w, box.h] : null])}\n`
+  const corners = box ? [box.x, box.y, box.w, box.h] : null
+  return `${JSON.stringify([path, size, label ?? null, split ?? null, group ?? null, corners])}\n`
 }
 
 /** Takes items as they come and gives the {@link DatasetScan} at the end; for callers that walk the items anyway. */

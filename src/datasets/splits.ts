@@ -4,7 +4,7 @@ import { createRandom } from '../base/random.js'
 /**
  * A seeded, stratified holdout: about `fraction` of every class goes to the test part, at least one item of each class
  * that has two, and never a whole class. With `groups`, items of one group stay together: each group goes whole to one
- * side, in a seeded order, where the test part of its first item's class has room; parts are then only about as large
+ * side, in a seeded order, where the test part of its first item's class has space; parts are then only about as large
  * as asked for.
  *
  * @param labels one label an item; undefined counts as a class of its own

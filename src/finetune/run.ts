@@ -41,7 +41,7 @@ const ownNames = [
   'work',
 ]
 
-/** Refuses a folder that holds something else; begins anew under `force`. */
+/** Refuses a folder that holds something else; begins again under `force`. */
 async function openFolder(run: FinetuneRun, planHash: string): Promise<State | undefined> {
   const work = join(run.out, 'work')
   if (run.force) for (const name of ownNames) await rm(join(run.out, name), { recursive: true, force: true })

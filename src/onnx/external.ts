@@ -26,7 +26,7 @@ async function insideFolder(folder: string, location: string, tensor: TensorProt
   try {
     path = await realpath(join(folder, location))
   } catch (error) {
-    // Whether something exists outside is not told either.
+    // Whether something exists outside is not said either.
     if (location.split(/[\\/]/).includes('..')) throw outside
     throw new Fc7Error('ONNX_EXTERNAL', `The data file "${location}" of the tensor ${tensor.name} is missing.`, {
       hint: 'It belongs beside the ONNX file, under exactly this name.',

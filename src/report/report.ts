@@ -62,8 +62,8 @@ export async function renderReport(input: ReportInput, options: ReportOptions = 
   const draw = (record: ReportRecord, images: Images): string =>
     page(input, record, analysis.shown, images, maps, parts)
   const bare = Buffer.byteLength(draw({ ...analysis.record, limits }, none))
-  const room = Math.floor(((maxHtmlBytes - bare) * 3) / 4) - 20_000
-  const images = await gatherImages(input, analysis, room, options.signal)
+  const budgetBytes = Math.floor(((maxHtmlBytes - bare) * 3) / 4) - 20_000
+  const images = await gatherImages(input, analysis, budgetBytes, options.signal)
   if (images.leftOut > 0) limits.push(`${images.leftOut} images have no thumbnail in this file.`)
   limits.push(...largerWords(images))
   throwIfAborted(options.signal, 'The report')

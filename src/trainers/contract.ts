@@ -109,7 +109,7 @@ export interface Model {
   toOnnx?(graph: OnnxWriter, x: string): string
   /** Texts for a person, by file name, which `save` puts into the classifier's folder; nothing reads them back. */
   files?(classes: readonly string[]): ReadonlyMap<string, string>
-  /** Facts worth printing (iterations, support vectors, out-of-bag score …). */
+  /** Facts to print (iterations, support vectors, out-of-bag score …). */
   readonly facts: Readonly<Record<string, number | string>>
 }
 

@@ -16,8 +16,9 @@ export interface Deadline {
 }
 
 /**
- * A signal that fires when the outer one does or `seconds` have passed. A timer fires it where the event loop has turns,
- * a checkpoint (`throwIfAborted`) where a loop keeps the thread. Both set one latch: whichever is first gives the reason.
+ * A signal that fires when the outer one does or `seconds` have passed. A timer fires it where the event loop has
+ * turns, a checkpoint (`throwIfAborted`) where a loop keeps the thread. Both set one latch: whichever is first gives
+ * the reason.
  *
  * @throws Fc7Error USAGE_TIME_LIMIT for a limit that is no positive number
  */

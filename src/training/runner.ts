@@ -88,8 +88,8 @@ export class TrainingRunner {
   }
 
   /**
-   * Puts parameters, statistics and optimizer state in place; what is not named begins anew, with zeros where the graph
-   * has no value.
+   * Puts parameters, statistics and optimizer state in place; what is not named begins again, with zeros where the
+   * graph has no value.
    */
   restore(values: ReadonlyMap<string, Float32Array>, steps: number): void {
     for (const { name, input, dims } of this.graph.carried) {

@@ -95,7 +95,7 @@ describe('advice', () => {
     expect(verdict.command).toBe('fc7 compare made.fc7 --layer fc7 --out comparison')
   })
 
-  it('few images that are told apart well speak for embeddings; the test split is not looked at', async () => {
+  it('few images that are distinguished well speak for embeddings; the test split is not looked at', async () => {
     const table = made({ layer: 'fc7', rows: 60, classes: 3, apart: 2, split: (row) => (row < 30 ? 'train' : 'test') })
     const advice = await advise(input([table]), options)
     expect(advice.verdict.strategy).toBe('embeddings')

@@ -52,7 +52,7 @@ it('keeps the weights once for all graphs of a backbone, which run as they would
   ])
 })
 
-it('writes anew what is damaged, and nothing that is whole', async () => {
+it('writes again what is damaged, and nothing that is whole', async () => {
   const names = { graph: 'a', weights: 'w' }
   const [graph, weights] = [join(folder, 'a.onnx'), join(folder, 'w.weights')]
   const [wholeGraph, wholeWeights] = [await readFile(graph), await readFile(weights)]

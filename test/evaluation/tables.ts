@@ -2,8 +2,8 @@ import { createRandom } from '../../src/base/random.js'
 import type { EmbeddingTable } from '../../src/embeddings/store/table.js'
 
 /**
- * A table of class clouds: `perClass` images of each class, `views` augmented views each, told apart about as well as
- * `gap` says.
+ * A table of class clouds: `perClass` images of each class, `views` augmented views each, distinguished about as well
+ * as `gap` says.
  */
 export function cloudTable(options: {
   readonly classes: readonly string[]

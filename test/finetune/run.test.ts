@@ -116,7 +116,7 @@ describe('fine-tuning a tiny network', () => {
       number,
       number,
     ]
-    // 1,152 weights drawn anew have nothing in common with the old ones: their cosine is within 5 / √1152.
+    // 1,152 weights drawn again have nothing in common with the old ones: their cosine is within 5 / √1152.
     expect(Math.abs(dot / Math.sqrt(a * b))).toBeLessThan(0.15)
   })
 

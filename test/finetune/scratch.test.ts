@@ -33,7 +33,7 @@ function normed() {
   return decodeModel(encodeModel(g.model(13)))
 }
 
-describe('a network initialised anew', () => {
+describe('a network initialised again', () => {
   const recipe = namedRecipe('torchvision', { width: side, height: side })
   const random = createRandom(3)
   const network = buildHeaded(normed(), { recipe, outputs: 2, random })

@@ -72,13 +72,13 @@ describe('lp-ft', () => {
 describe('the frozen part', () => {
   const options = { strategy: 'last', epochs: 3, patience: 9, lr: 0.001, views: 3, randomErasing: 0.5, grayscale: 0.3 }
 
-  it('kept or computed anew, with as many views as epochs: the same training', async () => {
-    const [kept, anew] = [
+  it('kept or computed again, with as many views as epochs: the same training', async () => {
+    const [kept, again] = [
       await shop.tune('kept', { ...options, cache: true }),
-      await shop.tune('anew', { ...options, cache: false }),
+      await shop.tune('again', { ...options, cache: false }),
     ]
-    expectClose(losses(kept), losses(anew))
-    const [a, b] = [await shop.weightsIn('kept'), await shop.weightsIn('anew')]
+    expectClose(losses(kept), losses(again))
+    const [a, b] = [await shop.weightsIn('kept'), await shop.weightsIn('again')]
     b.get(headWeight)!.forEach((value, i) => {
       expect(a.get(headWeight)![i]).toBeCloseTo(value, 5)
     })
@@ -137,7 +137,7 @@ describe('a checkpoint', () => {
       async (work: string) => (await readdir(work)).filter((name) => /^phase0-.*safetensors$/.test(name)),
     ],
     ['a state that is not whole', async () => ['state.json']],
-  ])('with %s is refused, and --force begins anew', async (name, files) => {
+  ])('with %s is refused, and --force begins again', async (name, files) => {
     const out = name.replaceAll(' ', '-')
     expect(await shop.cut(out, options, 3)).toBe('INTERRUPTED')
     const work = join(shop.root, out, 'work')

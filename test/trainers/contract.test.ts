@@ -205,12 +205,12 @@ describe.each(own)('the trainer %s, not a reference', (_id, trainer) => {
     expect(bare.score).toBeLessThan(1e-6)
   })
 
-  it('heeds weights: rows that weigh nothing to speak of are not learned, balanced classes help the rare one', async () => {
+  it('uses weights: rows that weigh nothing to speak of are not learned, balanced classes help the rare one', async () => {
     // Half of the rows carry a wrong label and next to no weight.
     const wrong = three.y.map((c, i) => (i % 2 === 0 ? (c + 1) % 3 : c))
     const weights = Float64Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? 1e-6 : 1))
-    const heeded = await learn(trainer, { ...three, y: wrong, weights })
-    expect(right(await heeded.predictScores(fresh.x), fresh)).toBeGreaterThan(45)
+    const weighted = await learn(trainer, { ...three, y: wrong, weights })
+    expect(right(await weighted.predictScores(fresh.x), fresh)).toBeGreaterThan(45)
     const lopsided = takeRows(
       clusters(2, 40, 2),
       [...Array(80).keys()].filter((i) => i % 2 === 0 || i < 12),

@@ -15,7 +15,7 @@ const own = trainers.filter(
 )
 
 // A pair for every two classes makes half a million numbers a row, several times over. From 32 MB on, the C library
-// fetches every array anew from the system: 16 rows at once took up to five times the time a row.
+// fetches every array again from the system: 16 rows at once took up to five times the time a row.
 const batch = 4
 
 /**

@@ -19,8 +19,10 @@ export function commandFor(
   chosen: Pick<Advice['verdict'], 'layer' | 'freezeUntil' | 'augment'>,
   words: CommandWords,
 ): string {
-  if (strategy === 'embeddings')
-    return `fc7 compare ${quoted(words.store)}${words.severalLayers ? ` --layer ${quoted(chosen.layer)}` : ''} --out comparison`
+  if (strategy === 'embeddings') {
+    const layer = words.severalLayers ? ` --layer ${quoted(chosen.layer)}` : ''
+    return `fc7 compare ${quoted(words.store)}${layer} --out comparison`
+  }
   const images = words.images === null ? '<images>' : quoted(words.images)
   const model = words.model === null ? '<model>' : words.model.map(quoted).join(' --recipe ')
   const freeze = chosen.freezeUntil === null ? '' : ` --freeze-until ${quoted(chosen.freezeUntil)}`

@@ -36,13 +36,13 @@ const perClass = (atLeast: number, below?: number): Condition => ({
 
 /**
  * The advisor's judgement as data: the four fields of the lecture's table (are the images like the source's, are there
- * many), what the probe says about the room left, and costs. What tells like from unlike is the layer sweep (sweep.ts):
- * unlike, where an earlier layer does better, or the upper half of the network removes hardly an error; like, where the
- * upper half does better than the lower; each beyond chance, and else it is not known. The sweep outranks the distance
- * to the source twice over: by 2 votes against ½, and because nothing that speaks of images like the source's votes
- * beside it. Few images speak for frozen features only where the features fit (Yosinski 2014 measures that they stop
- * fitting with the distance of the tasks, the top layers first). What a vote is worth was set by hand from the sources
- * named; the results beside the verdicts in docs/advise.md say where they err.
+ * many), what the probe says about the error left, and costs. What tells like from unlike is the layer sweep
+ * (sweep.ts): unlike, where an earlier layer does better, or the upper half of the network removes hardly an error;
+ * like, where the upper half does better than the lower; each beyond chance, and else it is not known. The sweep
+ * outranks the distance to the source twice over: by 2 votes against ½, and because nothing that speaks of images like
+ * the source's votes beside it. Few images speak for frozen features only where the features fit (Yosinski 2014
+ * measures that they stop fitting with the distance of the tasks, the top layers first). The weight of a vote was set
+ * by hand from the sources named; the results beside the verdicts in docs/advise.md say where they err.
  */
 export const rules: readonly Rule[] = [
   {
@@ -176,7 +176,9 @@ export const rules: readonly Rule[] = [
     id: 'overfits',
     when: [notUnlike, { fact: 'gap', atLeast: 0.1 }, { fact: 'perClassMedian', below: 100 }],
     votes: { embeddings: 1, all: -1 },
-    says: 'The probe does {gap} better on its training images than on others: a larger model would learn them by heart.',
+    says:
+      'The probe does {gap} better on its training images than on others: ' +
+      'a larger model would learn them by heart.',
     source: yosinski,
   },
   {
@@ -295,7 +297,7 @@ export interface Hypothesis {
   readonly within?: true | undefined
 }
 
-/** Changes to the data whose effect on the verdict is told. */
+/** Changes to the data whose effect on the verdict is said. */
 export const hypotheses: readonly Hypothesis[] = [
   {
     says: 'a probe at the lower end of its interval (two standard errors)',

@@ -63,7 +63,7 @@ export const strategyTitles: Readonly<Record<Strategy, string>> = {
   scratch: 'every layer trained from random weights',
 }
 
-/** Votes between the first two that a verdict of each confidence needs: one strong rule's worth, and one weak one's. */
+/** Votes between the first two that a verdict of each confidence needs: that of one strong rule, and one weak one's. */
 const margins = { high: 2.5, medium: 1 } as const
 
 /** How sure the votes are, and everything that takes from it. */

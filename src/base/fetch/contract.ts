@@ -5,7 +5,7 @@ import type { Progress } from '../progress.js'
 export interface Patience {
   /** Milliseconds without a byte after which a connection counts as stalled. */
   readonly stallMs: number
-  /** Tries in a row that bring no progress before a source is given up. */
+  /** Tries in a row without progress before a source is given up. */
   readonly attempts: number
   /** First pause between two tries, in milliseconds; it doubles each time. */
   readonly backoffMs: number
@@ -43,7 +43,7 @@ export interface FetchContext {
 }
 
 export interface Fetched {
-  /** The verified file, or the folder of a source that brings several files. */
+  /** The verified file, or the folder of a source of several files. */
   readonly path: string
   /** True when it was there already and nothing was fetched. */
   readonly reused: boolean
@@ -51,7 +51,7 @@ export interface Fetched {
 
 /**
  * Where bytes come from. Each plugin is one file, listed in the registry. `S` is its description as it stands in a
- * card, told apart by `kind`.
+ * card, distinguished by `kind`.
  */
 export interface SourcePlugin<S extends { readonly kind: string }> {
   readonly kind: S['kind']
@@ -61,8 +61,8 @@ export interface SourcePlugin<S extends { readonly kind: string }> {
   /** What is at the destination if it is there and its hashes check; otherwise undefined. Never touches the network. */
   whole(source: S, destination: string, context: FetchContext): Promise<Fetched | undefined>
   /**
-   * Brings the source to the destination, which is not whole; the caller holds the destination's lock. Nothing gets its
-   * final name before its hash has checked. Throws Fc7Error, OFFLINE where the network would be needed and is
+   * Fetches the source to the destination, which is not whole; the caller holds the destination's lock. Nothing gets
+   * its final name before its hash has checked. Throws Fc7Error, OFFLINE where the network would be needed and is
    * forbidden.
    */
   fetch(source: S, destination: string, context: FetchContext): Promise<Fetched>

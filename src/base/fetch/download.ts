@@ -14,7 +14,7 @@ import type { UrlSource } from './url-source.js'
 
 /** Bound for sources that do not say how many bytes they have. */
 const maxUnknownBytes = 16 * 2 ** 30
-/** A try that brought this much starts the count of fruitless tries anew. */
+/** A try that brought this much starts the count of fruitless tries again. */
 const fruitfulBytes = 1 << 20
 const maxRetryAfterMs = 60_000
 

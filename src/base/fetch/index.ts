@@ -52,9 +52,9 @@ export async function findFetched(
 }
 
 /**
- * Brings a source to `destination` (a file for `url`, a folder for `npm`; a `file` source is used where it lies) unless
- * it is there already, whole. Hashes are checked before anything has its final name. Processes that fetch the same
- * destination take turns.
+ * Fetches a source to `destination` (a file for `url`, a folder for `npm`; a `file` source is used where it lies)
+ * unless it is there already, whole. Hashes are checked before anything has its final name. Processes that fetch the
+ * same destination take turns.
  *
  * @throws Fc7Error OFFLINE, HASH_MISMATCH, SIZE_MISMATCH, FETCH_STATUS, FETCH_NETWORK, REDIRECT_REFUSED,
  * SOURCE_MISSING,

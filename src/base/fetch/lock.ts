@@ -53,7 +53,7 @@ async function removeAbandoned(lock: string, content: string): Promise<void> {
 export async function withLock<T>(destination: string, context: FetchContext, work: () => Promise<T>): Promise<T> {
   const lock = `${destination}.lock`
   const mine = `${hostname()}\n${process.pid}\n${randomBytes(6).toString('hex')}\n`
-  let told = false
+  let announced = false
   for (;;) {
     if (context.signal?.aborted) throw new InterruptedError(`Waiting for ${lock}`)
     try {
@@ -73,8 +73,8 @@ export async function withLock<T>(destination: string, context: FetchContext, wo
       await removeAbandoned(lock, content)
       continue
     }
-    if (!told) context.progress.say(`Another process is fetching ${destination}; waiting for it.`)
-    told = true
+    if (!announced) context.progress.say(`Another process is fetching ${destination}; waiting for it.`)
+    announced = true
     await pause(context.patience.lockPollMs, context.signal)
   }
   const heartbeat = setInterval(

@@ -4,8 +4,8 @@ import type { FetchContext } from './contract.js'
 
 const maxRedirects = 10
 /**
- * Room for a body that comes faster than the disk takes it. It is large because undici 7.30 dies of an assertion when a
- * connection closes early while its parser is paused, and the parser pauses when this room is full.
+ * Buffer for a body that comes faster than the disk takes it. It is large because undici 7.30 dies of an assertion when
+ * a connection closes early while its parser is paused, and the parser pauses when this buffer is full.
  */
 const bodyBufferBytes = 64 * 2 ** 20
 

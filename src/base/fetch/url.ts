@@ -31,7 +31,9 @@ export const url: SourcePlugin<UrlSource> = {
     if (context.offline) {
       const wrong = found ? ' (the file that is there now is another one, or is damaged)' : ''
       throw new Fc7Error('OFFLINE', `${source.url} is needed and the network is switched off${wrong}.`, {
-        hint: `Fetch it elsewhere, save it as ${destination} (sha256 ${source.sha256}), and run the same command again.`,
+        hint:
+          `Fetch it elsewhere, save it as ${destination} (sha256 ${source.sha256}), ` +
+          'and run the same command again.',
       })
     }
     if (found) {

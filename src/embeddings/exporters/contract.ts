@@ -16,7 +16,7 @@ export interface ExportSource {
   readonly rows: number
   readonly dim: number
   readonly classes: readonly string[]
-  /** Facts that formats with room for metadata carry along. */
+  /** Facts that formats with metadata carry along. */
   readonly facts: Readonly<Record<string, string>>
   /** The rows in order, a shard at a time; may be called again. */
   chunks(): AsyncIterable<ExportChunk>

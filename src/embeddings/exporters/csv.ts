@@ -13,7 +13,9 @@ export const indexHeader = 'row,id,path,label,split,group,view\n'
 export function indexLines(chunk: ExportChunk, first: number): string {
   let text = ''
   for (let i = 0; i < chunk.rows; i++) {
-    text += `${[first + i, chunk.ids[i]!, chunk.paths[i]!, chunk.labels[i]!, chunk.splits[i]!, chunk.groups[i]!, chunk.views[i]!].map(csvCell).join(',')}\n`
+    const { ids, paths, labels, splits, groups, views } = chunk
+    const cells = [first + i, ids[i]!, paths[i]!, labels[i]!, splits[i]!, groups[i]!, views[i]!]
+    text += `${cells.map(csvCell).join(',')}\n`
   }
   return text
 }

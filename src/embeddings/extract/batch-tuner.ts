@@ -1,6 +1,6 @@
 const ladder = [1, 2, 4, 8, 16, 32, 64, 128]
 
-/** A larger batch must be this much faster to be worth its memory and its longer tail. */
+/** A larger batch must be this much faster to justify its memory and its longer tail. */
 const gain = 1.03
 
 export interface MeasuredBatch {

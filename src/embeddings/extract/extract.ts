@@ -7,7 +7,7 @@ import type { ExtractionJob } from '../store/job.js'
 import type { Manifest } from '../store/layout.js'
 import { encodePlan, shardRange, shardsOfPart } from '../store/plan.js'
 import { type Unit, unitsOf } from '../store/views.js'
-import { Seats } from './seats.js'
+import { Slots } from './slots.js'
 import { Stages } from './stages.js'
 
 export interface ExtractionSummary {
@@ -54,12 +54,12 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   const bytesPerImage = job.width * job.height * 3
   const sessions = job.inference.sessions ?? 1
   const lookAhead = job.lookAhead ?? 2 * sessions + 2
-  const buffers = new Seats(Array.from({ length: lookAhead }, () => new SharedArrayBuffer(job.batch * bytesPerImage)))
-  const disk = new Seats([0])
+  const buffers = new Slots(Array.from({ length: lookAhead }, () => new SharedArrayBuffer(job.batch * bytesPerImage)))
+  const disk = new Slots([0])
   // Shards begun and not yet written: enough to fill the buffers and have one being written, so that a slow disk holds
   // the rest up.
   const shardItems = shardRange(plan, 0).end
-  const shards = new Seats(Array.from({ length: Math.ceil((lookAhead * job.batch) / shardItems) + 2 }, (_, i) => i))
+  const shards = new Slots(Array.from({ length: Math.ceil((lookAhead * job.batch) / shardItems) + 2 }, (_, i) => i))
   const stages = new Stages(sessions)
   const running = new Set<Promise<void>>()
   let failed: unknown
@@ -112,7 +112,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     }
   }
 
-  const finishShard = async (i: number, batches: readonly Promise<FinishedBatch>[], seat: number): Promise<void> => {
+  const finishShard = async (i: number, batches: readonly Promise<FinishedBatch>[], slot: number): Promise<void> => {
     try {
       const finished = await Promise.all(batches)
       const turn = await disk.take()
@@ -122,7 +122,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
         disk.give(turn)
       }
     } finally {
-      shards.give(seat)
+      shards.give(slot)
     }
   }
 
@@ -130,7 +130,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
   let shard = 0
   let batches: Promise<FinishedBatch>[] = []
   let waiting: Unit<Source>[] = []
-  let seat: number | undefined
+  let slot: number | undefined
   const flush = async (): Promise<void> => {
     if (waiting.length === 0) return
     const units = waiting
@@ -144,7 +144,7 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
     for await (const item of job.items()) {
       if (signal?.aborted || failed !== undefined || index >= plan.dataset.items) break
       if (todo.has(shard)) {
-        seat ??= await shards.take()
+        slot ??= await shards.take()
         for (const unit of unitsOf(plan, item)) {
           waiting.push(unit)
           if (waiting.length >= (job.tuner?.size ?? job.batch)) await flush()
@@ -153,8 +153,8 @@ export async function executeExtraction<Source>(job: ExtractionJob<Source>): Pro
       index++
       if (index === shardRange(plan, shard).end) {
         await flush()
-        if (seat !== undefined) track(finishShard(shard, batches, seat))
-        seat = undefined
+        if (slot !== undefined) track(finishShard(shard, batches, slot))
+        slot = undefined
         batches = []
         shard++
       }

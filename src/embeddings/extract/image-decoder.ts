@@ -3,7 +3,7 @@ import type { DatasetItem, ItemLoad } from '../../datasets/contract.js'
 import { readImage } from '../../datasets/read.js'
 import { DecodePool, type DecodeResult, type DecodeSettings, type DecodeTask } from '../../images/pool/decode-pool.js'
 import type { Decoded, Decoder, ExtractionItem, Pose } from '../store/job.js'
-import { Seats } from './seats.js'
+import { Slots } from './slots.js'
 
 /** A data set's item as the extraction knows it. */
 export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> => ({
@@ -21,7 +21,7 @@ const heldImages = 4
 /** Decodes a data set's items on threads of their own; `close` ends them. */
 export class ImageDecoder implements Decoder<DatasetItem> {
   readonly #pool: DecodePool
-  readonly #held = new Seats(Array.from({ length: heldImages }, (_, i) => i))
+  readonly #held = new Slots(Array.from({ length: heldImages }, (_, i) => i))
 
   constructor(settings: DecodeSettings & { readonly threads: number }) {
     this.#pool = new DecodePool({ ...settings, hash: true })
@@ -73,11 +73,11 @@ export class ImageDecoder implements Decoder<DatasetItem> {
   }
 
   async #decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
-    const seat = await this.#held.take()
+    const slot = await this.#held.take()
     try {
       return await this.#pool.submit({ ...task, bytes: await readImage(load) })
     } finally {
-      this.#held.give(seat)
+      this.#held.give(slot)
     }
   }
 

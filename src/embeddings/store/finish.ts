@@ -41,7 +41,8 @@ export async function prepareOut(out: string, plan: ExtractionPlan, force: boole
   if (!held && foreign.length > 0) {
     throw new Fc7Error(
       'OUT_NOT_A_STORE',
-      `${out} exists and is not a store: it holds ${foreign[0]}${foreign.length > 1 ? ` and ${foreign.length - 1} more` : ''}.`,
+      `${out} exists and is not a store: it holds ${foreign[0]}` +
+        `${foreign.length > 1 ? ` and ${foreign.length - 1} more` : ''}.`,
       {
         hint: 'Name another --out; fc7 writes only into an empty or new folder.',
       },

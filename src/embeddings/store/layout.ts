@@ -12,8 +12,13 @@ export const commitPath = (store: string, i: number): string => join(store, `sha
 export const thumbsPath = (store: string, i: number): string => join(store, `thumbs-${number(i)}.arrow`)
 
 /** Names that fc7 itself puts into a store; `--force` deletes nothing else. */
-export const ownFile =
-  /^(plan\.json|manifest\.json|failures\.jsonl|run\.jsonl|(shard|thumbs)-\d{5,}\.(arrow|json)|\.[\w.-]+\.[0-9a-f]{12}\.tmp)$/
+export const ownFile = new RegExp(
+  `^(${[
+    String.raw`(plan|manifest)\.json|(failures|run)\.jsonl`,
+    String.raw`(shard|thumbs)-\d{5,}\.(arrow|json)`,
+    String.raw`\.[\w.-]+\.[0-9a-f]{12}\.tmp`,
+  ].join('|')})$`,
+)
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 

@@ -38,7 +38,7 @@ export type WorkerReply =
   | { readonly ok: false; readonly code: string | null; readonly message: string; readonly hint: string }
 
 /** Runs one job somewhere. */
-interface Seat {
+interface FitRunner {
   run(table: string, job: FitJob, trainer: Trainer): Promise<FitResult>
   close(): Promise<void>
 }
@@ -56,7 +56,7 @@ export const threadsFor = (budget: number, unfinished: number): number =>
 export const fitBytes = (job: FitJob, dim: number): number =>
   4 * dim * (3 * job.trainRows.length + 2 * job.testRows.length)
 
-function workerSeat(tables: WorkerTables): Seat {
+function workerRunner(tables: WorkerTables): FitRunner {
   const worker = new Worker(new URL(import.meta.resolve('#workers/evaluation/fit/fit-worker.js')), {
     workerData: tables,
   })
@@ -103,7 +103,7 @@ function workerSeat(tables: WorkerTables): Seat {
   }
 }
 
-const localSeat = (tables: ReadonlyMap<string, FitTable>, signal?: AbortSignal): Seat => ({
+const localRunner = (tables: ReadonlyMap<string, FitTable>, signal?: AbortSignal): FitRunner => ({
   run: (table, job, trainer) => runFit(job, tables.get(table)!, trainer, signal),
   close: async () => {},
 })
@@ -138,8 +138,8 @@ export async function executeFits(
   const queue = runs.map((run, i) => ({ run, i })).sort((a, b) => b.run.weight - a.run.weight || a.i - b.i)
   const memory = options.memoryBytes ?? totalmem() / 2
   const shared = options.workers ? share(tables) : undefined
-  const idle: Seat[] = []
-  const seats: Seat[] = []
+  const idle: FitRunner[] = []
+  const runners: FitRunner[] = []
   // Memory is the process's: only a fit that had it to itself from start to end can be told what it took.
   const active = new Set<{ readonly start: number; peak: number; alone: boolean }>()
   let threads = options.workers ? Math.max(1, options.threads) : 1
@@ -159,15 +159,15 @@ export async function executeFits(
   options.signal?.addEventListener('abort', stop, { once: true })
 
   const begin = (run: FitRun, job: FitJob, bytes: number, own: number): void => {
-    const seat = idle.pop() ?? (shared ? workerSeat(shared) : localSeat(tables, options.signal))
-    if (!seats.includes(seat)) seats.push(seat)
+    const runner = idle.pop() ?? (shared ? workerRunner(shared) : localRunner(tables, options.signal))
+    if (!runners.includes(runner)) runners.push(runner)
     const start = process.memoryUsage().rss
     const watched = { start, peak: 0, alone: active.size === 0 }
     for (const other of active) other.alone = false
     active.add(watched)
     held += bytes
     threads -= own
-    seat
+    runner
       .run(run.table, job, run.trainer)
       .then(async (result) => {
         if (failure !== undefined) return
@@ -180,7 +180,7 @@ export async function executeFits(
       })
       .finally(() => {
         active.delete(watched)
-        idle.push(seat)
+        idle.push(runner)
         held -= bytes
         threads += own
         wake()
@@ -213,7 +213,7 @@ export async function executeFits(
   } finally {
     clearInterval(sampler)
     options.signal?.removeEventListener('abort', stop)
-    await Promise.all(seats.map((seat) => seat.close()))
+    await Promise.all(runners.map((runner) => runner.close()))
   }
   if (failure !== undefined) throw failure
 }

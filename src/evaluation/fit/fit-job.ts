@@ -46,7 +46,7 @@ export interface InnerJob
     'trainY' | 'trainUnits' | 'trainIds' | 'originals' | 'classes' | 'positive' | 'metric' | 'seed' | 'threads'
   > {
   readonly trainer: Pick<PlannedTrainer, 'preprocess' | 'calibrate' | 'classWeight'>
-  /** Weight of each training row; default 1. Fits heed them, metrics count every row once. */
+  /** Weight of each training row; default 1. Fits use them, metrics count every row once. */
   readonly trainWeights?: Float64Array | undefined
 }
 

@@ -71,8 +71,8 @@ export async function fitTuned(options: TunedFitOptions): Promise<Classifier> {
   const searched = 1 - 1 / (plan.candidates.length * plan.innerFolds + 1)
   try {
     const source = { name: fit.provenance.backbone, layer: fit.provenance.layer }
-    const told = onProgress && ((fraction: number) => onProgress(searched * fraction))
-    const trials = await search(job, plan, trainer, set.x, source, signal, told)
+    const searchProgress = onProgress && ((fraction: number) => onProgress(searched * fraction))
+    const trials = await search(job, plan, trainer, set.x, source, signal, searchProgress)
     const best = bestTrial(trials, metric)
     if (best.mean === null)
       throw new Fc7Error('TUNE_NO_SCORE', `No candidate has a ${metric} on inner folds of these rows.`, {

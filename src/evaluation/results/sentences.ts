@@ -99,5 +99,6 @@ function friedmanInWords(plan: ComparisonPlan, friedman: FriedmanRecord): string
     `${list(ranks)}.`
   const holding = friedman.pairs.filter((pair) => pair.holds)
   if (holding.length === 0) return `${opening} No difference between two trainers holds.`
-  return `${opening} These differences hold: ${list(holding.map((pair) => `${title(pair.better)} before ${title(pair.worse)}`))}.`
+  const pairs = holding.map((pair) => `${title(pair.better)} before ${title(pair.worse)}`)
+  return `${opening} These differences hold: ${list(pairs)}.`
 }

@@ -2,7 +2,7 @@ import type { Strategy } from './options.js'
 
 export type OptimizerKind = 'sgd' | 'adam' | 'adamw'
 
-/** How one stretch of training goes unless told otherwise. */
+/** How one stretch of training goes unless asked otherwise. */
 export interface PhaseDefaults {
   readonly epochs: number
   /** Of the pretrained layers. Steps of Adam and AdamW have the size of the rate itself: they want a smaller one. */

@@ -276,7 +276,7 @@ export function chooseBoundary(network: HeadedNetwork, wanted: string): Boundary
 }
 
 /**
- * Where `last` freezes unless told: as high as possible with every weighted layer of the last resolution still trained
+ * Where `last` freezes unless asked: as high as possible with every weighted layer of the last resolution still trained
  * (the last stage of a ResNet, the dense layers of AlexNet and VGG).
  */
 export function defaultBoundary(network: HeadedNetwork): Boundary {

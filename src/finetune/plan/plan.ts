@@ -266,7 +266,8 @@ export function planFinetune(input: PlanInput): FinetunePlan {
         `${options.memoryBytes === undefined ? 'this machine has' : '--memory-limit allows'} ${formatBytes(limit)}.`,
       {
         hint:
-          'Use a smaller --batch-size with --grad-accum-steps, --optimizer sgd, or freeze more of the network (--strategy ' +
+          'Use a smaller --batch-size with --grad-accum-steps, --optimizer sgd, or freeze more of the network ' +
+          '(--strategy ' +
           'last or head).',
       },
     )

@@ -56,7 +56,7 @@ export async function readTensors(folder: string, { file, sha256 }: State['tenso
   const path = join(folder, file)
   if (!(await stat(path).catch(() => undefined)) || (await sha256File(path)) !== sha256) {
     throw new Fc7Error('CHECKPOINT_BROKEN', `The checkpoint ${path} is missing or changed.`, {
-      hint: 'Begin anew with --force.',
+      hint: 'Begin again with --force.',
     })
   }
   const tensors = await readSafetensors(path)
@@ -78,11 +78,11 @@ export async function readState(folder: string, plan: string): Promise<State | u
   const parsed = stateSchema.safeParse(value)
   if (!parsed.success) {
     throw new Fc7Error('CHECKPOINT_BROKEN', `${statePath(folder)} is no whole checkpoint.`, {
-      hint: 'Begin anew with --force.',
+      hint: 'Begin again with --force.',
     })
   }
   if (parsed.data.plan === plan) return parsed.data
   throw new Fc7Error('FINETUNE_OTHER', `${folder} holds a training with other options or images.`, {
-    hint: 'Give another --out, the same options as then, or --force to begin anew.',
+    hint: 'Give another --out, the same options as then, or --force to begin again.',
   })
 }

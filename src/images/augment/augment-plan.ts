@@ -52,7 +52,7 @@ export interface AugmentationSettings {
   readonly randomErasing: number
 }
 
-/** What fine-tuning uses unless told otherwise: mild, for data sets of hundreds of images. */
+/** What fine-tuning uses unless asked otherwise: mild, for data sets of hundreds of images. */
 export const defaultAugmentation: AugmentationSettings = {
   crop: { area: [0.35, 1], aspect: [3 / 4, 4 / 3] },
   flip: 0.5,

@@ -61,7 +61,7 @@ export function decodeFailure(error: unknown, bytes: Uint8Array, name?: string):
     })
   }
   const facts = sniff(bytes)
-  // Where the header told the size, inspect() has checked it.
+  // Where the header gave the size, inspect() has checked it.
   if (!facts?.size && /exceeds pixel limit|too large|dimension/i.test(message)) return tooManyPixels(name)
   if (facts && endsEarly(bytes, facts.format)) {
     return new Fc7Error('IMAGE_TRUNCATED', `${named(name)} ends before the image does.`, {

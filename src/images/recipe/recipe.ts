@@ -4,7 +4,7 @@ import { Fc7Error } from '../../base/errors.js'
 /**
  * A recipe is the exact preprocessing of a backbone, as data. It has two halves that run in two places:
  *
- * 1. **Geometry** (`resize`, `crop`), in this room: decoded RGB bytes become `uint8 [height, width, 3]`, always in RGB
+ * 1. **Geometry** (`resize`, `crop`), in images/: decoded RGB bytes become `uint8 [height, width, 3]`, always in RGB
  * order,
  *    of the size that {@link recipeSize} tells.
  * 2. **Numbers** (`channelOrder`, `scale`, `mean`, `std`), inside the ONNX graph: for every output channel c,
@@ -179,7 +179,7 @@ const named: Record<RecipeName, (size: PixelSize) => Recipe> = {
  *
  * | name | geometry | numbers |
  * | --- | --- | --- |
- * | `torchvision` | short side 256/224 of the size (Pillow bilinear, long side truncated), centre crop | RGB, /255, ImageNet mean and std |
+ * | `torchvision` | short side 256/224 of the size (Pillow bilinear), centre crop | RGB, /255, ImageNet mean and std |
  * | `keras-caffe` | the same | BGR 0–255 minus 103.939, 116.779, 123.68 (Keras VGG, ResNet-50) |
  * | `keras-tf` | the same | RGB, x/127.5 − 1 (Keras Inception, MobileNet, ResNetV2) |
  * | `keras-squash` | squashed to the size by TensorFlow's 2-tap bilinear | as `keras-caffe` |

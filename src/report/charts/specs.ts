@@ -258,7 +258,7 @@ export function costSpec(ranking: readonly RankedRecord[], metric: ReportMetric)
   })
   if (values.length < 2) return undefined
   // Names of all would lie over each other: coloured are those that no other beats in both, named are as many of them
-  // as there is room.
+  // as there is space.
   const sign = metric.higherIsBetter ? 1 : -1
   const named = values.filter(
     (one) =>

@@ -43,7 +43,7 @@ export interface Images {
   readonly large: ReadonlyMap<number, { readonly type: string; readonly bytes: Uint8Array }>
   /** Images that have a thumbnail but found no place. */
   readonly leftOut: number
-  /** Larger images that were asked for, and how many of them came and found room. */
+  /** Larger images that were asked for, and how many of them came and fitted. */
   readonly larger: { readonly asked: number; readonly shown: number }
 }
 

@@ -219,8 +219,9 @@ export async function timeSection(record: ReportRecord, primary: ReportMetric): 
 <td>${html(formatSeconds(entry.predictSeconds))}</td><td>${html(formatBytes(entry.modelBytes))}</td>${known ? `<td>${html(formatBytes(entry.peakBytes))}</td>` : ''}</tr>`,
   )
   const memory = known
-    ? 'Peak memory is what the process grew by during a fit that ran alone; where fits ran side by side it is not told.'
-    : 'Peak memory is not told: fits ran side by side, and the memory is the process’s. With --threads 1 it is ' +
+    ? 'Peak memory is what the process grew by during a fit that ran alone; where fits ran side by side it is ' +
+      'not given.'
+    : 'Peak memory is not given: fits ran side by side, and the memory is the process’s. With --threads 1 it is ' +
       'measured.'
   const figures: string[] = []
   for (const [at, dataset] of record.datasets.entries()) {

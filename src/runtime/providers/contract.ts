@@ -11,7 +11,7 @@ export interface ExecutionProvider {
   readonly sessionProviders: readonly string[]
   /** Order in which `auto` tries them: the largest first. */
   readonly speedRank: number
-  /** The largest batch worth trying. */
+  /** The largest batch to try. */
   readonly maxBatch: number
   /** What to do when onnxruntime refuses it; `reason` is onnxruntime's first line. */
   fix(reason: string): string

@@ -44,7 +44,7 @@ export class KernelCache implements KernelSource {
     return slot * this.#rows.x.rows
   }
 
-  /** Brings row `i` and, as far as one product allows, the `likely` ones. */
+  /** Fetches row `i` and, as far as one product allows, the `likely` ones. */
   async fetch(i: number, likely: readonly number[]): Promise<void> {
     const wanted = [i, ...likely.filter((row) => row !== i && this.#slotOf[row]! < 0)].slice(0, together)
     const n = this.#rows.x.rows

@@ -103,7 +103,7 @@ export class KernelSvmModel implements Model {
    * of its pairs, laid out pair by pair: those against later classes wait, those against earlier ones meet theirs. Half
    * a million pairs a row at a thousand classes are never walked through by columns.
    *
-   * @param waiting room for `[pairs, rows]`, used again for every block: touching new memory takes longer than the
+   * @param waiting space for `[pairs, rows]`, used again for every block: touching new memory takes longer than the
    * arithmetic
    */
   async #eachPair(

@@ -235,7 +235,7 @@ export class PairSolver {
     }
   }
 
-  /** Brings back the rows that were put aside, with their f recomputed. */
+  /** Restores the rows that were put aside, with their f recomputed. */
   #restore(): void {
     const beta = this.#beta
     const f = this.#f
@@ -258,7 +258,7 @@ export class PairSolver {
     this.#active = n
   }
 
-  /** Rows that are likely to be needed next, most violating first: worth fetching together with a missing one. */
+  /** Rows that are likely to be needed next, most violating first: they are fetched together with a missing one. */
   likely(count: number): number[] {
     const f = this.#f
     const beta = this.#beta

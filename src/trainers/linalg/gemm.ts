@@ -13,7 +13,7 @@ export interface GemmOptions {
  * What a solver's steps leave behind until the collector comes for it: onnxruntime's results and the solver's own
  * arrays.
  *
- * @param ofStep bytes that a step makes anew
+ * @param ofStep bytes that a step allocates
  */
 export const uncollectedBytes = (ofStep: number): number => Math.min(48e6, 64 * ofStep)
 

@@ -1,8 +1,8 @@
 import type { FitContext, Matrix, Model, Trainer, TrainingSet } from '../contract.js'
 import { ordinary } from '../linalg/gemm.js'
 import { number, text } from '../params.js'
+import { chooseSolver, countEntries, type SvmLoss, type SvmSolver } from './choice.js'
 import { LinearModel, twoColumns } from './model.js'
-import { chooseSolver, countEntries, type SvmLoss, type SvmSolver } from './solvers/choice.js'
 import { type DualFit, dualCoordinateDescent, type LinearFit } from './solvers/dual-coordinate-descent.js'
 import { dualOnGram } from './solvers/gram-dual.js'
 import { squaredHinge } from './solvers/margin-losses.js'
@@ -162,7 +162,7 @@ export const linearSvm: Trainer = {
       case 'dual coordinate descent on the Gram matrix':
         return gramDualBytes(size)
       case 'dual coordinate descent':
-        // L-BFGS may go on, once the sparse rows are let go.
+        // L-BFGS may go on, once the sparse rows are released.
         return loss === 'hinge' ? descentBytes(size) : Math.max(descentBytes(size), primalBytes(size))
       case 'L-BFGS':
         return primalBytes(size)

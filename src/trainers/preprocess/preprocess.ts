@@ -155,7 +155,7 @@ export interface PreparedMemory {
   readonly entries: number
 }
 
-/** Every step makes a copy of its rows; that of the step before is let go after it. */
+/** Every step makes a copy of its rows; that of the step before is released after it. */
 export function preprocessMemory(
   steps: readonly PreprocessStep[],
   { rows, cols, entries }: { readonly rows: number; readonly cols: number; readonly entries: number },

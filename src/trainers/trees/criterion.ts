@@ -10,6 +10,6 @@ export function sumOf(counts: Float64Array, criterion: Criterion): number {
   return sum
 }
 
-/** What rows are worth together, from their {@link sumOf}, on the scale of a cut’s gain. */
-export const worth = (sum: number, total: number, criterion: Criterion): number =>
+/** What rows score together, from their {@link sumOf}, on the scale of a cut’s gain. */
+export const scoreOf = (sum: number, total: number, criterion: Criterion): number =>
   criterion === 'gini' ? sum / total : sum - xlogx(total)

@@ -4,7 +4,7 @@ import { maxTreeRows } from './bins/binning.js'
 import type { TreeData } from './growing/search.js'
 import { own, type PoolPlan, shared, sharedRoom } from './pool.js'
 import { binArenaBytes } from './wasm/bins/bin-arena.js'
-import type { ForestRoom } from './wasm/forest/forest-arena.js'
+import type { ForestStorage } from './wasm/forest/forest-arena.js'
 import type { TreeJob } from './work.js'
 
 /** Largest array of bins or columns. */
@@ -39,16 +39,16 @@ export const poolBytes = (
 export const nodeBytes = (rows: number, trees: number): number => 2 * 28 * trees * Math.min(rows, 0.6 * rows + 100)
 
 /**
- * Room for bins, which {@link columnJobs} fill: of one or two bytes column by column, or as forests read them.
+ * Space for bins, which {@link columnJobs} fill: of one or two bytes column by column, or as forests read them.
  * `load` copies the rows to where threads share them: to be called before the first job, best while the threads start.
  */
 export function treeData(
   { x, y, classes, weights }: TrainingSet,
-  kind: 'bytes' | 'words' | ForestRoom,
+  kind: 'bytes' | 'words' | ForestStorage,
   share: boolean,
 ): { setup: { data: TreeData; weights?: Float64Array | undefined }; load(): void } {
   const size = x.rows * x.cols
-  const room = share ? shared : own
+  const allocate = share ? shared : own
   const values = share ? sharedRoom(x.data) : x.data
   const setup = {
     data: {
@@ -57,7 +57,7 @@ export function treeData(
       cols: x.cols,
       classes: classes.length,
       y,
-      codes: kind === 'bytes' ? room.uint8(size) : kind === 'words' ? room.uint16(size) : new Uint8Array(0),
+      codes: kind === 'bytes' ? allocate.uint8(size) : kind === 'words' ? allocate.uint16(size) : new Uint8Array(0),
       ...(typeof kind === 'object' ? { forest: kind } : {}),
     },
     weights,

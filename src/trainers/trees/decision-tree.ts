@@ -106,11 +106,11 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     minRows: number(params, 'min_samples_leaf'),
   }
   const plan = treePool(rows, cols, threads)
-  const room = treeData(set, 'words', plan.workers > 0)
-  const setup = { ...room.setup, maxBins: 65_536, seed, bootstrap: false, grow }
+  const table = treeData(set, 'words', plan.workers > 0)
+  const setup = { ...table.setup, maxBins: 65_536, seed, bootstrap: false, grow }
   const pool = openPool(setup, plan, signal)
   try {
-    room.load()
+    table.load()
     await pool.run(columnJobs(cols, threads), () => {})
     let grown: GrownTree | undefined
     await pool.run([{ kind: 'tree', tree: 0 }], (result) => {

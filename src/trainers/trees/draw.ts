@@ -15,14 +15,14 @@ const short = (value: number): string => String(Number(value.toPrecision(4)))
 const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, '\uFFFD')
 const escaped = (text: string): string => plain(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
 
-interface Told {
+interface NodeFacts {
   readonly label: string
   readonly share: number
   readonly weight: number
   readonly impurity: number
 }
 
-function tell(tree: CountedTree, node: number, { classes, criterion }: TreeNames): Told {
+function factsOf(tree: CountedTree, node: number, { classes, criterion }: TreeNames): NodeFacts {
   const counts = tree.counts.subarray(node * classes.length, (node + 1) * classes.length)
   const weight = counts.reduce((a, b) => a + b, 0)
   const top = counts.indexOf(Math.max(...counts))
@@ -36,7 +36,7 @@ export function treeText(tree: CountedTree, names: TreeNames): string {
   for (let next = stack.pop(); next; next = stack.pop()) {
     const { node, depth, say } = next
     const indent = '|   '.repeat(Math.max(0, depth - 1)) + (depth > 0 ? '|--- ' : '')
-    const { label, share, weight, impurity: dirt } = tell(tree, node, names)
+    const { label, share, weight, impurity: dirt } = factsOf(tree, node, names)
     const answer = `${label} (${short(100 * share)} % of weight ${short(weight)}, ${names.criterion} ${short(dirt)})`
     const f = tree.feature[node]!
     if (f < 0 || depth >= drawnDepth.text) lines.push(`${indent}${say}${answer}${f < 0 ? '' : ' … deeper'}`)
@@ -82,7 +82,7 @@ export function treeSvg(tree: CountedTree, names: TreeNames): string {
   const lines: string[] = []
   const boxes: string[] = []
   for (const { node, depth } of shown) {
-    const told = tell(tree, node, names)
+    const facts = factsOf(tree, node, names)
     const at = { x: x[node]!, y: y(depth) }
     const f = tree.feature[node]!
     const cut = f >= 0 && depth === drawnDepth.svg
@@ -99,21 +99,21 @@ export function treeSvg(tree: CountedTree, names: TreeNames): string {
         )
       }
     }
-    const label = told.label.length > box.letters ? `${told.label.slice(0, box.letters - 1)}…` : told.label
+    const label = facts.label.length > box.letters ? `${facts.label.slice(0, box.letters - 1)}…` : facts.label
     const question = f < 0 ? '' : cut ? '… deeper' : `x[${f}] ≤ ${short(tree.threshold[node]!)}`
     const rows = [
       ...(question ? [question] : []),
       label,
-      `${short(100 * told.share)} % of ${short(told.weight)}`,
-      ...(question ? [] : [`${names.criterion} ${short(told.impurity)}`]),
+      `${short(100 * facts.share)} % of ${short(facts.weight)}`,
+      ...(question ? [] : [`${names.criterion} ${short(facts.impurity)}`]),
     ]
     const fill = colour(
-      names.classes.findIndex((name) => plain(name) === told.label),
+      names.classes.findIndex((name) => plain(name) === facts.label),
       names.classes.length,
-      told.share,
+      facts.share,
     )
     boxes.push(
-      `<g><title>${escaped(told.label)}</title>`,
+      `<g><title>${escaped(facts.label)}</title>`,
       `<rect x="${at.x - box.width / 2}" y="${at.y}" width="${box.width}" height="${box.height}" rx="6" ` +
         `fill="${fill}"/>`,
       ...rows.map(
@@ -125,7 +125,8 @@ export function treeSvg(tree: CountedTree, names: TreeNames): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ` +
       `height="${height}" role="img" aria-label="Decision tree">`,
-    '<style>text{font:12px system-ui,sans-serif;text-anchor:middle;fill:#222}.b{font-weight:600}.w{fill:#666;font-size:11px}rect{stroke:#666}path{fill:none;stroke:#999}</style>',
+    '<style>text{font:12px system-ui,sans-serif;text-anchor:middle;fill:#222}.b{font-weight:600}' +
+      '.w{fill:#666;font-size:11px}rect{stroke:#666}path{fill:none;stroke:#999}</style>',
     `<rect width="${width}" height="${height}" fill="#fff" style="stroke:none"/>`,
     ...lines,
     ...boxes,

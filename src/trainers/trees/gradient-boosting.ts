@@ -14,7 +14,7 @@ import { treesOnnx } from './onnx-form.js'
 import { openPool, type PoolPlan, planPool, shared } from './pool.js'
 import { forestTensors, readForest } from './saved.js'
 
-/** Above so many rows early stopping is on unless told otherwise, as in scikit-learn. */
+/** Above so many rows early stopping is on unless asked otherwise, as in scikit-learn. */
 const rowsForEarlyStopping = 10_000
 /** Columns drawn for a tree when nothing is said: all up to here, and this many beyond. */
 const usualColumns = 512
@@ -157,12 +157,12 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
     tried,
   }
   const plan = boostPool(rows, cols, losses.perIteration, threads, params)
-  const room = treeData(set, 'bytes', plan.workers > 0)
-  const setup = { ...room.setup, maxBins, seed, boosting }
+  const table = treeData(set, 'bytes', plan.workers > 0)
+  const setup = { ...table.setup, maxBins, seed, boosting }
   const { perIteration } = losses
   const pool = openPool(setup, plan, signal)
   try {
-    room.load()
+    table.load()
     await pool.run(columnJobs(cols, threads), () => {})
     const trees: BoostedTree[] = []
     const judged = held.length > 0 ? held : train

@@ -144,7 +144,7 @@ export function openPool(setup: TreeSetup, plan: PoolPlan, signal: AbortSignal |
   return plan.workers > 0 ? workerPool(setup, plan, signal) : inlinePool(setup, signal)
 }
 
-/** Memory that threads share, and memory of one thread. Pages that are never written to take no room. */
+/** Memory that threads share, and memory of one thread. Pages that are never written to take no space. */
 export const shared = {
   float32: (n: number): Float32Array => new Float32Array(new SharedArrayBuffer(n * 4)),
   float64: (n: number): Float64Array => new Float64Array(new SharedArrayBuffer(n * 8)),
@@ -160,6 +160,6 @@ export const own = {
   uint8: (n: number): Uint8Array => new Uint8Array(n),
 }
 
-/** Room for the same numbers in memory that threads share; shared memory is returned as it is. */
+/** Space for the same numbers in memory that threads share; shared memory is returned as it is. */
 export const sharedRoom = (x: Float32Array): Float32Array =>
   x.buffer instanceof SharedArrayBuffer ? x : shared.float32(x.length)

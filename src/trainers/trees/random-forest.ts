@@ -19,7 +19,7 @@ import { type Forest, joinTrees, leafOf, rowsTogether } from './growing/arrays.j
 import { treesOnnx } from './onnx-form.js'
 import { openPool, planPool } from './pool.js'
 import { forestTensors, readForest } from './saved.js'
-import { checkForestSize, forestRoomBytes, openForestRoom, partsThatFit } from './wasm/forest/forest-arena.js'
+import { checkForestSize, forestRoomBytes, openForestStorage, partsThatFit } from './wasm/forest/forest-arena.js'
 import type { TreeResult } from './work.js'
 
 const configSchema = z.object({ classes: z.int().min(2), cols: z.int().min(1), facts: factsSchema })
@@ -117,7 +117,7 @@ function triedColumns(wanted: string, cols: number): number {
   return Math.max(1, Math.floor(wanted === 'sqrt' ? Math.sqrt(cols) : Math.log2(cols)))
 }
 
-/** Who grows a forest, and its room's size. Threads whose parts have no space in a room are not started. */
+/** Who grows a forest, and its storage's size. Threads whose parts have no space in a storage are not started. */
 function planForest(rows: number, cols: number, classes: number, threads: number, params: Params) {
   const count = number(params, 'n_estimators')
   const tried = triedColumns(text(params, 'max_features'), cols)
@@ -133,9 +133,9 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   const count = number(params, 'n_estimators')
   const maxBins = 256
   const { size, plan } = planForest(rows, cols, set.classes.length, threads, params)
-  const room = treeData(set, openForestRoom(size, plan.workers + 1), plan.workers > 0)
+  const table = treeData(set, openForestStorage(size, plan.workers + 1), plan.workers > 0)
   const setup = {
-    ...room.setup,
+    ...table.setup,
     maxBins,
     seed,
     bootstrap,
@@ -148,7 +148,7 @@ async function fitForest(set: TrainingSet, context: FitContext, { bootstrap, ran
   }
   const pool = openPool(setup, plan, signal)
   try {
-    room.load()
+    table.load()
     await pool.run(columnJobs(cols, threads), () => {})
     const trees: TreeResult[] = new Array(count)
     let done = 0
@@ -214,8 +214,8 @@ function checkForest(rows: number, cols: number, classes: number): void {
 }
 
 /**
- * The room with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows it
- * did not see.
+ * The storage with its parts for the threads, what these share, the trees, and for each of them the leaves of the rows
+ * it did not see.
  */
 function estimate({ rows, cols, counts, threads }: FitSize, params: Params): number {
   const { size, plan } = planForest(rows, cols, counts.length, threads, params)

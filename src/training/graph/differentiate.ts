@@ -58,7 +58,8 @@ export class Differentiation {
       if (!ruleOf(node)) {
         throw new Fc7Error(
           'GRADIENT_MISSING',
-          `fc7 has no gradient for the op ${node.domain ? `${node.domain}.` : ''}${node.opType} (layer ${node.output[0]}).`,
+          `fc7 has no gradient for the op ${node.domain ? `${node.domain}.` : ''}${node.opType} ` +
+            `(layer ${node.output[0]}).`,
           { hint: 'Freeze the network beyond this layer (--freeze-until), or train only its head.' },
         )
       }

@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../../onnx/build.js'
 
-/** Parts of a network whose gradient norms are told apart, and which part a parameter belongs to. */
+/** Parts of a network whose gradient norms are distinguished, and which part a parameter belongs to. */
 export interface NormParts {
   readonly names: readonly string[]
   of(name: string): string

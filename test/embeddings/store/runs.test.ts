@@ -24,7 +24,7 @@ describe('the measured pace', () => {
     })
   })
 
-  it('takes the largest run of this machine; too few images cannot be told apart', async () => {
+  it('takes the largest run of this machine; too few images cannot be distinguished', async () => {
     const small = { images: 10, seconds: 5, steady: { images: 2, seconds: 0.1 } }
     const other = { ...small, images: 900, machine: { ...machineFacts(), cores: 4096 } }
     expect(await paceOf(small, other)).toEqual({ start: 0, perImage: 0.5 })

@@ -79,17 +79,17 @@ describe('fitTuned', () => {
       expect([18, 19, 20, 21, 22].some((n) => Math.abs(score * n - Math.round(score * n)) < 1e-9)).toBe(true)
   })
 
-  it('heeds the weights of rows in the fits', async () => {
+  it('uses the weights of rows in the fits', async () => {
     const set = clusters(200, 8, 2, 1, 0.5)
     const wrong = { ...set, y: set.y.map((c, i) => (i % 4 < 2 && i % 8 < 4 ? 1 - c : c)) }
     const weights = Float64Array.from({ length: 200 }, (_, i) => (i % 4 < 2 && i % 8 < 4 ? 1e-6 : 1))
     const search = async (own: TrainingSet) => tuned('logistic', own)
-    const heeded = await search({ ...wrong, weights })
-    const right = predictedClasses(await heeded.predictScores(set.x), 2).filter((c, i) => c === set.y[i]).length
+    const weighted = await search({ ...wrong, weights })
+    const right = predictedClasses(await weighted.predictScores(set.x), 2).filter((c, i) => c === set.y[i]).length
     expect(right).toBeGreaterThan(190)
     // Every row is tested once: three quarters have the label that the heavy rows teach.
-    for (const { mean } of heeded.info.tuning!.trials) expect(mean).toBeCloseTo(0.75, 1)
-    expect((await search(wrong)).info.tuning!.trials[0]!.scores).not.toEqual(heeded.info.tuning!.trials[0]!.scores)
+    for (const { mean } of weighted.info.tuning!.trials) expect(mean).toBeCloseTo(0.75, 1)
+    expect((await search(wrong)).info.tuning!.trials[0]!.scores).not.toEqual(weighted.info.tuning!.trials[0]!.scores)
   })
 
   it('reports progress from 0 to 1, stops when told to within the search, and counts it in the time limit', async () => {

@@ -157,7 +157,7 @@ describe('the decoding pool', () => {
     expect(() => pool.submit({ path: 'x' })).toThrow(/closed/)
   })
 
-  it('its threads leave the list of loaders alone: closing it anew would refuse what other threads decode', async () => {
+  it('its threads leave the list of loaders alone: closing it again would refuse what other threads decode', async () => {
     const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="3" height="3"/>')
     await runDecodeTask({ path: at('whole.jpg') }, { recipe })
     await expect(sharp(svg).metadata()).rejects.toThrow()

@@ -3,14 +3,14 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../../src/base/random.js'
 import { binForest } from '../../../src/trainers/trees/bins/binning.js'
-import { sumOf, worth } from '../../../src/trainers/trees/criterion.js'
+import { scoreOf, sumOf } from '../../../src/trainers/trees/criterion.js'
 import { growForestTree } from '../../../src/trainers/trees/growing/forest-tree.js'
 import type { TreeData } from '../../../src/trainers/trees/growing/search.js'
 import {
   checkForestSize,
   forestArenaFor,
   forestCodes,
-  openForestRoom,
+  openForestStorage,
 } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
 
 setFlagsFromString('--expose-gc')
@@ -26,7 +26,7 @@ const x = Float32Array.from({ length: rows * cols }, (_, at) => {
 })
 /** Bins for so many classes and columns tried. */
 function binned(classes: number, tried: number) {
-  const room = openForestRoom({ rows, cols, classes, tried }, 2)
+  const room = openForestStorage({ rows, cols, classes, tried }, 2)
   binForest({ x, rows, cols, from: 0, to: 100 }, room, 256)
   binForest({ x, rows, cols, from: 100, to: cols }, room, 256)
   return room
@@ -50,11 +50,11 @@ it('bins follow the values, lie row by row as column by column, and know their l
   expect(new Set(Array.from({ length: rows }, (_, row) => columns[8 * rows + row])).size).toBe(3)
 })
 
-it('two fits in one thread keep a part each, and a room is let go with its fit', async () => {
+it('two fits in one thread keep a part each, and a room is released with its fit', async () => {
   const size = { rows: 10, cols: 3, classes: 2, tried: 1 }
   const memories: WeakRef<object>[] = []
   const work = (): void => {
-    const [one, other] = [openForestRoom(size, 1), openForestRoom(size, 1)]
+    const [one, other] = [openForestStorage(size, 1), openForestStorage(size, 1)]
     const part = forestArenaFor(one, 0)
     expect(forestArenaFor(other, 0)).not.toBe(part)
     expect(forestArenaFor(one, 0)).toBe(part)
@@ -82,7 +82,7 @@ it('a machine without the memory for a room is told so', () => {
   }
   Object.assign(WebAssembly, { Memory: none })
   try {
-    expect(() => openForestRoom({ rows: 10, cols: 3, classes: 2, tried: 1 }, 1)).toThrow(
+    expect(() => openForestStorage({ rows: 10, cols: 3, classes: 2, tried: 1 }, 1)).toThrow(
       expect.objectContaining({ code: 'TRAINER_TOO_LARGE', message: expect.stringContaining('no memory') }),
     )
   } finally {
@@ -134,7 +134,7 @@ describe.each([
           const of = new Float64Array(classes)
           for (const row of some) of[y[row]!]! += weights[row]!
           const weight = of.reduce((a, b) => a + b, 0)
-          return { of, weight, worth: weight > 0 ? worth(sumOf(of, criterion), weight, criterion) : 0 }
+          return { of, weight, worth: weight > 0 ? scoreOf(sumOf(of, criterion), weight, criterion) : 0 }
         }
         const options = { criterion, minRows, maxDepth, randomCuts }
         const tree = growForestTree(data, room, weights, options, createRandom(trial), trial % 2)

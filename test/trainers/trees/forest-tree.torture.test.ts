@@ -4,9 +4,9 @@ import { binForest } from '../../../src/trainers/trees/bins/binning.js'
 import { growForestTree } from '../../../src/trainers/trees/growing/forest-tree.js'
 import type { TreeData } from '../../../src/trainers/trees/growing/search.js'
 import {
-  type ForestRoom,
+  type ForestStorage,
   forestArenaFor,
-  openForestRoom,
+  openForestStorage,
 } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
 import { forestAt } from '../../../src/trainers/trees/wasm/forest/forest-header.js'
 
@@ -22,10 +22,10 @@ it.each([
   const random = createRandom('far')
   const x = Float32Array.from({ length: rows * cols }, () => Math.max(0, random.normal()))
   const y = Int32Array.from({ length: rows }, () => random.int(classes))
-  const near = openForestRoom({ rows, cols, classes, tried }, 2)
+  const near = openForestStorage({ rows, cols, classes, tried }, 2)
   // Memory of its own for each: what a tree begins with must be 0.
   const memoryOf = (pages: number) => new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
-  const moved = (by: number): ForestRoom => ({
+  const moved = (by: number): ForestStorage => ({
     ...near,
     memory: memoryOf(Math.ceil((by + near.memory.buffer.byteLength) / page)),
     columnsAt: near.columnsAt + by,

@@ -32,7 +32,7 @@ async function columnsOfTrees(cols: number, raw: RawParams): Promise<Set<number>
   })
 }
 
-it('gradient boosting draws the share of the features that was asked for, anew for every tree', async () => {
+it('gradient boosting draws the share of the features that was asked for, again for every tree', async () => {
   const all = await columnsOfTrees(40, { max_features: 1 })
   const some = await columnsOfTrees(40, { max_features: 0.1 })
   expect(Math.max(...all.map((seen) => seen.size))).toBeGreaterThan(8)

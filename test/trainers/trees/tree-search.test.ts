@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../../src/base/random.js'
 import { binColumns, binForest } from '../../../src/trainers/trees/bins/binning.js'
-import { sumOf, worth } from '../../../src/trainers/trees/criterion.js'
+import { scoreOf, sumOf } from '../../../src/trainers/trees/criterion.js'
 import type { TreeNodes } from '../../../src/trainers/trees/growing/arrays.js'
 import { growClassificationTree } from '../../../src/trainers/trees/growing/classification.js'
 import { growForestTree, leavesOfOthers } from '../../../src/trainers/trees/growing/forest-tree.js'
-import { openForestRoom } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
+import { openForestStorage } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
 
 const rows = 900
 const cols = 12
@@ -22,7 +22,7 @@ const y = Int32Array.from({ length: rows }, () => random.int(classes))
 const range = { x, rows, cols, from: 0, to: cols }
 const codes = new Uint16Array(rows * cols)
 binColumns(range, codes, 65_536)
-const room = openForestRoom({ rows, cols, classes, tried: cols }, 1)
+const room = openForestStorage({ rows, cols, classes, tried: cols }, 1)
 binForest(range, room, 256)
 const data = { x, rows, cols, classes, y, codes }
 
@@ -41,7 +41,7 @@ describe.each(['gini', 'entropy'] as const)('trees by %s', (criterion) => {
         })
         const worths = sides.map((side) => {
           const total = side.reduce((a, b) => a + b, 0)
-          return worth(sumOf(side, criterion), total, criterion)
+          return scoreOf(sumOf(side, criterion), total, criterion)
         })
         return worths[0]! + worths[1]!
       }

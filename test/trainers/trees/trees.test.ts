@@ -9,7 +9,7 @@ import { decisionTree } from '../../../src/trainers/trees/decision-tree.js'
 import { gradientBoosting } from '../../../src/trainers/trees/gradient-boosting.js'
 import { openPool, planPool, shared } from '../../../src/trainers/trees/pool.js'
 import { extraTrees, randomForest } from '../../../src/trainers/trees/random-forest.js'
-import { forestCodes, openForestRoom } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
+import { forestCodes, openForestStorage } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
 import { accuracy, clusters, digits, iris } from '../data.js'
 
 /** What scikit-learn found on the same rows (test/fixtures/trainers/make_tree_reference.py). */
@@ -52,7 +52,7 @@ describe('bins of forests', () => {
     const v = f % 3 === 0 ? random.normal() : Math.max(0, random.normal())
     return f % 5 === 0 ? Math.round(v * 3) : f === 7 && at === 7 ? 1e30 : v
   })
-  const room = openForestRoom({ rows, cols, classes: 2, tried: 1 }, 1)
+  const room = openForestStorage({ rows, cols, classes: 2, tried: 1 }, 1)
   binForest({ x, rows, cols, from: 0, to: cols }, room, 256)
   const { columns: codes } = forestCodes(room)
 

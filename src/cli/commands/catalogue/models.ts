@@ -1,4 +1,4 @@
-import type { Card } from '../../../backbones/card.js'
+import type { Card, WeightSource } from '../../../backbones/card.js'
 import { importBackbone } from '../../../backbones/import.js'
 import { layerName, listLayers } from '../../../backbones/layers.js'
 import { findCard, loadCard, loadCards } from '../../../backbones/library.js'
@@ -70,10 +70,7 @@ async function show(id: string, context: CommandContext): Promise<void> {
       `Recipes: ${recipeNamesOf(card).join(', ')} (the first is the default)`,
       `Layers: ${card.layers.map((layer) => layer.alias).join(', ') || 'see `fc7 models layers`'}`,
       ...trainingLine(card),
-      ...card.sources.map(
-        (source) =>
-          `Source: ${source.kind === 'npm' ? `${source.package}@${source.version} from npm` : source.kind === 'url' ? source.url : source.path}`,
-      ),
+      ...card.sources.map((source) => `Source: ${placeOf(source)}`),
       `Card: ${path}`,
     ].join('\n'),
   )
@@ -84,7 +81,8 @@ async function pull(id: string, context: CommandContext): Promise<void> {
   const { cacheFolder, offline, progress, signal } = context
   const bytes = pullBytes(card)
   progress.say(
-    `${card.title}${bytes === undefined ? '' : `: ${formatBytes(bytes)} to fetch unless it is in the cache`}; licence: ${card.licence ?? 'not stated'}.`,
+    `${card.title}${bytes === undefined ? '' : `: ${formatBytes(bytes)} to fetch unless it is in the cache`}; ` +
+      `licence: ${card.licence ?? 'not stated'}.`,
   )
   const pulled = await pullBackbone(card, { cacheFolder, offline, progress, signal })
   context.result({ id, ...pulled }, pulled.path)
@@ -143,6 +141,12 @@ async function importModel(
         `${id}\` lists the others.`,
     ].join('\n'),
   )
+}
+
+/** Where a source's bytes come from, in a word or two. */
+function placeOf(source: WeightSource): string {
+  if (source.kind === 'npm') return `${source.package}@${source.version} from npm`
+  return source.kind === 'url' ? source.url : source.path
 }
 
 export const models = defineCommand({

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { bundle as writeBundle } from '../../../api/bundle.js'
+import { bundle as writeBundle } from '../../../api/verbs/bundle.js'
 import { formatBytes } from '../../../base/text.js'
 import type { Recipe } from '../../../images/recipe/recipe.js'
 import { defineCommand } from '../../command.js'
@@ -9,7 +9,8 @@ function geometry({ resize, crop }: Recipe): string {
   const how =
     resize.mode === 'none'
       ? 'no resize'
-      : `${resize.mode === 'short-side' ? `short side to ${resize.size}` : `resize to ${resize.width}×${resize.height}`} (${resize.filter}${resize.antialias ? '' : ', without antialias'})`
+      : (resize.mode === 'short-side' ? `short side to ${resize.size}` : `resize to ${resize.width}×${resize.height}`) +
+        ` (${resize.filter}${resize.antialias ? '' : ', without antialias'})`
   return crop ? `${how}, centre crop ${crop.width}×${crop.height}` : how
 }
 

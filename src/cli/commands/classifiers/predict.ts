@@ -1,4 +1,4 @@
-import { predict as classify, type PredictResult } from '../../../api/predict.js'
+import { predict as classify, type PredictResult } from '../../../api/verbs/predict.js'
 import { defineCommand } from '../../command.js'
 import { sourceOptions } from '../../extraction-options.js'
 import { formatTable } from '../../terminal.js'

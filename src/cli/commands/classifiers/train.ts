@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { planTrain, train as trainClassifier } from '../../../api/train.js'
+import { planTrain, train as trainClassifier } from '../../../api/verbs/train.js'
 import type { Classifier } from '../../../classifiers/classifier.js'
 import { metricIds } from '../../../evaluation/metrics/registry.js'
 import { describeParams, parseSetting } from '../../../trainers/params.js'
@@ -26,7 +26,8 @@ function tuningResult({ info }: Classifier): { readonly json: object | null; rea
   return {
     json: { search: tuning.search, innerFolds, metric, score, candidates: trials.length },
     words: [
-      `Tuned: ${searched.map(([name, value]) => `${name}=${value}`).join(', ')}: best of ${trials.length} candidates, ${metric} ${score?.toFixed(4)} on ${innerFolds} inner folds.`,
+      `Tuned: ${searched.map(([name, value]) => `${name}=${value}`).join(', ')}: best of ${trials.length} candidates, ` +
+        `${metric} ${score?.toFixed(4)} on ${innerFolds} inner folds.`,
     ],
   }
 }

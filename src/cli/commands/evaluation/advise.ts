@@ -1,5 +1,5 @@
-import { advise as giveAdvice, planAdvise } from '../../../api/advise.js'
-import { defaultModel } from '../../../api/source.js'
+import { defaultModel } from '../../../api/shared/source.js'
+import { advise as giveAdvice, planAdvise } from '../../../api/verbs/advise.js'
 import { adviceText } from '../../advice-text.js'
 import { defineCommand } from '../../command.js'
 import { sourceOptions } from '../../extraction-options.js'

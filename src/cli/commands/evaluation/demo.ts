@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { demo as runDemo } from '../../../api/demo.js'
+import { demo as runDemo } from '../../../api/verbs/demo.js'
 import { defineCommand } from '../../command.js'
 import { comparisonTable } from '../../comparison.js'
 

@@ -1,4 +1,4 @@
-import { report as writeReport } from '../../../api/report.js'
+import { report as writeReport } from '../../../api/verbs/report.js'
 import { defineCommand } from '../../command.js'
 
 export const report = defineCommand({

@@ -1,4 +1,9 @@
-import { exportTrainingGraphs, planFinetune, previewAugmentations, finetune as tune } from '../../../api/finetune.js'
+import {
+  exportTrainingGraphs,
+  planFinetune,
+  previewAugmentations,
+  finetune as tune,
+} from '../../../api/verbs/finetune.js'
 import { Fc7Error } from '../../../base/errors.js'
 import { formatBytes, formatSeconds } from '../../../base/text.js'
 import { strategies } from '../../../finetune/plan/options.js'
@@ -9,7 +14,9 @@ import { defineCommand } from '../../command.js'
 function describe(plan: FinetunePlan): string {
   const { images, features, optimizer } = plan
   return [
-    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} (${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}${optimizer.clipNorm === null ? '' : `, gradient’s norm at most ${optimizer.clipNorm}`}`,
+    `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} ` +
+      `(${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}` +
+      `${optimizer.clipNorm === null ? '' : `, gradient’s norm at most ${optimizer.clipNorm}`}`,
     `${images.train} images train, ${images.select} choose the epoch (${images.sources.select}), ` +
       `${images.report} are reported (${images.sources.report})`,
     ...plan.phases.flatMap((phase) => [

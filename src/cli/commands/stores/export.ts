@@ -1,4 +1,4 @@
-import { exportStore as writeExport } from '../../../api/stores.js'
+import { exportStore as writeExport } from '../../../api/verbs/stores.js'
 import { exporters } from '../../../embeddings/exporters/registry.js'
 import { defineCommand } from '../../command.js'
 

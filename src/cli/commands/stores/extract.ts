@@ -1,5 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
-import { type ExtractSummary, extract as embed, type PlannedExtraction, planExtract } from '../../../api/extract.js'
+import {
+  type ExtractSummary,
+  extract as embed,
+  type PlannedExtraction,
+  planExtract,
+} from '../../../api/verbs/extract.js'
 import { Fc7Error } from '../../../base/errors.js'
 import { formatSeconds } from '../../../base/text.js'
 import { resizeModes } from '../../choices.js'

@@ -1,4 +1,4 @@
-import { importEmbeddings } from '../../../api/stores.js'
+import { importEmbeddings } from '../../../api/verbs/stores.js'
 import { defineCommand } from '../../command.js'
 
 export const importStore = defineCommand({

@@ -1,4 +1,4 @@
-import { mergeStores } from '../../../api/stores.js'
+import { mergeStores } from '../../../api/verbs/stores.js'
 import { defineCommand } from '../../command.js'
 
 export const merge = defineCommand({

@@ -1,4 +1,4 @@
-import { verifyStore } from '../../../api/stores.js'
+import { verifyStore } from '../../../api/verbs/stores.js'
 import { defineCommand } from '../../command.js'
 
 export const verify = defineCommand({

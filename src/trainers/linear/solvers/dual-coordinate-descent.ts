@@ -195,8 +195,8 @@ class Column {
     for (let i = 0; i < sign.length; i++) {
       let margin = w[cols]!
       for (let at = start[i]!, end = start[i + 1]!; at < end; at++) margin += w[index[at]!]! * value[at]!
-      const room = Math.max(0, 1 - sign[i]! * margin)
-      primal += cost[i]! * (squared ? room * room : room)
+      const slack = Math.max(0, 1 - sign[i]! * margin)
+      primal += cost[i]! * (squared ? slack * slack : slack)
       dual += alpha[i]! - 0.5 * ridge[i]! * alpha[i]! * alpha[i]!
     }
     this.objective = primal

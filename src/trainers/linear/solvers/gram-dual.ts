@@ -126,9 +126,9 @@ class Column {
     let loss = 0
     let sum = 0
     for (let i = 0; i < alpha.length; i++) {
-      const room = Math.max(0, 1 - sign[i]! * margin[i]!)
+      const slack = Math.max(0, 1 - sign[i]! * margin[i]!)
       square += sign[i]! * alpha[i]! * margin[i]!
-      loss += cost[i]! * (squared ? room * room : room)
+      loss += cost[i]! * (squared ? slack * slack : slack)
       sum += alpha[i]! - 0.5 * ridge[i]! * alpha[i]! * alpha[i]!
     }
     const primal = 0.5 * square + loss
@@ -182,11 +182,11 @@ class Column {
       margin[j] = m
       const a = alpha[j]!
       const g = 1 - sign[j]! * m - ridge[j]! * a
-      const room = g > 0 ? upper[j]! - a : a
-      if (room <= 0) continue
+      const slack = g > 0 ? upper[j]! - a : a
+      if (slack <= 0) continue
       const size = g > 0 ? g : -g
       let step = size / diagonal[j]!
-      if (step > room) step = room
+      if (step > slack) step = slack
       const gain = step * (size - 0.5 * step * diagonal[j]!)
       if (gain > most) {
         most = gain

@@ -60,11 +60,11 @@ export function squaredHinge(y: Int32Array, columns: number, cost: Float64Array)
         for (let i = 0, at = k * rows; i < rows; i++, at++) {
           const sign = y[i] === label ? 1 : -1
           const dk = d[at]!
-          const room = 1 - sign * (z[at]! + t * dk)
-          if (room > 0) {
+          const slack = 1 - sign * (z[at]! + t * dk)
+          if (slack > 0) {
             const c = cost[i]!
-            const g = -2 * c * sign * room
-            v += c * room * room
+            const g = -2 * c * sign * slack
+            v += c * slack * slack
             s += g * dk
             h += 2 * c * dk * dk
             derivative[at] = g

@@ -35,7 +35,7 @@ export interface SmoothSolution {
  * rows.
  */
 const enoughSlope = 0.9
-/** Share of the decrease estimated by the slope that a step must bring. */
+/** Share of the decrease estimated by the slope that a step must achieve. */
 const enoughDecrease = 1e-4
 /** Scores are float32: relative differences of two objectives below this say nothing. */
 const noise = 1e-8

@@ -16,7 +16,7 @@ export interface LinearSpace {
   margins(u: Float64Array): Promise<Float32Array>
   /** Gradient of ½‖w‖² + loss, given the loss's derivative by margin; the bias is penalised or not. */
   gradient(w: Float64Array, derivative: Float32Array): Promise<Float64Array>
-  /** Near enough the inverse Hessian, where the rows have a spectrum worth knowing. */
+  /** Near enough the inverse Hessian, where the rows have a spectrum that helps. */
   readonly preconditioner?: Preconditioner | undefined
   /** The weights `[columns, cols]` and biases of a vector. */
   weights(w: Float64Array): Promise<{ weights: Float32Array; bias: Float64Array }>

@@ -1,5 +1,5 @@
 import { type BinArena, binArenaFor, maxCodes } from '../wasm/bins/bin-arena.js'
-import { type ForestRoom, forestCodes } from '../wasm/forest/forest-arena.js'
+import { type ForestStorage, forestCodes } from '../wasm/forest/forest-arena.js'
 
 /** Rows that fit beside 32 bits of a value in a sortable float64. */
 export const maxTreeRows = 2 ** 20
@@ -8,7 +8,7 @@ export const maxTreeRows = 2 ** 20
 export const sortKey = (bits: number, index: number): number =>
   ((bits & 0x80000000 ? ~bits : bits | 0x80000000) >>> 0) * maxTreeRows + index
 
-/** Room for sorting a column. */
+/** Space for sorting a column. */
 class Sorter {
   readonly #keys: Float64Array
   readonly #value = new Float32Array(1)
@@ -126,12 +126,12 @@ export function binColumns(range: ColumnRange, codes: Uint16Array, maxBins: numb
 }
 
 /** Bins as forests read them; at most {@link maxCodes}. */
-export function binForest(range: ColumnRange, room: ForestRoom, maxBins: number): void {
+export function binForest(range: ColumnRange, storage: ForestStorage, maxBins: number): void {
   const { rows } = range
-  const codes = forestCodes(room)
+  const codes = forestCodes(storage)
   eachBlock(range, forestBins(rows, maxBins), (first, width, arena) => {
     codes.columns.set(arena.codes.subarray(0, width * rows), first * rows)
     for (let j = 0; j < width; j++) codes.edges.set(arena.bounds(j), 2 * (first + j) * maxCodes)
-    arena.turn(width, codes.rows, room.rowBytes, first)
+    arena.turn(width, codes.rows, storage.rowBytes, first)
   })
 }

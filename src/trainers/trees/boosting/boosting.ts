@@ -131,7 +131,7 @@ export function boostTree(shared: BoostedData, setup: BoostingSetup, job: BoostJ
       sumG += gradient[rows[k]!]!
       sumH += hessian[rows[k]!]!
     }
-    // As in scikit-learn a root is not charged with what it is worth undivided: it decides between cuts that are each
+    // As in scikit-learn a root is not charged with what it scores undivided: it decides between cuts that are each
     // other's mirror.
     const own = depth === 0 ? 0 : -worthOf(sumG, sumH + l2)
     return {

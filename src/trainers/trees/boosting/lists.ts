@@ -10,14 +10,14 @@ export interface SearchedNode {
   readonly n: number
   readonly gradient: number
   readonly hessian: number
-  /** What the node is worth without a cut, or less: cuts are judged against it. */
+  /** What the node scores without a cut, or less: cuts are judged against it. */
   readonly own: number
   /** Set by the search: 0 where no cut gains anything. */
   gain: number
   /** Place among the tree's columns, and the code up to which rows go left. */
   column: number
   code: number
-  /** Kept lists of the node, if there was room. */
+  /** Kept lists of the node, if there was space. */
   lists?: NodeLists | undefined
 }
 
@@ -37,11 +37,11 @@ export interface SplitLimits {
   readonly minRows: number
 }
 
-/** Lists that are kept take at most about so many bytes in a thread; nodes without are sorted anew. */
+/** Lists that are kept take at most about so many bytes in a thread; nodes without are sorted again. */
 const keptBytes = 2 ** 27
 
 /** So many bytes in whole vectors. */
-const room = (n: number) => Math.ceil(n / 16) * 16
+const padded = (n: number) => Math.ceil(n / 16) * 16
 
 /** Searches nodes with few rows for the bins, one tree after the other; see boost-kernel.ts. */
 export class BoostLists {
@@ -84,7 +84,7 @@ export class BoostLists {
   #listAll(train: Int32Array) {
     const arena = this.#arena
     const { cols } = this.#data
-    const stride = room(train.length)
+    const stride = padded(train.length)
     const codes = arena.take(cols * stride)
     const lists = new Int32Array(cols)
     const lengths = new Int32Array(cols)
@@ -92,7 +92,7 @@ export class BoostLists {
     for (let f = 0; f < cols; f++) {
       lists[f] = arena.take(train.length * 2)
       lengths[f] = this.#listColumn(f, train, 0, train.length, codes + f * stride, lists[f]!)
-      arena.giveBack(lists[f]! + room(lengths[f]!))
+      arena.giveBack(lists[f]! + padded(lengths[f]!))
     }
     const move = arena.take(arena.taken - first) - first
     return { lists, lengths, codes, move }
@@ -105,7 +105,7 @@ export class BoostLists {
     const start = f * height
     for (let k = 0; k < n; k++) bytes[to + k] = codes[start + rows[from + k]!]!
     // Whole vectors of 16 codes; zeros fill them up and are never visited.
-    bytes.fill(0, to + n, to + room(n))
+    bytes.fill(0, to + n, to + padded(n))
     this.#arena.setWord(at.n, n)
     return this.#arena.kernel.list(to, list)
   }
@@ -139,30 +139,30 @@ export class BoostLists {
     const whole = this.#whole
     if (whole && n === this.#train.length) {
       const table = arena.take(columns.length * entryAt.size)
-      const stride = room(n)
+      const stride = padded(n)
       columns.forEach((f, j) => {
         this.#entry(table, j, j, whole.lists[f]!, whole.lengths[f]!, whole.codes + f * stride)
       })
       arena.kernel.judge(table, columns.length)
       node.lists = { table, count: columns.length, sums, move: whole.move }
-    } else if (arena.taken + columns.length * (room(n) + 2 * n + entryAt.size) <= keptBytes) {
+    } else if (arena.taken + columns.length * (padded(n) + 2 * n + entryAt.size) <= keptBytes) {
       const table = arena.take(columns.length * entryAt.size)
       let count = 0
       columns.forEach((f, j) => {
-        const codes = arena.take(room(n))
+        const codes = arena.take(padded(n))
         const list = arena.take(n * 2)
         const bytes = this.#listColumn(f, rows, from, n, codes, list)
         if (bytes < 2 * this.#limits.minRows) arena.giveBack(codes)
         else {
           this.#entry(table, count++, j, list, bytes, codes)
-          arena.giveBack(list + room(bytes))
+          arena.giveBack(list + padded(bytes))
         }
       })
       arena.kernel.judge(table, count)
       node.lists = { table, count, sums, move: 0 }
     } else {
       const table = arena.take(entryAt.size)
-      const codes = arena.take(room(n))
+      const codes = arena.take(padded(n))
       const list = arena.take(n * 2)
       columns.forEach((f, j) => {
         this.#entry(table, 0, j, list, this.#listColumn(f, rows, from, n, codes, list), codes)

@@ -1,5 +1,5 @@
 import type { Random } from '../../../base/random.js'
-import { type Criterion, sumOf, worth } from '../criterion.js'
+import { type Criterion, scoreOf, sumOf } from '../criterion.js'
 import type { TreeNodes } from './arrays.js'
 import { NodeList } from './growing.js'
 import type { NodeRows, TreeData } from './search.js'
@@ -49,7 +49,7 @@ export function growClassificationTree(
   for (const row of rows) weight += weights[row]!
   const minWeight = (leastWeight * weight) / rows.length
   const search = new WideSearch(data, { criterion, minRows, minWeight }, rows.length, random)
-  const { y: own, w, counts } = search.room
+  const { y: own, w, counts } = search.buffers
   const node: NodeRows = {
     y: own,
     w,
@@ -71,7 +71,7 @@ export function growClassificationTree(
       cut = search.search(node)
     }
     if (cut && cut.feature >= 0) {
-      importance[cut.feature]! += Math.max(0, cut.gain - worth(node.sum, node.total, criterion))
+      importance[cut.feature]! += Math.max(0, cut.gain - scoreOf(node.sum, node.total, criterion))
       const { middle, threshold } = search.part(cut, node, scratch)
       const { left, right } = nodes.split(id, cut.feature, threshold)
       const below = depth + 1

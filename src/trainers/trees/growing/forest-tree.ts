@@ -1,6 +1,6 @@
 import type { Random } from '../../../base/random.js'
 import { maxCodes } from '../wasm/bins/bin-arena.js'
-import { type ForestArena, type ForestRoom, forestArenaFor } from '../wasm/forest/forest-arena.js'
+import { type ForestArena, type ForestStorage, forestArenaFor } from '../wasm/forest/forest-arena.js'
 import type { TreeNodes } from './arrays.js'
 import { type GrownTree, type GrowOptions, leastWeight } from './classification.js'
 import { between } from './growing.js'
@@ -9,22 +9,22 @@ import type { TreeData } from './search.js'
 /**
  * Grows one tree of a forest on bins: of a random forest (Breiman 2001), or of extra-trees (Geurts 2006), where there
  * is one cut of every column tried, at a bin drawn uniformly between the smallest and the largest of the node. As in
- * scikit-learn: so many columns as the room says are drawn at a node, those that are constant there among them; only if
- * all were constant it draws on. A node is split as long as it is not pure, even by a cut that gains nothing. The
+ * scikit-learn: so many columns as the storage says are drawn at a node, those that are constant there among them; only
+ * if all were constant it draws on. A node is split as long as it is not pure, even by a cut that gains nothing. The
  * threshold lies halfway between the bins that are next to the cut in the node.
  *
  * @param weights `[rows]`, 0 leaves a row out
- * @param thread which part of the room is this one's
+ * @param thread which part of the storage is this one's
  */
 export function growForestTree(
   { y, cols, classes }: TreeData,
-  room: ForestRoom,
+  storage: ForestStorage,
   weights: Float64Array,
   { criterion, maxDepth, minRows, randomCuts = false }: GrowOptions,
   random: Random,
   thread: number,
 ): GrownTree {
-  const arena = forestArenaFor(room, thread)
+  const arena = forestArenaFor(storage, thread)
   let rows = 0
   let weight = 0
   weights.forEach((w, row) => {
@@ -86,18 +86,18 @@ function readTree({ nodes: grown, edges, classes: classOf, weights }: ForestAren
  */
 export function leavesOfOthers(
   { x, rows, cols }: TreeData,
-  room: ForestRoom,
+  storage: ForestStorage,
   { feature, threshold, left, leaf }: TreeNodes,
   thread: number,
   asked: (row: number) => boolean,
 ): Int32Array {
-  const { nodes, codes } = forestArenaFor(room, thread)
+  const { nodes, codes } = forestArenaFor(storage, thread)
   const leaves = new Int32Array(rows).fill(-1)
   // A row's codes are read from front to back before it jumps among them: each step would wait for memory otherwise.
   const own = new Uint8Array(cols)
   for (let row = 0; row < rows; row++) {
     if (!asked(row)) continue
-    own.set(codes.subarray(row * room.rowBytes, row * room.rowBytes + cols))
+    own.set(codes.subarray(row * storage.rowBytes, row * storage.rowBytes + cols))
     let node = 0
     for (let f = feature[0]!; f >= 0; f = feature[node]!) {
       const code = own[f]!

@@ -1,5 +1,5 @@
 import type { Criterion } from '../criterion.js'
-import type { ForestRoom } from '../wasm/forest/forest-arena.js'
+import type { ForestStorage } from '../wasm/forest/forest-arena.js'
 
 /**
  * What trees grow on. All of it may be shared between threads: while trees grow, only their parts of `forest` are
@@ -15,11 +15,11 @@ export interface TreeData {
   /** Bins column by column (binning.ts), for boosting and single trees; else empty. */
   readonly codes: Uint8Array | Uint16Array
   /** Bins for forests. */
-  readonly forest?: ForestRoom | undefined
+  readonly forest?: ForestStorage | undefined
 }
 
-/** Room for what a search wants to know of a node's rows. */
-export interface NodeRoom {
+/** Space for what a search wants to know of a node's rows. */
+export interface NodeBuffers {
   /** Class and weight of the node's rows, by place. */
   readonly y: Int32Array
   readonly w: Float64Array
@@ -28,7 +28,7 @@ export interface NodeRoom {
 }
 
 /** The rows of the node that is looked at, and what they weigh: place k is row `rows[from + k]`. */
-export interface NodeRows extends NodeRoom {
+export interface NodeRows extends NodeBuffers {
   /** All rows of the tree; this node's are `n` beginning at `from`. */
   readonly rows: Int32Array
   from: number
@@ -46,7 +46,7 @@ export interface SearchOptions {
   readonly minWeight: number
 }
 
-export const nodeRoom = (rows: number, classes: number): NodeRoom => ({
+export const nodeBuffers = (rows: number, classes: number): NodeBuffers => ({
   y: new Int32Array(rows),
   w: new Float64Array(rows),
   counts: new Float64Array(classes),

@@ -1,11 +1,11 @@
 import type { Random } from '../../../base/random.js'
 import { between } from './growing.js'
-import { type NodeRoom, type NodeRows, nodeRoom, type SearchOptions, type TreeData } from './search.js'
+import { type NodeBuffers, type NodeRows, nodeBuffers, type SearchOptions, type TreeData } from './search.js'
 import { type Cut, noCut, Sweeper } from './sweep.js'
 
 /** Cuts between codes of two bytes that lie column by column: exact for single trees. */
 export class WideSearch {
-  readonly room: NodeRoom
+  readonly buffers: NodeBuffers
   /** All columns, in the order that was drawn last, and the words it was drawn by. */
   readonly #columns: Int32Array
   readonly #words: Uint32Array
@@ -21,7 +21,7 @@ export class WideSearch {
     this.#data = data
     this.#random = random
 
-    this.room = nodeRoom(rows, data.classes)
+    this.buffers = nodeBuffers(rows, data.classes)
     this.#columns = Int32Array.from({ length: data.cols }, (_, f) => f)
     this.#words = new Uint32Array(data.cols)
     this.#sweeper = new Sweeper(data.classes, rows, options.criterion, options.minRows, options.minWeight)

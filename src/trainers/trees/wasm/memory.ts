@@ -14,8 +14,8 @@ export class Layout {
   }
 
   /**
-   * Memory that has room for every part; 4 GiB at most. @throws Fc7Error TRAINER_TOO_LARGE where the machine has not so
-   * much
+   * Memory that has space for every part; 4 GiB at most. @throws Fc7Error TRAINER_TOO_LARGE where the machine has not
+   * so much
    */
   memory(shared = false): WebAssembly.Memory {
     const pages = Math.ceil(this.end / 2 ** 16)

@@ -36,7 +36,7 @@ export const at = {
   weights: 52,
   counts: 56,
   high: 60,
-  /** Pointers to room for `n` and 4 entries, and twice as much for sorting. */
+  /** Pointer to space for `n` and 4 entries, and twice as much for sorting. */
   entries: 64,
   sorted: 68,
   before: 72,

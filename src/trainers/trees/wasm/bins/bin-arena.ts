@@ -5,7 +5,7 @@ const binKernel = kernelOf<BinKernel>(binModule)
 
 /**
  * Columns read together: several cache lines of a row, since the next ones are fetched ahead; of very many rows one,
- * for room.
+ * for space.
  */
 const blockCols = (rows: number): number => (rows <= 2 ** 14 ? 128 : rows <= 2 ** 16 ? 64 : 16)
 /** Bytes of an arena: values, their rows, numbers and codes. */
@@ -126,7 +126,7 @@ export class BinArena {
 
 let last: WeakRef<BinArena> | undefined
 
-/** This thread's arena for so many rows; it is let go some time after the last use. */
+/** This thread's arena for so many rows; it is released some time after the last use. */
 export function binArenaFor(rows: number): BinArena {
   const known = last?.deref()
   if (known?.rows === rows) return known

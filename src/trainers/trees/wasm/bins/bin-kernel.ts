@@ -81,7 +81,7 @@ const anyNegative = assembleFunction({
  * for each value's row to `codes`. Returns 0, with nothing written, where the steps do not show that there are more
  * distinct values than bins, or are too coarse.
  *
- * @param steps room for a u16 of each value; `inStep` and `binOf` for a word of each of {@link maxSteps}
+ * @param steps space for a u16 of each value; `inStep` and `binOf` for a word of each of {@link maxSteps}
  */
 const quantiles = assembleFunction({
   params: {

@@ -7,7 +7,9 @@ const spareBytes = 2 ** 16 * 16
 
 const boostKernel = kernelOf<BoostKernel>(boostModule)
 
-/** The kernel and the memory it works on, for lists of at most `places` places. Room is taken from its beginning on. */
+/**
+ * The kernel and the memory it works on, for lists of at most `places` places. Space is taken from its beginning on.
+ */
 export class BoostArena {
   readonly kernel: BoostKernel
   readonly #layout = new Layout(boostAt.arrays)

@@ -33,7 +33,7 @@ export const boostAt = {
   minRows: 2080,
   rightCount: 2084,
   /**
-   * Pointers to gradient and hessian (two f64) of every place, to 0 or 2 for the side of a place, and to room for a
+   * Pointers to gradient and hessian (two f64) of every place, to 0 or 2 for the side of a place, and to space for a
    * list.
    */
   sums: 2088,
@@ -60,28 +60,28 @@ export const nodeAt = {
   /** i32, out, where a cut was better: its column, and the code up to which rows go left. */
   column: 28,
   code: 32,
-  /** f64: what the node is worth without a cut, negative; out: what the best cut gains, see {@link gainOf}. */
+  /** f64: what the node scores without a cut, negative; out: what the best cut gains, see {@link gainOf}. */
   own: 40,
   gain: 48,
 } as const
 
 /** Added to every hessian that something is divided by, as in scikit-learn. */
 export const tiny = 1e-15
-/** A cut that gains less than this share of what the node is worth gains nothing but rounding errors. */
+/** A cut that gains less than this share of what the node scores gains nothing but rounding errors. */
 export const leastGain = 2 ** -36
 
-/** What rows are worth that share a leaf; `h` with l2. */
+/** What rows score that share a leaf; `h` with l2. */
 export const worthOf = (g: number, h: number): number => (g / (h + tiny)) * g
 /**
  * What a cut gains, by scikit-learn's very steps: rounding then decides between cuts that are each other's mirror as it
  * does there.
  *
- * @param own minus what the node is worth without a cut
+ * @param own minus what the node scores without a cut
  * @param h hessians with l2
  */
 export const gainOf = (own: number, leftG: number, leftH: number, rightG: number, rightH: number): number =>
   own + worthOf(leftG, leftH) + worthOf(rightG, rightH)
-const worth = (g: Local, h: Local): Expr => f64.mul(f64.div(g.get, f64.add(h.get, f64.const(tiny))), g.get)
+const scoreOf = (g: Local, h: Local): Expr => f64.mul(f64.div(g.get, f64.add(h.get, f64.const(tiny))), g.get)
 
 /** One column of a node: what it is called, its list, how long that is, and the codes by place. All i32. */
 export const entryAt = { column: 0, list: 4, length: 8, codes: 12, size: 16 } as const
@@ -119,7 +119,7 @@ const consider = assembleFunction({
           next.set(select(zero, codeAt(codes, list, 2), i32.ge(i32.add(list.get, i32.const(2)), end.get))),
           // Rows of one bin stay together.
           when(i32.ne(next.get, codeAt(codes, list)), [
-            score.set(f64.add(f64.add(f64.load(node.get, nodeAt.own), worth(restG, restH)), worth(g, h))),
+            score.set(f64.add(f64.add(f64.load(node.get, nodeAt.own), scoreOf(restG, restH)), scoreOf(g, h))),
             when(
               i32.or(
                 f64.gt(score.get, f64.load(node.get, nodeAt.gain)),

@@ -13,7 +13,7 @@ const blockBytes = 2 ** 20
 const line = 64
 
 /** What forests read, in one memory of all threads, and behind it a part for each thread to work on. */
-export interface ForestRoom {
+export interface ForestStorage {
   readonly memory: WebAssembly.Memory
   readonly rows: number
   readonly cols: number
@@ -35,7 +35,7 @@ export interface ForestRoom {
 /** At least so many bytes, an odd number of lines: what lies a power of two apart shares one place in the cache. */
 export const apart = (bytes: number): number => (Math.ceil(bytes / line) | 1) * line
 
-type Size = Pick<ForestRoom, 'rows' | 'cols' | 'classes' | 'tried'>
+type Size = Pick<ForestStorage, 'rows' | 'cols' | 'classes' | 'tried'>
 
 /** Rows that a block holds. */
 const blockRowsOf = ({ rows, cols }: Size): number => Math.min(rows, Math.max(64, Math.floor(blockBytes / apart(cols))))
@@ -106,17 +106,17 @@ function roomLayout(size: Size, threads: number) {
 }
 
 /** Memory for so many rows and columns, all of it 0. @throws Fc7Error TRAINER_TOO_LARGE beyond 4 GiB */
-export function openForestRoom(size: Size, threads: number): ForestRoom {
+export function openForestStorage(size: Size, threads: number): ForestStorage {
   const { layout, ...places } = roomLayout(size, threads)
   return { ...size, ...places, memory: layout.memory(true) }
 }
 
-/** Bytes of a room. */
+/** Bytes of a storage. */
 export const forestRoomBytes = (size: Size, threads: number): number => roomLayout(size, threads).layout.end
 
 /**
- * How many threads' parts, at most `threads`, a room has space for. @throws Fc7Error TRAINER_TOO_LARGE where not even
- * for one
+ * How many threads' parts, at most `threads`, a storage has space for. @throws Fc7Error TRAINER_TOO_LARGE where not
+ * even for one
  */
 export function partsThatFit(size: Size, threads: number): number {
   const { layout, partBytes } = roomLayout(size, 1)
@@ -128,14 +128,22 @@ export function checkForestSize(rows: number, cols: number, classes: number): vo
   roomLayout({ rows, cols, classes, tried: cols }, 1)
 }
 
-/** The codes of a room, see there. */
-export const forestCodes = ({ memory: { buffer }, rows, cols, columnsAt, rowsAt, rowBytes, edgesAt }: ForestRoom) => ({
+/** The codes of a storage, see there. */
+export const forestCodes = ({
+  memory: { buffer },
+  rows,
+  cols,
+  columnsAt,
+  rowsAt,
+  rowBytes,
+  edgesAt,
+}: ForestStorage) => ({
   columns: new Uint8Array(buffer, columnsAt, rows * cols),
   rows: new Uint8Array(buffer, rowsAt, rows * rowBytes),
   edges: new Float32Array(buffer, edgesAt, 2 * cols * maxCodes),
 })
 
-/** One thread's part of a room, with the kernel. */
+/** One thread's part of a storage, with the kernel. */
 export class ForestArena {
   readonly kernel: ForestKernel
   readonly base: number
@@ -157,13 +165,13 @@ export class ForestArena {
   readonly edges: Float32Array
 
   constructor(
-    readonly room: ForestRoom,
+    readonly storage: ForestStorage,
     readonly thread: number,
   ) {
-    const { memory, rows, cols, tried } = room
+    const { memory, rows, cols, tried } = storage
     const { buffer } = memory
-    this.base = room.partsAt + thread * room.partBytes
-    const { pointers } = partLayout(this.base, room)
+    this.base = storage.partsAt + thread * storage.partBytes
+    const { pointers } = partLayout(this.base, storage)
     this.#header = new Int32Array(buffer, this.base, forestAt.arrays / 4)
     this.#doubles = new Float64Array(buffer, this.base, forestAt.arrays / 8)
     const words = (address: number, length: number) => new Int32Array(buffer, address, length)
@@ -180,7 +188,7 @@ export class ForestArena {
       from: words(pointers.nodeFrom, 2 * rows),
       rows: words(pointers.nodeRows, 2 * rows),
     }
-    const codes = forestCodes(room)
+    const codes = forestCodes(storage)
     this.codes = codes.rows
     this.edges = codes.edges
     for (const [name, pointer] of Object.entries(pointers)) this.set(name as keyof typeof pointers, pointer)
@@ -188,10 +196,10 @@ export class ForestArena {
     this.set('rows', rows)
     this.set('tried', tried)
     this.set('batchBytes', batchBytesOf(rows))
-    this.set('blockRows', blockRowsOf(room))
-    this.set('columnsAt', room.columnsAt)
-    this.set('rowsAt', room.rowsAt)
-    this.set('rowBytes', room.rowBytes)
+    this.set('blockRows', blockRowsOf(storage))
+    this.set('columnsAt', storage.columnsAt)
+    this.set('rowsAt', storage.rowsAt)
+    this.set('rowBytes', storage.rowBytes)
     new Uint8Array(buffer, this.base + forestAt.tail + 16, 16).fill(255)
     this.kernel = forestKernel(memory)
   }
@@ -206,14 +214,14 @@ export class ForestArena {
   }
 }
 
-/** The part of every room that this thread works on; a room is let go with its fit. */
-const arenas = new WeakMap<ForestRoom, ForestArena>()
+/** The part of every storage that this thread works on; a storage is released with its fit. */
+const arenas = new WeakMap<ForestStorage, ForestArena>()
 
 /** This thread's part, the same for all trees of a fit. */
-export function forestArenaFor(room: ForestRoom, thread: number): ForestArena {
-  const known = arenas.get(room)
+export function forestArenaFor(storage: ForestStorage, thread: number): ForestArena {
+  const known = arenas.get(storage)
   if (known?.thread === thread) return known
-  const arena = new ForestArena(room, thread)
-  arenas.set(room, arena)
+  const arena = new ForestArena(storage, thread)
+  arenas.set(storage, arena)
   return arena
 }

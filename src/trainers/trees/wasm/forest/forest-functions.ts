@@ -2,7 +2,7 @@
 export const order = [
   ...(['collect', 'sortFew', 'sortMany', 'sort'] as const),
   ...(['sweepGini', 'sweepEntropy', 'judgeBest', 'judgeRandom'] as const),
-  ...(['gatherRows', 'gatherColumns', 'draw', 'bring', 'search', 'edge', 'part', 'grow'] as const),
+  ...(['gatherRows', 'gatherColumns', 'draw', 'gatherBlock', 'search', 'edge', 'part', 'grow'] as const),
 ]
 export const fn = Object.fromEntries(order.map((name, k) => [name, k + 1])) as Readonly<
   Record<(typeof order)[number], number>

@@ -19,7 +19,7 @@ export const forestAt = {
   /** i32: columns tried at a node, all columns. */
   tried: 1180,
   cols: 1184,
-  /** Pointer to room for the codes of the best column, by place. */
+  /** Pointer to space for the codes of the best column, by place. */
   best: 1188,
   /** Pointers to all columns, those drawn at the node first (i32), and to the words they were drawn by. */
   columns: 1192,
@@ -30,22 +30,22 @@ export const forestAt = {
   places: 1200,
   allClasses: 1204,
   allWeights: 1208,
-  /** Pointers to room for as many. */
+  /** Pointer to space for as many. */
   sparePlaces: 1212,
   spareClasses: 1216,
   spareWeights: 1220,
-  /** Pointer to room for gathered codes, and its bytes. */
+  /** Pointer to space for gathered codes, and its bytes. */
   batch: 1224,
   batchBytes: 1228,
   /**
-   * Pointer to room for all codes of some rows, and for how many. The tree's rows from `blockFrom` to `blockEnd` have
+   * Pointer to space for all codes of some rows, and for how many. The tree's rows from `blockFrom` to `blockEnd` have
    * theirs there: their place is the address. The place of another row is its number.
    */
   block: 1232,
   blockRows: 1236,
   blockFrom: 1240,
   blockEnd: 1244,
-  /** Codes column by column and row by row, see ForestRoom. */
+  /** Codes column by column and row by row, see ForestStorage. */
   columnsAt: 1248,
   rowsAt: 1252,
   rowBytes: 1256,
@@ -55,7 +55,7 @@ export const forestAt = {
   /**
    * Pointers to what the tree's nodes are (i32): column of the cut or −1, the node's largest code on the left and 256
    * times its smallest one on the right, or the leaf's only class (−1 if there are more), left child (the right one
-   * follows it), first row, rows, level; and to room for the nodes still to be split.
+   * follows it), first row, rows, level; and to space for the nodes still to be split.
    */
   nodeFeature: 1268,
   nodeCode: 1272,

@@ -16,7 +16,7 @@ import { judgeBest, sweepEntropy, sweepGini } from './best-cut.js'
 import { fn, order } from './forest-functions.js'
 import { forestAt, fromHeader, headerOf, numberOf } from './forest-header.js'
 import { edge, part } from './forest-part.js'
-import { bring, draw, search } from './forest-search.js'
+import { draw, gatherBlock, search } from './forest-search.js'
 import { gatherColumns, gatherRows } from './gather.js'
 import { xlogx } from './judging.js'
 import { judgeRandom } from './random-cut.js'
@@ -94,7 +94,7 @@ const grow = assembleFunction({
         k.step(1),
       ),
     ]
-    // No side is worth more than its heaviest class, so no cut more than both together: once it is reached, nothing is
+    // No side scores more than its heaviest class, so no cut more than both together: once it is reached, nothing is
     // left to look for.
     const limitOfGini = [
       most.set(f64.const(0)),
@@ -202,7 +202,7 @@ export const forestModule = (): Uint8Array<ArrayBuffer> => {
   const functions = {
     ...sortingFrom(fn.collect).functions,
     ...{ sweepGini, sweepEntropy, judgeBest: judgeBest(fn), judgeRandom },
-    ...{ gatherRows, gatherColumns, draw, bring, search, edge, part, grow },
+    ...{ gatherRows, gatherColumns, draw, gatherBlock, search, edge, part, grow },
   }
   return assembleModule(new Map(order.map((name) => [name, functions[name]])), { shared: true, imports: ['xlogx'] })
 }

@@ -69,7 +69,7 @@ export const draw = assembleFunction({
 })
 
 /** Copies the codes of a node's rows together: all nodes below find them there. */
-export const bring = assembleFunction({
+export const gatherBlock = assembleFunction({
   params: { base: 'i32', from: 'i32', n: 'i32' },
   locals: { places: 'i32', k: 'i32', to: 'i32', rowBytes: 'i32' },
   body: ({ base, from, n, places, k, to, rowBytes }) => {
@@ -138,7 +138,7 @@ export const search = assembleFunction({
       places.set(i32.add(header(forestAt.places), i32.shl(from.get, i32.const(2)))),
       f64.store(base.get, f64.const(Number.NEGATIVE_INFINITY), forestAt.gain),
       near.set(i32.le(n.get, header(forestAt.blockRows))),
-      when(near.get, [when(inBlock, [], [call(fn.bring, base.get, from.get, n.get)])]),
+      when(near.get, [when(inBlock, [], [call(fn.gatherBlock, base.get, from.get, n.get)])]),
       when(
         i32.le(n.get, i32.const(vectorRows)),
         [stride.set(i32.const(vectorRows)), together.set(i32.const(fewColumns))],

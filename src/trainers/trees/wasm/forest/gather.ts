@@ -1,7 +1,7 @@
 import { assembleFunction, type Expr, i32, whileLoop, zero } from '../assembler.js'
 import { word } from '../sorting.js'
 
-/* What brings the codes of a node's rows in some columns together. */
+/* What gathers the codes of a node's rows in some columns. */
 
 /** Four codes as a word, the first one lowest. */
 const fourCodes = (codes: readonly Expr[]): Expr =>

@@ -103,7 +103,7 @@ export const enough = (
   ].reduce((a, b) => i32.and(a, b))
 
 /**
- * Keeps the column of a cut that is better, and its codes; goes to the end of all columns where no cut is worth more.
+ * Keeps the column of a cut that is better, and its codes; goes to the end of all columns where no cut scores more.
  */
 export const keepColumn = ({ base, n, columns, codes, column, width }: ColumnLocals): Expr[] => {
   const best = i32.load(base.get, forestAt.best)

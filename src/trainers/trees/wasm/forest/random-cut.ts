@@ -15,7 +15,7 @@ import { firstBits, word } from '../sorting.js'
 import { forestAt, fromHeader, headerOf, numberOf } from './forest-header.js'
 import { enough, forgetKinds, judged, keepColumn, moveRow, xlogx } from './judging.js'
 
-/* The judge of extra-trees: of each column one cut, drawn uniformly between the smallest and the largest bin of the node's rows. */
+/* The judge of extra-trees: of each column one cut, drawn uniformly between the node's smallest and largest bin. */
 
 /** The least or the largest byte of a vector, put into all of it. */
 export const ofAll = (vector: Local, two: (a: Expr, b: Expr) => Expr): Expr[] => [

@@ -1,17 +1,17 @@
 import { readFile, stat } from 'node:fs/promises'
 import { relative, resolve } from 'node:path'
-import { Fc7Error } from '../base/errors.js'
-import { isStore, type Store } from '../embeddings/store/store.js'
-import { readTrainedOn, type TrainedOn, trainedOnIds } from '../evaluation/guards/trained-on.js'
-import { parseOperatingRule } from '../evaluation/metrics/operating-point.js'
+import { Fc7Error } from '../../base/errors.js'
+import { isStore, type Store } from '../../embeddings/store/store.js'
+import { readTrainedOn, type TrainedOn, trainedOnIds } from '../../evaluation/guards/trained-on.js'
+import { parseOperatingRule } from '../../evaluation/metrics/operating-point.js'
 import {
   type Experiment,
   type ExperimentSource,
   experimentText,
   maxExperimentBytes,
   parseExperiment,
-} from '../evaluation/plan/experiment.js'
-import type { ComparisonTable } from '../evaluation/plan/plan.js'
+} from '../../evaluation/plan/experiment.js'
+import type { ComparisonTable } from '../../evaluation/plan/plan.js'
 import { comparisonTables, shortlyNamed } from './comparison-tables.js'
 import type { Context } from './context.js'
 import { type StoreChoices, storeFor } from './store-for.js'
@@ -111,7 +111,9 @@ export async function chosenExperiment(
       'USAGE_EXPERIMENT',
       `${file} says what to compare; other sources or settings beside it would contradict it.`,
       {
-        hint: `Write them into the file. Beside it stand only --out, --threads, --memory and --dry-run${given.length > 0 ? `, not --${given[0]![0]}` : ''}.`,
+        hint:
+          'Write them into the file. Beside it stand only --out, --threads, --memory and --dry-run' +
+          `${given.length > 0 ? `, not --${given[0]![0]}` : ''}.`,
       },
     )
   const found = await stat(file).catch(() => undefined)

@@ -1,9 +1,9 @@
-import { versions } from '../base/versions.js'
-import { provenanceOf } from '../classifiers/store-provenance.js'
-import { readTable, readThumbs, type Store } from '../embeddings/store/store.js'
-import type { ComparisonTable } from '../evaluation/plan/plan.js'
-import type { Evaluation } from '../evaluation/results/schema.js'
-import { machineFacts } from '../runtime/machine.js'
+import { versions } from '../../base/versions.js'
+import { provenanceOf } from '../../classifiers/store-provenance.js'
+import { readTable, readThumbs, type Store } from '../../embeddings/store/store.js'
+import type { ComparisonTable } from '../../evaluation/plan/plan.js'
+import type { Evaluation } from '../../evaluation/results/schema.js'
+import { machineFacts } from '../../runtime/machine.js'
 
 /** Trainers that `compare` runs when none are named. The reference adapters are never among them. */
 export const defaultTrainers = ['linear-svm', 'logistic', 'random-forest', 'mlp', 'knn'] as const

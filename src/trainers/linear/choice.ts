@@ -1,5 +1,5 @@
-import type { Matrix } from '../../contract.js'
-import { maxGramRows, prefersGram } from './space.js'
+import type { Matrix } from '../contract.js'
+import { maxGramRows, prefersGram } from './solvers/space.js'
 
 export type SvmLoss = 'hinge' | 'squared_hinge'
 

@@ -1,7 +1,7 @@
-import { loadCard } from '../backbones/library.js'
-import { mayGive } from '../backbones/resolve.js'
-import { Fc7Error } from '../base/errors.js'
-import type { Provenance } from '../classifiers/provenance.js'
+import { loadCard } from '../../backbones/library.js'
+import { mayGive } from '../../backbones/resolve.js'
+import { Fc7Error } from '../../base/errors.js'
+import type { Provenance } from '../../classifiers/provenance.js'
 
 /**
  * The id of the network that a classifier was trained on, for `--model` where nobody gives one. A network that was a

@@ -1,5 +1,5 @@
-import { cacheFolder } from '../base/cache.js'
-import { type Progress, silentProgress } from '../base/progress.js'
+import { cacheFolder } from '../../base/cache.js'
+import { type Progress, silentProgress } from '../../base/progress.js'
 
 /** What every function of the library takes besides its own options. */
 export interface CommonOptions {

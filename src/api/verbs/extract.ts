@@ -1,11 +1,11 @@
-import { type ImagesSummary, runExtraction } from '../embeddings/extract/extract-images.js'
-import { type PreparedExtraction, prepareExtraction } from '../embeddings/extract/prepare.js'
-import { planStatus } from '../embeddings/store/commit.js'
-import type { ExtractionPlan } from '../embeddings/store/plan.js'
-import { plannedRows } from '../embeddings/store/views.js'
-import { carryTrainedOn } from '../evaluation/guards/trained-on.js'
-import { type CommonOptions, contextOf } from './context.js'
-import { extractionRequest, type SourceOptions } from './source.js'
+import { type ImagesSummary, runExtraction } from '../../embeddings/extract/extract-images.js'
+import { type PreparedExtraction, prepareExtraction } from '../../embeddings/extract/prepare.js'
+import { planStatus } from '../../embeddings/store/commit.js'
+import type { ExtractionPlan } from '../../embeddings/store/plan.js'
+import { plannedRows } from '../../embeddings/store/views.js'
+import { carryTrainedOn } from '../../evaluation/guards/trained-on.js'
+import { type CommonOptions, contextOf } from '../shared/context.js'
+import { extractionRequest, type SourceOptions } from '../shared/source.js'
 
 export interface ExtractOptions extends CommonOptions, SourceOptions {
   /** Folder, list (.csv, .jsonl), .tar or .parquet of images. */

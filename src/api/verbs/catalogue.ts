@@ -1,9 +1,9 @@
-import type { Card } from '../backbones/card.js'
-import { loadCard, loadCards } from '../backbones/library.js'
-import { type PulledBackbone, pullBackbone as pull } from '../backbones/pull.js'
-import type { ParamSpec } from '../trainers/contract.js'
-import { trainers } from '../trainers/registry.js'
-import { type CommonOptions, contextOf } from './context.js'
+import type { Card } from '../../backbones/card.js'
+import { loadCard, loadCards } from '../../backbones/library.js'
+import { type PulledBackbone, pullBackbone as pull } from '../../backbones/pull.js'
+import type { ParamSpec } from '../../trainers/contract.js'
+import { trainers } from '../../trainers/registry.js'
+import { type CommonOptions, contextOf } from '../shared/context.js'
 
 /** Cards of every backbone that fc7 knows by name. */
 export const listBackbones = async (options: CommonOptions = {}): Promise<Card[]> =>

@@ -1,12 +1,12 @@
-import { exportSource } from '../embeddings/exporters/export.js'
-import { getExporter } from '../embeddings/exporters/registry.js'
-import { importEmbeddings as importFile } from '../embeddings/import.js'
-import type { Manifest } from '../embeddings/store/layout.js'
-import { mergeStores as mergeParts } from '../embeddings/store/merge.js'
-import { openStore as open, readTable as read, type Store } from '../embeddings/store/store.js'
-import type { EmbeddingTable } from '../embeddings/store/table.js'
-import { type VerifyResult, verifyStore as verify } from '../embeddings/store/verify.js'
-import { type CommonOptions, contextOf } from './context.js'
+import { exportSource } from '../../embeddings/exporters/export.js'
+import { getExporter } from '../../embeddings/exporters/registry.js'
+import { importEmbeddings as importFile } from '../../embeddings/import.js'
+import type { Manifest } from '../../embeddings/store/layout.js'
+import { mergeStores as mergeParts } from '../../embeddings/store/merge.js'
+import { openStore as open, readTable as read, type Store } from '../../embeddings/store/store.js'
+import type { EmbeddingTable } from '../../embeddings/store/table.js'
+import { type VerifyResult, verifyStore as verify } from '../../embeddings/store/verify.js'
+import { type CommonOptions, contextOf } from '../shared/context.js'
 
 /** Opens a store for reading. @throws Fc7Error STORE_MISSING, STORE_BROKEN */
 export const openStore = (path: string): Promise<Store> => open(path)

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
-import { loadEvaluation } from '../evaluation/results/load.js'
-import { isTraining, readTraining } from '../finetune/result/record.js'
-import { reportFromEvaluation } from '../report/data/from-evaluation.js'
-import { curvesName, writeTraining } from '../report/pages/training-page.js'
-import { writeReport } from '../report/report.js'
-import { type CommonOptions, contextOf } from './context.js'
+import { loadEvaluation } from '../../evaluation/results/load.js'
+import { isTraining, readTraining } from '../../finetune/result/record.js'
+import { reportFromEvaluation } from '../../report/data/from-evaluation.js'
+import { curvesName, writeTraining } from '../../report/pages/training-page.js'
+import { writeReport } from '../../report/report.js'
+import { type CommonOptions, contextOf } from '../shared/context.js'
 
 export interface ReportOptions extends CommonOptions {
   /** Evaluation folder, or that of a fine-tuning. */

@@ -1,14 +1,14 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { Fc7Error } from '../base/errors.js'
-import { groupDuplicates } from '../evaluation/guards/group-duplicates.js'
-import { comparisonOptions, type Experiment } from '../evaluation/plan/experiment.js'
-import { type ComparisonPlan, type ComparisonTable, planComparison } from '../evaluation/plan/plan.js'
-import type { Evaluation } from '../evaluation/results/schema.js'
-import { runComparison } from '../evaluation/run.js'
-import { getTrainer } from '../trainers/registry.js'
-import { comparisonProvenance, defaultTrainers } from './comparison-tables.js'
-import { type CommonOptions, type Context, contextOf } from './context.js'
+import { Fc7Error } from '../../base/errors.js'
+import { groupDuplicates } from '../../evaluation/guards/group-duplicates.js'
+import { comparisonOptions, type Experiment } from '../../evaluation/plan/experiment.js'
+import { type ComparisonPlan, type ComparisonTable, planComparison } from '../../evaluation/plan/plan.js'
+import type { Evaluation } from '../../evaluation/results/schema.js'
+import { runComparison } from '../../evaluation/run.js'
+import { getTrainer } from '../../trainers/registry.js'
+import { comparisonProvenance, defaultTrainers } from '../shared/comparison-tables.js'
+import { type CommonOptions, type Context, contextOf } from '../shared/context.js'
 import {
   type CompareChoices,
   chosenExperiment,
@@ -17,11 +17,13 @@ import {
   experimentStores,
   experimentTables,
   keptExperiment,
-} from './experiment.js'
-import type { SourceOptions } from './source.js'
+} from '../shared/experiment.js'
+import type { SourceOptions } from '../shared/source.js'
 
 export interface CompareOptions extends CommonOptions, SourceOptions, CompareChoices {
-  /** Stores or images; or one experiment file (.yaml), which then says everything but `out` and the machine's limits. */
+  /**
+   * Stores or images; or one experiment file (.yaml), which then says everything but `out` and the machine's limits.
+   */
   readonly sources: readonly string[]
   /** Evaluation folder to write. Default: what the experiment file says. */
   readonly out?: string | undefined

@@ -1,6 +1,6 @@
-import type { Layout } from '../datasets/contract.js'
-import type { ExtractionRequest } from '../embeddings/extract/prepare.js'
-import type { TestViews } from '../images/augment/augment-plan.js'
+import type { Layout } from '../../datasets/contract.js'
+import type { ExtractionRequest } from '../../embeddings/extract/prepare.js'
+import type { TestViews } from '../../images/augment/augment-plan.js'
 import type { Context } from './context.js'
 
 /** The backbone that images are embedded with where nobody names one. */
