@@ -79,7 +79,7 @@ export async function loadCard(id: string, cacheFolder?: string): Promise<Card> 
   return (await findCard(id, cacheFolder)).card
 }
 
-/** All known cards. A user's card that is broken does not hide the others: it is left out and told of in `broken`. */
+/** All known cards. A user's card that is broken does not hide the others: it is left out and listed in `broken`. */
 export async function loadCards(
   cacheFolder?: string | undefined,
 ): Promise<{ readonly cards: KnownCard[]; readonly broken: Fc7Error[] }> {

@@ -67,6 +67,14 @@ describe('a CSV list', () => {
     ])
   })
 
+  it('keeps the group of a repeated row', async () => {
+    const path = await list('g.csv', 'file_name;class;group\npics/a.jpg;c;p1\npics/a.jpg;c;p2\n')
+    expect((await allItems(path)).map(({ id, group }) => [id, group])).toEqual([
+      ['pics/a.jpg', 'p1'],
+      ['pics/a.jpg#row=1', 'p2'],
+    ])
+  })
+
   it('lists what is missing, outside, or has no box, with the reason', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'fc7-out-'))
     await writeFile(join(outside, 'far.jpg'), 'x')
@@ -166,7 +174,7 @@ describe('a JSON Lines list', () => {
       { id: 'pics/a.jpg#xywh=1,2,3,4', label: '3', group: 'g', box: { x: 1, y: 2, w: 3, h: 4 } },
       { id: 'pics/b.jpg', label: 'true' },
     ])
-    expect(items[1]).not.toHaveProperty('split')
+    expect(items[1]!.split).toBeUndefined()
   })
 
   it.each([

@@ -145,8 +145,8 @@ export const rules: readonly Rule[] = [
     when: [notUnlike, { fact: 'like', below: 1 }, { fact: 'layers', atLeast: 2 }],
     votes: {},
     says:
-      'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be told from chance: these ' +
-      'images do not say whether they are like the source’s.',
+      'Whether an earlier layer would do better ({earlierLead} here) or worse cannot be distinguished from chance: ' +
+      'these images do not say whether they are like the source’s.',
     source: yosinski,
     caps: 'low',
   },

@@ -63,7 +63,7 @@ export function describe(fields: Fields): Described | string {
   if (typeof box === 'string') return box
   return {
     label,
-    ...(split === undefined ? {} : { split: splitOf(split) ?? split }),
+    split: split === undefined ? undefined : (splitOf(split) ?? split),
     group,
     box,
   }

@@ -140,7 +140,7 @@ export async function executeFits(
   const shared = options.workers ? share(tables) : undefined
   const idle: FitRunner[] = []
   const runners: FitRunner[] = []
-  // Memory is the process's: only a fit that had it to itself from start to end can be told what it took.
+  // Memory is the process's: only a fit that had it to itself from start to end knows what it took.
   const active = new Set<{ readonly start: number; peak: number; alone: boolean }>()
   let threads = options.workers ? Math.max(1, options.threads) : 1
   const budget = options.threads

@@ -163,7 +163,7 @@ function trainerChoice(trainer: Experiment['trainers'][number]): string | Traine
     calibrate,
     classWeight,
     maxTrainItems,
-    ...(tune === undefined ? {} : { tune: tuneOptions(tune) }),
+    tune: tune === undefined ? undefined : tuneOptions(tune),
   }
 }
 
@@ -186,7 +186,7 @@ export function comparisonOptions(experiment: Experiment): Omit<ComparisonOption
     metric,
     positive,
     operating,
-    ...(tune === undefined ? {} : { tune: tuneOptions(tune) }),
+    tune: tune === undefined ? undefined : tuneOptions(tune),
     resamples,
   }
 }

@@ -175,7 +175,7 @@ export function buildHeaded(
   const { input, ...rest } = options.card ?? {}
   const card = {
     ...rest,
-    ...(input ? { input: { ...input, ...(input.name === undefined ? {} : { name: innerName(input.name) }) } } : {}),
+    input: input && { ...input, name: input.name === undefined ? undefined : innerName(input.name) },
   }
   const backbone = withModel(given, { graph: renameTensors(graphOf(given), innerName) })
   const extraction = buildExtractionGraph(backbone, { recipe, card, rewrites: [] })
@@ -218,7 +218,7 @@ export function buildHeaded(
     prepareTrunk(backbone, { ...card?.input, width: extraction.width, height: extraction.height }),
     {
       layers: card?.layers ?? [],
-      ...(card?.defaultLayer === undefined ? {} : { defaultLayer: card.defaultLayer }),
+      defaultLayer: card?.defaultLayer,
     },
   )
   const names = new Map(layers.map((entry) => [entry.tensor, layerName(entry)]))

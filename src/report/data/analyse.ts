@@ -8,6 +8,9 @@ import { judge, rank } from './verdict.js'
 const suspectsShown = 60
 const duplicatesShown = 60
 
+/** {@link visible} of a text that may be missing. */
+const shownText = (text: string | undefined): string | undefined => (text === undefined ? undefined : visible(text))
+
 /** What {@link analyseReport} makes: the record, and the names as shown, by data set. */
 export interface Analysis {
   readonly record: ReportRecord
@@ -44,7 +47,7 @@ export function analyseReport(input: ReportInput): Analysis {
     format: 1,
     kind: 'fc7-report',
     title: visible(input.title),
-    ...(input.created === undefined ? {} : { created: visible(input.created) }),
+    created: shownText(input.created),
     verdict: judge(input, ranking, metric),
     primaryMetric: metric.id,
     metrics: input.metrics.map((entry) => ({ ...entry, title: visible(entry.title) })),
@@ -60,7 +63,7 @@ export function analyseReport(input: ReportInput): Analysis {
         rows: dataset.ids.length,
         classes: shown[at]!.classes.map((name, c) => ({ name, rows: counts[c]! })),
         unlabelled,
-        ...(dataset.positive === undefined ? {} : { positive: visible(dataset.positive) }),
+        positive: shownText(dataset.positive),
       }
     }),
     ranking,
@@ -71,7 +74,7 @@ export function analyseReport(input: ReportInput): Analysis {
       b: titles.get(entry.b) ?? visible(entry.b),
       test: visible(entry.test),
     })),
-    ...(input.testName === undefined ? {} : { testName: visible(input.testName) }),
+    testName: shownText(input.testName),
     details,
     protocol: input.protocol.map(visible),
     warnings: input.warnings.map(({ level, text }) => ({ level, text: visible(text) })),
@@ -96,12 +99,12 @@ export function analyseReport(input: ReportInput): Analysis {
       labelB: labelOf(input, shown, pair.dataset, pair.b),
       cosine: pair.cosine,
       bits: pair.bits,
-      ...(pair.where === undefined ? {} : { where: visible(pair.where) }),
+      where: shownText(pair.where),
     })),
-    ...(input.duplicateRule === undefined ? {} : { duplicateRule: visible(input.duplicateRule) }),
+    duplicateRule: shownText(input.duplicateRule),
     provenance: {
-      ...(provenance.command === undefined ? {} : { command: visible(provenance.command) }),
-      ...(provenance.seed === undefined ? {} : { seed: visible(provenance.seed) }),
+      command: shownText(provenance.command),
+      seed: shownText(provenance.seed),
       // Line ends are the one control character that a file's text keeps.
       ...(provenance.experiment === undefined
         ? {}

@@ -46,8 +46,8 @@ export function analyseCandidate(
       precision: called === 0 ? 0 : hits / called,
       recall: support === 0 ? 0 : hits / support,
       f1: support + called === 0 ? 0 : (2 * hits) / (support + called),
-      ...(roc?.roc === undefined ? {} : { rocAuc: roc.roc }),
-      ...(roc?.ap === undefined ? {} : { averagePrecision: roc.ap }),
+      rocAuc: roc?.roc,
+      averagePrecision: roc?.ap,
     }
   })
   return {
@@ -60,7 +60,8 @@ export function analyseCandidate(
     right,
     confusion,
     classes,
-    ...(curves === undefined ? {} : { roc: curves.roc, precisionRecall: curves.pr }),
+    roc: curves?.roc,
+    precisionRecall: curves?.pr,
     ...(outcome.scores !== undefined && outcome.scoreKind === 'probability' && entries.length > 0
       ? { calibration: topCalibration(outcome, dataset, entries) }
       : {}),
@@ -103,8 +104,8 @@ function classCurves(
     found.push({ c, roc: roc && { name, ...roc }, pr: precisionRecall && { name, ...precisionRecall } })
   }
   const areas = found.map(({ roc, pr }) => ({
-    ...(roc === undefined ? {} : { roc: roc.area }),
-    ...(pr === undefined ? {} : { ap: pr.area }),
+    roc: roc?.area,
+    ap: pr?.area,
   }))
   const positive = dataset.positive === undefined ? -1 : dataset.classes.indexOf(dataset.positive)
   if (k === 2 && found[Math.max(positive, 0)]) {

@@ -8,7 +8,7 @@ import { imagesFromSource } from './images.js'
 import type { ReportDataset } from './input.js'
 
 /**
- * Every data set with what the store of its best result gives: thumbnails, map, larger images. `missing` is told what
+ * Every data set with what the store of its best result gives: thumbnails, map, larger images. `missing` hears what
  * is not to be had.
  */
 export async function datasetsOf(loaded: LoadedEvaluation, missing: string[]): Promise<ReportDataset[]> {

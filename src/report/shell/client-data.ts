@@ -57,7 +57,7 @@ export function clientData(
         dataset: candidate.dataset,
         rows: base64(outcome.rows),
         predicted: base64(Int16Array.from(outcome.predicted)),
-        ...(sure === undefined ? {} : { sure: base64(sure) }),
+        sure: sure === undefined ? undefined : base64(sure),
       }
     }),
     maps: maps.map(({ dataset, map }) => ({

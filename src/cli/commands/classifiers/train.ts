@@ -26,8 +26,8 @@ function tuningResult({ info }: Classifier): { readonly json: object | null; rea
   return {
     json: { search: tuning.search, innerFolds, metric, score, candidates: trials.length },
     words: [
-      `Tuned: ${searched.map(([name, value]) => `${name}=${value}`).join(', ')}: best of ${trials.length} candidates, ` +
-        `${metric} ${score?.toFixed(4)} on ${innerFolds} inner folds.`,
+      `Tuned: ${searched.map(([name, value]) => `${name}=${value}`).join(', ')}: best of ${trials.length} ` +
+        `candidates, ${metric} ${score?.toFixed(4)} on ${innerFolds} inner folds.`,
     ],
   }
 }
