@@ -1,5 +1,5 @@
 import { type InferenceOptions, InferenceWorker } from './inference.js'
-import type { RunResult } from './protocol.js'
+import type { RunResult } from './inference-requests.js'
 
 export interface InferencePoolOptions extends InferenceOptions {
   /** Threads that each hold the graph and take batches in turn. Default 1. */

@@ -1,6 +1,6 @@
-import { Worker } from 'node:worker_threads'
 import { Fc7Error } from '../base/errors.js'
-import type { FromWorker, RunResult, ToWorker } from './protocol.js'
+import { WorkerClient } from '../base/worker/client.js'
+import type { InferenceRequests, RunResult } from './inference-requests.js'
 
 export interface InferenceOptions {
   readonly providers?: readonly string[] | undefined
@@ -8,21 +8,12 @@ export interface InferenceOptions {
   readonly threads?: number | undefined
 }
 
-interface Waiting {
-  resolve(result: RunResult): void
-  reject(error: Error): void
-}
-
 /** A graph in a thread of its own. Runs are queued there in order, so several may be in flight. */
 export class InferenceWorker {
-  readonly #waiting = new Map<number, Waiting>()
-  #nextId = 0
-  #dead: Error | undefined
+  readonly #client: WorkerClient<InferenceRequests>
 
-  readonly #worker: Worker
-
-  private constructor(worker: Worker) {
-    this.#worker = worker
+  private constructor(client: WorkerClient<InferenceRequests>) {
+    this.#client = client
   }
 
   /**
@@ -31,69 +22,31 @@ export class InferenceWorker {
    * @throws Fc7Error SESSION_FAILED, RUNTIME_MISSING
    */
   static async open(model: string, options: InferenceOptions = {}): Promise<InferenceWorker> {
-    const worker = new Worker(new URL(import.meta.resolve('#workers/runtime/inference-worker.js')), {
+    const client = new WorkerClient<InferenceRequests>({
+      url: import.meta.resolve('#workers/runtime/inference-worker.js'),
       // It makes a few objects a run; left to itself, V8 would let them pile up to tens of megabytes in each thread.
       resourceLimits: { maxYoungGenerationSizeMb: 6 },
+      ended: (why) =>
+        new Fc7Error('INFERENCE_FAILED', `The inference thread ended: ${why}.`, {
+          hint: 'Is there enough memory? Try a smaller --batch-size.',
+        }),
     })
-    const self = new InferenceWorker(worker)
-    await new Promise<void>((resolve, reject) => {
-      const stop = (error: Error): void => {
-        self.#dead = error
-        for (const { reject: rejectRun } of self.#waiting.values()) rejectRun(error)
-        self.#waiting.clear()
-        reject(error)
-      }
-      worker.on('error', stop)
-      worker.on('exit', (code) =>
-        stop(
-          new Fc7Error('INFERENCE_FAILED', `The inference thread ended with code ${code}.`, {
-            hint: 'Is there enough memory? Try a smaller --batch-size.',
-          }),
-        ),
-      )
-      worker.on('message', (message: FromWorker) => {
-        if (message.kind === 'opened') resolve()
-        else if (message.kind === 'result') {
-          self.#waiting.get(message.id)?.resolve(message.result)
-          self.#waiting.delete(message.id)
-        } else if (message.kind === 'failed') {
-          const error = new Fc7Error(message.code, message.message, { hint: message.hint })
-          if (message.id === undefined) stop(error)
-          else {
-            self.#waiting.get(message.id)?.reject(error)
-            self.#waiting.delete(message.id)
-          }
-        }
-      })
-      self.#post({ kind: 'open', model, providers: options.providers ?? ['cpu'], threads: options.threads ?? 1 })
-    }).catch(async (error) => {
-      await worker.terminate()
+    try {
+      await client.ask('open', { model, providers: options.providers ?? ['cpu'], threads: options.threads ?? 1 })
+    } catch (error) {
+      await client.terminate()
       throw error
-    })
-    return self
-  }
-
-  #post(message: ToWorker): void {
-    this.#worker.postMessage(message)
+    }
+    return new InferenceWorker(client)
   }
 
   /** Runs uint8 pixels `[rows, height, width, 3]`; the buffer may be refilled once the promise settles. */
   run(pixels: SharedArrayBuffer, dims: readonly [number, number, number, number]): Promise<RunResult> {
-    if (this.#dead) return Promise.reject(this.#dead)
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
-      this.#post({ kind: 'run', id, pixels, dims })
-    })
+    return this.#client.ask('run', { pixels, dims })
   }
 
   /** Frees the session and ends the thread; runs in flight are finished first. */
-  async close(): Promise<void> {
-    if (this.#dead) return
-    const closed = new Promise<void>((resolve) => {
-      this.#worker.once('exit', () => resolve())
-    })
-    this.#post({ kind: 'close' })
-    await closed
+  close(): Promise<void> {
+    return this.#client.close()
   }
 }

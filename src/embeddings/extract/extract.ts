@@ -1,6 +1,6 @@
 import { InterruptedError, throwIfAborted } from '../../base/errors.js'
 import { silentProgress } from '../../base/progress.js'
-import type { RunResult } from '../../runtime/protocol.js'
+import type { RunResult } from '../../runtime/inference-requests.js'
 import { commitShard, type FinishedBatch, shardState } from '../store/commit.js'
 import { finishStore, prepareOut } from '../store/finish.js'
 import type { ExtractionJob } from '../store/job.js'

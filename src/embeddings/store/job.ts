@@ -1,6 +1,6 @@
 import type { Progress } from '../../base/progress.js'
 import type { AugmentationPlan } from '../../images/augment/augment-plan.js'
-import type { RunResult } from '../../runtime/protocol.js'
+import type { RunResult } from '../../runtime/inference-requests.js'
 import type { ExtractionPlan } from './plan.js'
 
 /** One image of the data set, in plan order. `source` is whatever the decoder reads it by. */
