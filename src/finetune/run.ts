@@ -20,7 +20,7 @@ import { readState, type State, type Weights } from './train/checkpoint.js'
 import { FrozenActivations } from './train/frozen.js'
 import { Images } from './train/images.js'
 import { runPhase } from './train/phase.js'
-import { TrainingThread } from './train/training-thread.js'
+import { openTrainingThread } from './train/training-thread.js'
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -152,7 +152,7 @@ export async function runFinetune(
       // Where the optimizer has no state yet, the thread makes its zeros itself.
       const stateless = facts.carried.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
       const initial = new Map(stateless.map(({ name }) => [name, facts.initial.get(name)!]))
-      const thread = await TrainingThread.open({
+      const thread = await openTrainingThread({
         graph: { ...facts, initial, file: trainingFile },
         evaluationFile,
         input: graphs.input,

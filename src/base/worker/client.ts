@@ -53,6 +53,7 @@ export class WorkerClient<R extends Requests> {
   #nextId = 0
   #dead: Error | undefined
   #closing = false
+  #stay = false
 
   constructor(options: WorkerOptions) {
     this.#options = options
@@ -98,9 +99,15 @@ export class WorkerClient<R extends Requests> {
         reject: (error) => end(() => reject(error)),
         onProgress,
       })
-      this.#worker.ref()
+      this.#hold()
       this.#post({ id, kind, ask }, transfer)
     })
+  }
+
+  /** Whether the process stays for the thread although nothing waits: while it starts, say. */
+  keepAlive(stay: boolean): void {
+    this.#stay = stay
+    this.#hold()
   }
 
   /** Lets the worker answer what waits, release what it holds and end. */
@@ -108,7 +115,7 @@ export class WorkerClient<R extends Requests> {
     if (this.#dead) return
     this.#closing = true
     const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()))
-    this.#worker.ref()
+    this.#hold()
     this.#post({ close: true })
     await ended
   }
@@ -135,8 +142,14 @@ export class WorkerClient<R extends Requests> {
   #settle(id: number): Waiting | undefined {
     const asked = this.#waiting.get(id)
     this.#waiting.delete(id)
-    if (this.#waiting.size === 0 && !this.#closing) this.#worker.unref()
+    this.#hold()
     return asked
+  }
+
+  /** Keeps the process alive for as long as somebody waits. */
+  #hold(): void {
+    if (this.#waiting.size > 0 || this.#stay || this.#closing) this.#worker.ref()
+    else this.#worker.unref()
   }
 
   #fail(error: Error): void {

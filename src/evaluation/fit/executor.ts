@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os'
-import { Worker } from 'node:worker_threads'
 import { Fc7Error, InterruptedError, throwIfAborted } from '../../base/errors.js'
+import { WorkerClient } from '../../base/worker/client.js'
 import type { Trainer } from '../../trainers/contract.js'
 import { runFit } from './fit.js'
 import type { FitJob, FitResult, FitTable } from './fit-job.js'
@@ -29,13 +29,10 @@ export interface ExecutorOptions {
 export interface WorkerTables {
   readonly tables: readonly (readonly [string, Omit<FitTable, 'x'> & { readonly shared: SharedArrayBuffer }])[]
 }
-export interface WorkerRequest {
-  readonly job: FitJob
-  readonly table: string
+/** What a fitting thread can be asked. */
+export type FitRequests = {
+  fit: { ask: { readonly job: FitJob; readonly table: string }; answer: FitResult }
 }
-export type WorkerReply =
-  | { readonly ok: true; readonly result: FitResult }
-  | { readonly ok: false; readonly code: string | null; readonly message: string; readonly hint: string }
 
 /** Runs one job somewhere. */
 interface FitRunner {
@@ -57,50 +54,15 @@ export const fitBytes = (job: FitJob, dim: number): number =>
   4 * dim * (3 * job.trainRows.length + 2 * job.testRows.length)
 
 function workerRunner(tables: WorkerTables): FitRunner {
-  const worker = new Worker(new URL(import.meta.resolve('#workers/evaluation/fit/fit-worker.js')), {
-    workerData: tables,
-  })
-  worker.unref()
-  return {
-    run: (table, job) =>
-      new Promise((resolve, reject) => {
-        const settle = (act: () => void): void => {
-          worker.removeAllListeners('message')
-          worker.removeAllListeners('error')
-          worker.removeAllListeners('exit')
-          worker.unref()
-          act()
-        }
-        worker.ref()
-        worker.on('message', (reply: WorkerReply) =>
-          settle(() => {
-            if (reply.ok) resolve(reply.result)
-            else
-              reject(
-                reply.code === null
-                  ? new Error(reply.message)
-                  : new Fc7Error(reply.code, reply.message, { hint: reply.hint }),
-              )
-          }),
-        )
-        worker.on('error', (error) => settle(() => reject(error)))
-        worker.on('exit', (code) =>
-          settle(() =>
-            reject(
-              new Fc7Error('FIT_FAILED', `The thread that fitted ${job.id} ended with code ${code}.`, {
-                hint: 'Is there enough memory? Use fewer --threads.',
-              }),
-            ),
-          ),
-        )
-        const request: WorkerRequest = { job, table }
-        worker.postMessage(request)
+  const client = new WorkerClient<FitRequests>({
+    url: import.meta.resolve('#workers/evaluation/fit/fit-worker.js'),
+    data: tables,
+    ended: (why) =>
+      new Fc7Error('FIT_FAILED', `A thread that fitted a classifier ended: ${why}.`, {
+        hint: 'Is there enough memory? Use fewer --threads.',
       }),
-    close: async () => {
-      worker.removeAllListeners()
-      await worker.terminate()
-    },
-  }
+  })
+  return { run: (table, job) => client.ask('fit', { job, table }), close: () => client.terminate() }
 }
 
 const localRunner = (tables: ReadonlyMap<string, FitTable>, signal?: AbortSignal): FitRunner => ({

@@ -226,7 +226,7 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
             images,
           },
         },
-        rows.data instanceof ArrayBuffer ? [rows.data] : [],
+        { transfer: rows.data instanceof ArrayBuffer ? [rows.data] : [] },
       )
       firstLoss ??= results.loss[0]!
       diverged(run, results, firstLoss)

@@ -1,8 +1,8 @@
-import { Worker } from 'node:worker_threads'
-import { Fc7Error, messageOf } from '../../base/errors.js'
+import { Fc7Error } from '../../base/errors.js'
+import { WorkerClient } from '../../base/worker/client.js'
 import { maxImageSeconds, restrictLoaders } from '../decode/decode.js'
 import { parseRecipe } from '../recipe/recipe.js'
-import type { DecodeFailure, DecodeResult, DecodeSettings, DecodeTask, FromDecoder } from './decode-protocol.js'
+import type { DecodeFailure, DecodeRequests, DecodeResult, DecodeSettings, DecodeTask } from './decode-requests.js'
 
 export type {
   DecodedImage,
@@ -11,7 +11,7 @@ export type {
   DecodeSettings,
   DecodeSlot,
   DecodeTask,
-} from './decode-protocol.js'
+} from './decode-requests.js'
 
 export interface DecodePoolOptions extends DecodeSettings {
   /** Decoding threads. Default 1. */
@@ -28,13 +28,12 @@ export interface DecodePoolOptions extends DecodeSettings {
 }
 
 interface Job {
-  readonly id: number
   readonly task: DecodeTask
   readonly settle: (result: DecodeResult) => void
 }
 
 interface Thread {
-  readonly worker: Worker
+  readonly client: WorkerClient<DecodeRequests>
   /** The first is being decoded, the others wait in the thread's mailbox. */
   readonly jobs: Job[]
   ready: boolean
@@ -72,7 +71,6 @@ export class DecodePool {
   readonly #running: Thread[] = []
   readonly #queue: Job[] = []
   #waiting: (() => void)[] = []
-  #nextId = 0
   #closed = false
   #broken: DecodeFailure | undefined
 
@@ -100,7 +98,7 @@ export class DecodePool {
     if (this.#closed) throw new Fc7Error('DECODE_POOL_CLOSED', 'The decoding pool is closed.')
     if (this.#broken) return Promise.resolve(this.#broken)
     return new Promise((settle) => {
-      this.#queue.push({ id: this.#nextId++, task, settle })
+      this.#queue.push({ task, settle })
       this.#dispatch()
     })
   }
@@ -130,34 +128,36 @@ export class DecodePool {
     }
     for (const job of this.#queue.splice(0)) job.settle(stopped)
     this.#wake()
-    await Promise.all(threads.map((thread) => thread.worker.terminate()))
+    await Promise.all(threads.map((thread) => thread.client.terminate()))
   }
 
   #start(): void {
     restrictLoaders()
-    const worker = new Worker(new URL(this.#url), {
-      workerData: this.#settings,
+    const client = new WorkerClient<DecodeRequests>({
+      url: this.#url,
+      data: this.#settings,
       resourceLimits: { maxYoungGenerationSizeMb },
+      ended: (why) => new Error(why),
+      onEnd: (why) => this.#lost(thread, why),
     })
-    const thread: Thread = { worker, jobs: [], ready: false }
+    const thread: Thread = { client, jobs: [], ready: false }
     this.#running.push(thread)
-    worker.unref()
-    worker.on('message', (message: FromDecoder) => {
-      if ('ready' in message) {
+    client.keepAlive(this.#queue.length > 0)
+    client.ready.then(
+      () => {
         thread.ready = true
+        client.keepAlive(false)
         this.#dispatch()
-      } else this.#answer(thread, message.id, message.result)
-    })
-    worker.on('error', (error) => this.#lost(thread, messageOf(error)))
-    worker.on('exit', (code) => this.#lost(thread, `it exited with code ${code}`))
-    if (this.#queue.length) worker.ref()
+      },
+      () => {},
+    )
   }
 
-  #answer(thread: Thread, id: number, result: DecodeResult): void {
-    const index = thread.jobs.findIndex((job) => job.id === id)
+  #answer(thread: Thread, job: Job, result: DecodeResult): void {
+    const index = thread.jobs.indexOf(job)
     if (index < 0) return
-    const [job] = thread.jobs.splice(index, 1)
-    job!.settle(result)
+    thread.jobs.splice(index, 1)
+    job.settle(result)
     this.#watch(thread)
     this.#dispatch()
   }
@@ -165,10 +165,7 @@ export class DecodePool {
   /** Starts the clock of the job that the thread works on now. */
   #watch(thread: Thread): void {
     clearTimeout(thread.timer)
-    if (thread.jobs.length === 0) {
-      thread.worker.unref()
-      return
-    }
+    if (thread.jobs.length === 0) return
     thread.timer = setTimeout(() => this.#replace(thread, 'timeout'), this.#timeoutMilliseconds)
   }
 
@@ -184,7 +181,7 @@ export class DecodePool {
     if (index < 0) return
     this.#running.splice(index, 1)
     clearTimeout(thread.timer)
-    void thread.worker.terminate()
+    void thread.client.terminate()
     const [job, ...others] = thread.jobs.splice(0)
     this.#queue.unshift(...others)
     if (job) {
@@ -206,7 +203,7 @@ export class DecodePool {
   /** A thread that cannot even start would fail for ever: everything fails at once, with the reason. */
   #give(thread: Thread, why: string): void {
     this.#running.splice(this.#running.indexOf(thread), 1)
-    void thread.worker.terminate()
+    void thread.client.terminate()
     if (this.#running.length > 0) return
     this.#broken = failure(
       'DECODE_WORKER_FAILED',
@@ -221,14 +218,17 @@ export class DecodePool {
     for (let depth = 0; depth < jobsPerThread; depth++) {
       for (const thread of this.#running) {
         if (!thread.ready) {
-          if (this.#queue.length) thread.worker.ref()
+          if (this.#queue.length) thread.client.keepAlive(true)
           continue
         }
         if (thread.jobs.length !== depth || this.#queue.length === 0) continue
         const job = this.#queue.shift()!
         thread.jobs.push(job)
-        thread.worker.ref()
-        thread.worker.postMessage({ id: job.id, task: job.task })
+        // A thread that dies is heard of by `onEnd`.
+        thread.client.ask('decode', job.task).then(
+          (result) => this.#answer(thread, job, result),
+          () => {},
+        )
         if (thread.jobs.length === 1) this.#watch(thread)
       }
     }

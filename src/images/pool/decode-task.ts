@@ -7,7 +7,7 @@ import { prepareImage } from '../prepare/prepare.js'
 import { makeThumbnail } from '../prepare/thumbnail.js'
 import { recipeSize } from '../recipe/recipe-size.js'
 import type { Pixels } from '../resample/resample.js'
-import type { DecodedImage, DecodeFailure, DecodeResult, DecodeSettings, DecodeTask } from './decode-protocol.js'
+import type { DecodedImage, DecodeFailure, DecodeResult, DecodeSettings, DecodeTask } from './decode-requests.js'
 
 /** A failure as plain data, for {@link DecodeResult}. */
 export function failureOf(error: unknown): DecodeFailure {

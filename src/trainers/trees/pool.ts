@@ -1,7 +1,7 @@
-import { Worker } from 'node:worker_threads'
-import { Fc7Error, throwIfAborted } from '../../base/errors.js'
+import { Fc7Error, interruption, throwIfAborted } from '../../base/errors.js'
 import { turnMs, turnTaker } from '../../base/turns.js'
-import { perform, type TreeJob, type TreeSetup } from './work.js'
+import { WorkerClient } from '../../base/worker/client.js'
+import { perform, type TreeJob, type TreeRequests, type TreeSetup } from './work.js'
 
 /** Runs jobs on the threads of one fit. Results do not depend on how many there are. */
 export interface TreePool {
@@ -65,78 +65,59 @@ function inlinePool(setup: TreeSetup, signal: AbortSignal | undefined): TreePool
   }
 }
 
-function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signal: AbortSignal | undefined): TreePool {
-  const url = new URL(import.meta.resolve('#workers/trainers/trees/worker.js'))
-  const workers = Array.from({ length: count }, (_, k) => new Worker(url, { workerData: { setup, thread: k + 1 } }))
-  let failed: ((error: Error) => void) | undefined
-  let dead: Error | undefined
-  const fail = (error: Error): void => {
-    dead ??= error
-    failed?.(dead)
-  }
-  for (const worker of workers) {
-    worker.on('error', (error) => {
-      fail(
-        new Fc7Error('TRAINING_THREAD', `A training thread ended: ${error.message}`, {
-          hint: 'Is there enough memory? Try --threads 1, or fewer rows or columns (pca:<n>).',
-          cause: error,
-        }),
-      )
-    })
-  }
-  const close = async (): Promise<void> => {
-    await Promise.all(workers.map((worker) => worker.terminate()))
-  }
-  return {
-    run: (jobs, done) =>
-      new Promise<void>((resolve, reject) => {
-        let next = 0
-        let left = jobs.length
-        const end = (act: () => void): void => {
-          signal?.removeEventListener('abort', stop)
-          for (const worker of workers) worker.removeAllListeners('message')
-          failed = undefined
-          act()
-        }
-        failed = (error) => end(() => reject(error))
-        const stop = (): void => {
-          try {
-            throwIfAborted(signal, 'Training')
-          } catch (error) {
-            fail(error as Error)
-          }
-        }
-        signal?.addEventListener('abort', stop)
-        const take = () => (next < jobs.length && !dead ? { index: next, job: jobs[next++]! } : undefined)
-        const feed = (worker: Worker): void => {
-          const given = take()
-          if (given) worker.postMessage(given)
-        }
-        const finish = (result: unknown, index: number): void => {
-          done(result, index)
-          left--
-          if (left === 0) end(resolve)
-        }
-        if (dead) return failed(dead)
-        if (left === 0) return end(resolve)
-        for (const worker of workers) {
-          worker.on('message', ({ index, result }: { index: number; result: unknown }) => {
-            feed(worker)
-            try {
-              throwIfAborted(signal, 'Training')
-              finish(result, index)
-            } catch (error) {
-              fail(error as Error)
-            }
-          })
-          // Two jobs each: the next one waits there while a result is taken in.
-          feed(worker)
-        }
-        for (const worker of workers) feed(worker)
-        // A turn before each job: threads wait for their next ones.
-        if (helps) work(setup, signal, 0, take, finish).catch(fail)
+const openWorker = (setup: TreeSetup, thread: number): WorkerClient<TreeRequests> =>
+  new WorkerClient({
+    url: import.meta.resolve('#workers/trainers/trees/worker.js'),
+    data: { setup, thread },
+    ended: (why) =>
+      new Fc7Error('TRAINING_THREAD', `A training thread ended: ${why}`, {
+        hint: 'Is there enough memory? Try --threads 1, or fewer rows or columns (pca:<n>).',
       }),
-    close,
+  })
+
+/** Rejects when the signal fires; listens no longer than until `end` does. */
+const whenAborted = (signal: AbortSignal | undefined, end: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    const listener = () => reject(interruption(signal, 'Training'))
+    signal?.addEventListener('abort', listener, { once: true, signal: end })
+  })
+
+/** Jobs that wait in a thread beside the one in work: it need not wait for its next one while a result is taken in. */
+const jobsInThread = 2
+
+function workerPool(setup: TreeSetup, { workers: count, helps }: PoolPlan, signal: AbortSignal | undefined): TreePool {
+  const workers = Array.from({ length: count }, (_, k) => openWorker(setup, k + 1))
+  return {
+    async run(jobs, done) {
+      throwIfAborted(signal, 'Training')
+      let next = 0
+      let failed = false
+      const take = () => (next < jobs.length && !failed ? { index: next, job: jobs[next++]! } : undefined)
+      const feed = async (worker: WorkerClient<TreeRequests>): Promise<void> => {
+        for (let given = take(); given; given = take()) {
+          const { index, job } = given
+          const result = await worker.ask('perform', job)
+          throwIfAborted(signal, 'Training')
+          if (!failed) done(result, index)
+        }
+      }
+      // First one job for every thread, then the second ones.
+      const feeders = Array.from({ length: jobsInThread }, () => workers.map(feed)).flat()
+      // A turn before each job: threads wait for their next ones.
+      if (helps) feeders.push(work(setup, signal, 0, take, (result, index) => failed || done(result, index)))
+      const stop = new AbortController()
+      try {
+        await Promise.race([Promise.all(feeders), whenAborted(signal, stop.signal)])
+      } catch (error) {
+        failed = true
+        throw error
+      } finally {
+        stop.abort()
+      }
+    },
+    async close() {
+      await Promise.all(workers.map((worker) => worker.terminate()))
+    },
   }
 }
 

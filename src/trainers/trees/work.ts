@@ -25,6 +25,9 @@ export type TreeJob =
   | { readonly kind: 'tree'; readonly tree: number }
   | BoostJob
 
+/** What a thread of trees can be asked. */
+export type TreeRequests = { perform: { ask: TreeJob; answer: unknown } }
+
 /** A grown tree; with a bootstrap also the leaf of every row that was not drawn, and -1 for the others. */
 export interface TreeResult extends GrownTree {
   readonly outOfBag?: Int32Array | undefined

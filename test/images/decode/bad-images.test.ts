@@ -178,8 +178,8 @@ describe('the decoding pool', () => {
     `data:text/javascript,${encodeURIComponent(`
       import { parentPort as port } from 'node:worker_threads'
       port.postMessage({ ready: true })
-      port.on('message', ({ id, task }) => { ${body}
-        port.postMessage({ id, result: { ok: true, width: 1, height: 1, bytes: 1 } }) })`)}`
+      port.on('message', ({ id, ask: task }) => { ${body}
+        port.postMessage({ id, answer: { ok: true, width: 1, height: 1, bytes: 1 } }) })`)}`
   const outcomes = async (workerUrl: string, tasks: DecodeTask[]) => {
     const pool = new DecodePool({ recipe, timeoutSeconds: 0.7, workerUrl })
     const results = await Promise.all(tasks.map((task) => pool.submit(task)))

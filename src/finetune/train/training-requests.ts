@@ -17,22 +17,12 @@ export interface OpenRequest {
 }
 
 /** What the training thread can be asked. */
-export interface Requests {
+export type TrainingRequests = {
   open: { ask: OpenRequest; answer: null }
-  run: { ask: { rows: RowsMessage; steps: TrainingSteps }; answer: StepResults }
+  run: { ask: { readonly rows: RowsMessage; readonly steps: TrainingSteps }; answer: StepResults }
   /** Logits `[rows, classes]` with the weights of now. */
-  evaluate: { ask: { data: ArrayBuffer | SharedArrayBuffer; rows: number }; answer: Float32Array }
+  evaluate: { ask: { readonly data: ArrayBuffer | SharedArrayBuffer; readonly rows: number }; answer: Float32Array }
   /** What goes around the loop; without `state` only what the network computes with. */
-  snapshot: { ask: { readonly state: boolean }; answer: ReadonlyMap<string, Float32Array> }
-  restore: { ask: { values: ReadonlyMap<string, Float32Array>; steps: number }; answer: null }
-  close: { ask: null; answer: null }
+  snapshot: { ask: { readonly state: boolean }; answer: ReadonlyMap<string, Float32Array<ArrayBuffer>> }
+  restore: { ask: { readonly values: ReadonlyMap<string, Float32Array>; readonly steps: number }; answer: null }
 }
-export type Kind = keyof Requests
-export interface ToThread {
-  readonly id: number
-  readonly kind: Kind
-  readonly ask: Requests[Kind]['ask']
-}
-export type FromThread =
-  | { readonly id: number; readonly answer: Requests[Kind]['answer'] }
-  | { readonly id: number; readonly error: { readonly code: string; readonly message: string; readonly hint: string } }

@@ -62,9 +62,5 @@ export interface DecodeFailure {
 
 export type DecodeResult = DecodedImage | DecodeFailure
 
-export interface ToDecoder {
-  readonly id: number
-  readonly task: DecodeTask
-}
-
-export type FromDecoder = { readonly ready: true } | { readonly id: number; readonly result: DecodeResult }
+/** What a decoding thread can be asked. A bad image is an answer too, never an error. */
+export type DecodeRequests = { decode: { ask: DecodeTask; answer: DecodeResult } }
