@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import { encodeSafetensors, readSafetensors } from '../../src/base/safetensors.j
 import { type Classifier, fitClassifier } from '../../src/classifiers/classifier.js'
 import { loadClassifier } from '../../src/classifiers/load.js'
 import { getTrainer } from '../../src/trainers/registry.js'
+import { node } from '../cli/run.js'
 import { clusters } from '../trainers/data.js'
 
 const set = clusters(40, 6, 3)
@@ -156,21 +156,18 @@ describe('saving', () => {
     expect((await loadClassifier(folder)).info).toEqual(classifier.info)
   })
 
-  it('killed at any moment, the old or the new classifier is there, whole', async () => {
+  it('killed at any step, the old or the new classifier is there, whole', async () => {
     const folder = join(root, 'killed')
-    await (await train({ seed: 0 })).save(folder)
-    for (let kill = 0; kill < 3; kill++) {
-      const child = spawn(process.execPath, [fileURLToPath(new URL('./save-forever.mjs', import.meta.url)), folder], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      await new Promise((resolve) => child.stdout.once('data', resolve))
-      await new Promise((resolve) => setTimeout(resolve, 20 + 37 * kill))
-      const ended = new Promise((resolve) => child.once('close', resolve))
-      child.kill('SIGKILL')
-      await ended
+    const script = fileURLToPath(new URL('./save-killed.mjs', import.meta.url))
+    await node([script, folder, 'never', '0'])
+    let finished = false
+    for (let step = 1; !finished; step++) {
+      const { code } = await node([script, folder, String(step), String(step)])
+      finished = code === 0
       const { info, model } = await loadClassifier(folder)
       // The seed is written into the weights too: both files are of one save.
       expect(model.save().tensors.get('bias')!.values[0]).toBe(info.seed)
+      if (finished) expect([info.seed, step > 8]).toEqual([step, true])
     }
-  }, 30_000)
+  }, 60_000)
 })

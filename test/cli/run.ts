@@ -20,6 +20,8 @@ interface Surroundings {
 export interface RunOptions extends Surroundings {
   readonly interruptWhen?: RegExp
   readonly interruptOn?: Promise<unknown>
+  /** Called with everything that stderr has said so far. */
+  readonly onStderr?: (said: string) => void
 }
 
 /** What a run said, once its JSON is found to hold nothing that docs/json.md does not tell of. */
@@ -53,6 +55,7 @@ export function node(args: readonly string[], options: RunOptions = {}): Promise
     })
     child.stderr.on('data', (part) => {
       stderr += part
+      options.onStderr?.(stderr)
       if (!interrupted && options.interruptWhen?.test(stderr)) {
         interrupted = true
         child.kill('SIGINT')

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -8,7 +8,8 @@ import { getFollowing } from '../../../src/base/fetch/request.js'
 import { answerFile, serve, sha256Of, type TestServer } from './servers.js'
 
 const body = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) & 255))
-const patience = { stallMs: 200, attempts: 3, backoffMs: 5, lockPollMs: 10, lockStaleMs: 300 }
+// A loaded machine may be slow: only a test of stalls waits for one.
+const patience = { stallMs: 30_000, attempts: 3, backoffMs: 5, lockPollMs: 10, lockStaleMs: 60_000 }
 const options: FetchOptions = { patience }
 
 let folder: string
@@ -31,6 +32,17 @@ const source = (over: Partial<{ url: string; sha256: string; bytes: number }> = 
   sha256: sha256Of(body),
   bytes: body.length,
   ...over,
+})
+
+/** Progress that acts once so many bytes are on the disk. */
+const whenWritten = (bytes: () => number, act: () => void) => ({
+  task: () => ({
+    update(done: number) {
+      if (done === bytes()) act()
+    },
+    end() {},
+  }),
+  say() {},
 })
 
 describe('a url source', () => {
@@ -68,7 +80,7 @@ describe('a url source', () => {
       response.writeHead(200, { 'content-length': body.length, etag: '"v1"' })
       response.write(body.subarray(0, 100_000))
     })
-    await fetchSource(source(), destination, options)
+    await fetchSource(source(), destination, { patience: { ...patience, stallMs: 200 } })
     expect(await readFile(destination)).toEqual(body)
     expect(server.requests[1]).toMatchObject({ range: 'bytes=100000-', ifRange: '"v1"' })
   })
@@ -79,11 +91,13 @@ describe('a url source', () => {
       if (count > 1) return answerFile(request, response, body)
       response.writeHead(200, { 'content-length': body.length, etag: '"v1"' })
       response.write(body.subarray(0, 50_000))
-      setTimeout(() => controller.abort(), 60)
     })
-    await expect(fetchSource(source(), destination, { ...options, signal: controller.signal })).rejects.toMatchObject({
-      code: 'INTERRUPTED',
-    })
+    const progress = whenWritten(
+      () => 50_000,
+      () => controller.abort(),
+    )
+    const stopped = fetchSource(source(), destination, { ...options, progress, signal: controller.signal })
+    await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' })
     expect((await readdir(folder)).sort()).toEqual(['weights.onnx.partial', 'weights.onnx.partial.json'])
     await fetchSource(source(), destination, options)
     expect(server.requests[1]?.range).toBe('bytes=50000-')
@@ -91,37 +105,57 @@ describe('a url source', () => {
   })
 
   it('starts over when the file on the server has changed, and when the server cannot resume', async () => {
+    let cut = (): void => {}
     const old = Buffer.alloc(body.length, 7)
     server = await serve((request, response, count) => {
       if (count > 1) return answerFile(request, response, body, '"v2"')
       response.writeHead(200, { 'content-length': old.length, etag: '"v1"' })
-      response.write(old.subarray(0, 10_000), () => setTimeout(() => response.destroy(), 20))
+      response.write(old.subarray(0, 10_000))
+      cut = () => response.destroy()
     })
-    await fetchSource(source(), destination, options)
+    const progress = whenWritten(
+      () => 10_000,
+      () => cut(),
+    )
+    await fetchSource(source(), destination, { ...options, progress })
     expect(await readFile(destination)).toEqual(body)
   })
 
   it('joins no wrong bytes: a resumed file with a wrong hash is fetched once more from the start', async () => {
+    let cut = (): void => {}
     server = await serve((request, response, count) => {
       if (count > 1) return answerFile(request, response, body)
       response.writeHead(200, { 'content-length': body.length })
-      response.write(Buffer.alloc(10_000, 7), () => setTimeout(() => response.destroy(), 20))
+      response.write(Buffer.alloc(10_000, 7))
+      cut = () => response.destroy()
     })
-    await fetchSource(source(), destination, options)
+    const progress = whenWritten(
+      () => 10_000,
+      () => cut(),
+    )
+    await fetchSource(source(), destination, { ...options, progress })
     expect(await readFile(destination)).toEqual(body)
     expect(server.requests.map((request) => request.range)).toEqual([undefined, 'bytes=10000-', undefined])
   })
 
   it('gives up on a server that always truncates, keeps the part, and says so', async () => {
+    let sent = 0
+    let cut = (): void => {}
     server = await serve((request, response) => {
       const start = Number(/\d+/.exec(request.headers.range ?? '0')?.[0])
       response.writeHead(start ? 206 : 200, {
         'content-length': body.length - start,
         ...(start ? { 'content-range': `bytes ${start}-${body.length - 1}/${body.length}` } : {}),
       })
-      response.write(body.subarray(start, start + 10), () => setTimeout(() => response.destroy(), 20))
+      response.write(body.subarray(start, start + 10))
+      sent = start + 10
+      cut = () => response.destroy()
     })
-    await expect(fetchSource(source(), destination, options)).rejects.toMatchObject({
+    const progress = whenWritten(
+      () => sent,
+      () => cut(),
+    )
+    await expect(fetchSource(source(), destination, { ...options, progress })).rejects.toMatchObject({
       code: 'FETCH_NETWORK',
       hint: expect.stringMatching(/^\d+ bytes are kept/),
     })
@@ -260,10 +294,20 @@ describe('a url source', () => {
   })
 
   it('lets two pulls at once take turns', async () => {
+    // The server answers once two of the three wait for the first.
+    let answer = (): void => {}
+    let waiting = 0
+    const say = () => {
+      if (++waiting === 2) answer()
+    }
     server = await serve((request, response) => {
-      setTimeout(() => answerFile(request, response, body), 50)
+      answer = () => answerFile(request, response, body)
+      if (waiting >= 2) answer()
     })
-    const outcomes = await Promise.all([1, 2, 3].map(() => fetchSource(source(), destination, options)))
+    const progress = { task: () => ({ update() {}, end() {} }), say }
+    const outcomes = await Promise.all(
+      [1, 2, 3].map(() => fetchSource(source(), destination, { ...options, progress })),
+    )
     expect(outcomes.filter((outcome) => outcome.reused)).toHaveLength(2)
     expect(server.requests).toHaveLength(1)
     expect(await readdir(folder)).toEqual(['weights.onnx'])
@@ -271,10 +315,18 @@ describe('a url source', () => {
 
   it('takes over a lock whose process is gone', async () => {
     server = await serve((request, response) => answerFile(request, response, body))
-    await writeFile(`${destination}.lock`, 'another-machine\n1\nx\n')
-    const start = Date.now()
-    await fetchSource(source(), destination, options)
-    expect(Date.now() - start).toBeGreaterThan(150)
+    const lock = `${destination}.lock`
+    await writeFile(lock, 'another-machine\n1\nx\n')
+    // It is fresh, so it is waited for; then it has not been touched for an hour.
+    const said: string[] = []
+    const say = (line: string) => {
+      said.push(line)
+      const hourAgo = new Date(Date.now() - 3_600_000)
+      void utimes(lock, hourAgo, hourAgo)
+    }
+    const progress = { task: () => ({ update() {}, end() {} }), say }
+    await fetchSource(source(), destination, { ...options, progress })
+    expect(said).toEqual([expect.stringContaining('Another process is fetching')])
     expect(await readdir(folder)).toEqual(['weights.onnx'])
   })
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
@@ -48,17 +48,31 @@ async function writeCard(change: Record<string, unknown> = {}): Promise<void> {
 const pullArgs = ['models', 'pull', 'far', '--json']
 const pullEnv = (offline = false) => ({ FC7_CACHE: cache, FC7_OFFLINE: offline ? '1' : '0' })
 const pull = (offline?: boolean) => fc7Warm(pullArgs, { env: pullEnv(offline) })
-const pullAlone = (options: Pick<RunOptions, 'interruptOn'> = {}) => fc7(pullArgs, { env: pullEnv(), ...options })
+const pullAlone = (options: Pick<RunOptions, 'interruptOn' | 'onStderr'> = {}) =>
+  fc7(pullArgs, { env: pullEnv(), ...options })
+
+/** Waits for something to come true that no event tells. */
+async function until(comesTrue: () => Promise<boolean>): Promise<void> {
+  while (!(await comesTrue().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, 5))
+}
 
 const kept = async (): Promise<string[]> => (await readdir(models).catch(() => [])).sort()
 
 describe('models pull', () => {
   it('two processes at once fetch a file once and both have it', async () => {
+    // The server answers once the second process says that it waits for the first.
+    let waits = (): void => {}
+    const secondWaits = new Promise<void>((resolve) => {
+      waits = resolve
+    })
     server = await serve((request, response) => {
-      setTimeout(() => answerFile(request, response, body), 1500)
+      void secondWaits.then(() => answerFile(request, response, body))
     })
     await writeCard()
-    const outcomes = await Promise.all([pullAlone(), pullAlone()])
+    const onStderr = (said: string) => {
+      if (said.includes('Another process is fetching')) waits()
+    }
+    const outcomes = await Promise.all([pullAlone({ onStderr }), pullAlone({ onStderr })])
     expect(outcomes.map(({ code }) => code)).toEqual([0, 0])
     const results = outcomes.map(({ stdout }) => JSON.parse(stdout))
     expect(results.map(({ sha256 }) => sha256)).toEqual([sha256Of(body), sha256Of(body)])
@@ -85,8 +99,9 @@ describe('models pull', () => {
     server = await serve((request, response, count) => {
       if (count > 1) return answerFile(request, response, body)
       response.writeHead(200, { 'content-length': body.length, etag: '"v1"' })
-      // The server stalls; time for what it sent to reach the disk.
-      response.write(body.subarray(0, 20_000), () => setTimeout(begun, 300))
+      // The server stalls.
+      response.write(body.subarray(0, 20_000))
+      void until(async () => (await stat(join(models, 'far.onnx.partial'))).size === 20_000).then(begun)
     })
     await writeCard()
     const stopped = await pullAlone({ interruptOn })

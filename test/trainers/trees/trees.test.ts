@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, jest } from '@jest/globals'
+import { Fc7Error } from '../../../src/base/errors.js'
 import { createRandom } from '../../../src/base/random.js'
+import { WorkerClient } from '../../../src/base/worker/client.js'
 import type { ParamValue, TrainingSet } from '../../../src/trainers/contract.js'
-import { deadline } from '../../../src/trainers/deadline.js'
 import { type RawParams, resolveParams } from '../../../src/trainers/params.js'
 import { binColumns, binForest } from '../../../src/trainers/trees/bins/binning.js'
 import { decisionTree } from '../../../src/trainers/trees/decision-tree.js'
@@ -10,6 +11,7 @@ import { gradientBoosting } from '../../../src/trainers/trees/gradient-boosting.
 import { openPool, planPool, shared } from '../../../src/trainers/trees/pool.js'
 import { extraTrees, randomForest } from '../../../src/trainers/trees/random-forest.js'
 import { forestCodes, openForestStorage } from '../../../src/trainers/trees/wasm/forest/forest-arena.js'
+import type { TreeJob, TreeRequests } from '../../../src/trainers/trees/work.js'
 import { accuracy, clusters, digits, iris } from '../data.js'
 
 /** What scikit-learn found on the same rows (test/fixtures/trainers/make_tree_reference.py). */
@@ -113,6 +115,7 @@ describe('threads', () => {
     expect(two.save()).toEqual(one.save())
   })
 
+  const original = WorkerClient.prototype.ask
   // One tree of a second or more: a calling thread that grew it would hear nothing before its end.
   const longTree = (threads: number, signal: AbortSignal) =>
     decisionTree.fit(clusters(20_000, 400, 4, 3), {
@@ -122,17 +125,23 @@ describe('threads', () => {
       signal,
     })
 
-  it.each([1, 2])('%d: stop a fit within a tree when it is cancelled', async (threads) => {
-    const stop = new AbortController()
-    const fit = longTree(threads, stop.signal)
-    setTimeout(() => stop.abort(), 300)
-    await expect(fit).rejects.toMatchObject({ code: 'INTERRUPTED' })
-  })
-
-  it.each([1, 2])('%d: stop a fit within a tree when its time is up', async (threads) => {
-    const limit = deadline(0.3, { what: 'Decision tree' })
-    await expect(longTree(threads, limit.signal)).rejects.toMatchObject({ code: 'TIME_LIMIT' })
-  })
+  const reasons = [undefined, new Fc7Error('TIME_LIMIT', 'The time is up.')]
+  it.each([1, 2].flatMap((threads) => reasons.map((reason) => ({ threads, reason }))))(
+    'stop a fit within a tree, with the reason: %j',
+    async ({ threads, reason }) => {
+      const stop = new AbortController()
+      // The moment at which the tree's thread has its job.
+      const ask = jest.spyOn(WorkerClient.prototype, 'ask')
+      ask.mockImplementation(function (this: WorkerClient<TreeRequests>, kind, job, options) {
+        if ((job as TreeJob).kind === 'tree') setImmediate(() => stop.abort(reason))
+        return original.call(this, kind, job, options)
+      } as typeof original)
+      const code = reason?.code ?? 'INTERRUPTED'
+      await expect(longTree(threads, stop.signal)).rejects.toMatchObject({ code })
+      expect(ask).toHaveBeenCalled()
+      ask.mockRestore()
+    },
+  )
 
   it('work beside the calling one where jobs are short, instead of it where they are long', () => {
     expect(planPool(2, 1e6, 1e4)).toEqual({ workers: 0, helps: true })
