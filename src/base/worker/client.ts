@@ -132,7 +132,10 @@ export class WorkerClient<R extends Requests> {
   }
 
   #receive(message: Exclude<FromWorker, { ready: true }>): void {
-    if ('progress' in message) return this.#waiting.get(message.id)?.onProgress?.(message.progress)
+    if ('progress' in message) {
+      this.#waiting.get(message.id)?.onProgress?.(message.progress)
+      return
+    }
     const asked = this.#settle(message.id)
     if ('error' in message) asked?.reject(revived(message.error))
     else asked?.resolve(message.answer)
