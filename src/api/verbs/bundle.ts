@@ -2,11 +2,12 @@ import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { resolveBackbone } from '../../backbones/resolve.js'
 import { Fc7Error } from '../../base/errors.js'
-import { type Bundle, type BundleCheck, buildBundle, extractionOf, writeBundle } from '../../bundle/bundle.js'
+import { type BundleCheck, buildBundle, extractionOf, writeBundle } from '../../bundle/bundle.js'
 import type { Classifier } from '../../classifiers/classifier.js'
 import { loadClassifier } from '../../classifiers/load.js'
 import { checkProvenance } from '../../classifiers/provenance.js'
 import { weightsOf } from '../../embeddings/extract/prepare.js'
+import type { Recipe } from '../../images/recipe/recipe.js'
 import { readModel } from '../../onnx/read.js'
 import { type CommonOptions, contextOf } from '../shared/context.js'
 import { ownNetwork } from '../shared/own-network.js'
@@ -28,7 +29,7 @@ export interface BundleResult {
   /** Pixels that it takes: uint8 RGB `[N, height, width, 3]`. */
   readonly height: number
   readonly width: number
-  readonly recipe: Bundle['recipe']
+  readonly recipe: Recipe
   readonly outputs: readonly string[]
   readonly classes: readonly string[]
   /** What running it beside network and classifier gave. */

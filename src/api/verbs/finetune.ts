@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { DatasetOptions } from '../../datasets/contract.js'
-import type { FinetuneOptions as Settings } from '../../finetune/plan/options.js'
+import type { FinetuneOptions as FinetuneSettings } from '../../finetune/plan/options.js'
 import type { FinetunePlan } from '../../finetune/plan/plan.js'
 import { type FinetuneRequest, type PreparedFinetune, prepareFinetune } from '../../finetune/plan/prepare.js'
 import { exportTraining } from '../../finetune/result/export.js'
@@ -11,10 +11,11 @@ import { previewAugmentation } from '../../finetune/train/preview.js'
 import { curvesName, writeTraining } from '../../report/pages/training-page.js'
 import { type CommonOptions, contextOf } from '../shared/context.js'
 
-type Partially<T> = { readonly [K in keyof T]?: T[K] | undefined }
+/** How it trains (docs/finetune.md); what is left out follows from the strategy. */
+export type FinetuneChoices = { readonly [K in keyof Omit<FinetuneSettings, 'seed'>]?: FinetuneSettings[K] | undefined }
 
-/** What every use of a training names, and how it trains (docs/finetune.md). */
-export interface FinetuneSource extends CommonOptions, DatasetOptions, Omit<Partially<Settings>, 'seed'> {
+/** What every use of a training names, and how it trains. */
+export interface FinetuneSource extends CommonOptions, DatasetOptions, FinetuneChoices {
   /** Labelled images. */
   readonly source: string
   /** Backbone id or ONNX file. */
