@@ -22,8 +22,8 @@ export const decodeImage = async (bytes: Uint8Array, options?: DecodeOptions): P
  * Decodes, resizes and crops an image as a recipe says.
  *
  * @example
- * const { pixels } = await prepareImage(await readFile('cat.jpg'), namedRecipe('torchvision', { width: 224, height: 224
- * }))
+ * const recipe = namedRecipe('torchvision', { width: 224, height: 224 })
+ * const { pixels } = await prepareImage(await readFile('cat.jpg'), recipe)
  */
 export const prepareImage = async (
   bytes: Uint8Array,

@@ -162,7 +162,7 @@ export const bundle = async (options: BundleOptions): Promise<BundleResult> =>
  *
  * @throws Fc7Error USAGE_OUT, USAGE_EXPERIMENT, and those of data and trainers
  * @example
- * const { evaluation } = await compare({ sources: ['photos.fc7'], trainers: 'linear-svm,knn', out: 'result' })
+ * const { evaluation } = await compare({ sources: ['photos.fc7'], trainers: ['linear-svm', 'knn'], out: 'result' })
  */
 export const compare = async (options: CompareOptions): Promise<CompareResult> =>
   (await import('./verbs/compare.js')).compare(options)

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path'
 /**
  * The cache folder: `explicit` (the `--cache` option), else FC7_CACHE, else XDG_CACHE_HOME/fc7, else the platform's own
  * (`~/.cache/fc7`, `~/Library/Caches/fc7`, `%LOCALAPPDATA%\fc7`). It is not created here.
+ *
+ * @example cacheFolder() // '/home/ada/.cache/fc7'
  */
 export function cacheFolder(
   explicit?: string | undefined,

@@ -57,26 +57,9 @@ function refuseRepeats(options: Readonly<Record<string, unknown>>, lists: readon
   }
 }
 
-/** Parses the arguments, runs one command and sets the exit code: 0, 1 failed, 2 wrong usage, 130 interrupted. */
-export async function main(args: readonly string[]): Promise<void> {
-  const controller = new AbortController()
-  let interrupts = 0
-  const interrupt = (): void => {
-    interrupts++
-    if (interrupts > 1) process.exit(130)
-    process.stderr.write('\nStopping after what is being written (Ctrl-C again stops at once) ...\n')
-    controller.abort()
-  }
-  process.on('SIGINT', interrupt)
-  process.on('SIGTERM', interrupt)
-  // A reader that closes the pipe early (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
-  })
-
-  const debug = args.includes('--debug')
-  const parser = yargs([...args])
+/** fc7's name, its options of every command, and what it says of wrong usage. */
+const createParser = (args: readonly string[]) =>
+  yargs([...args])
     .scriptName('fc7')
     .usage(
       '$0 <command>\n\nTransfer learning for images: embeddings from a pretrained CNN, classifiers compared ' +
@@ -101,6 +84,10 @@ export async function main(args: readonly string[]): Promise<void> {
       if (error) throw error
       throw usageError(message, args)
     })
+
+/** The parser with every command; a command's file is loaded when its options or its help are asked for. */
+function parserOf(args: readonly string[], signal: AbortSignal): ReturnType<typeof createParser> {
+  const parser = createParser(args)
   for (const { usage, describe, load } of commands) {
     let command: Command
     parser.command(
@@ -112,10 +99,32 @@ export async function main(args: readonly string[]): Promise<void> {
       },
       async (options) => {
         refuseRepeats(options, (parser as unknown as { getOptions(): { array: string[] } }).getOptions().array)
-        await command.run(options as never, createContext(options as unknown as GlobalOptions, controller.signal))
+        await command.run(options as never, createContext(options as unknown as GlobalOptions, signal))
       },
     )
   }
+  return parser
+}
+
+/** Parses the arguments, runs one command and sets the exit code: 0, 1 failed, 2 wrong usage, 130 interrupted. */
+export async function main(args: readonly string[]): Promise<void> {
+  const controller = new AbortController()
+  let interrupts = 0
+  const interrupt = (): void => {
+    interrupts++
+    if (interrupts > 1) process.exit(130)
+    process.stderr.write('\nStopping after what is being written (Ctrl-C again stops at once) ...\n')
+    controller.abort()
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  // A reader that closes the pipe early (`| head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  const debug = args.includes('--debug')
+  const parser = parserOf(args, controller.signal)
   try {
     await parser.parseAsync()
   } catch (error) {

@@ -12,17 +12,20 @@ interface Stream {
   write(text: string): unknown
 }
 
-function describe(
-  label: string,
-  unit: string,
-  total: number | undefined,
-  from: number,
-  done: number,
-  startedMs: number,
-  nowMs: number,
-  note: string,
-): string {
-  const seconds = (nowMs - startedMs) / 1000
+interface Position {
+  readonly label: string
+  readonly unit: string
+  readonly total?: number | undefined
+  /** Where this run began, in units: a resumed one does not begin at 0. */
+  readonly from: number
+  readonly done: number
+  /** Since this run began. */
+  readonly seconds: number
+  readonly note?: string | undefined
+}
+
+/** How far a task is, how fast, and how long it will take, as one line. */
+function describe({ label, unit, total, from, done, seconds, note }: Position): string {
   const rate = seconds > 0 ? Math.max(0, done - from) / seconds : 0
   const bytes = unit === 'bytes'
   const amount = bytes ? formatBytes(done) : `${Math.floor(done)}`
@@ -51,7 +54,8 @@ export function terminalProgress(stream: Stream, now: () => number = Date.now): 
           const time = now()
           if (time - drawnMs < (tty ? redrawMs : plainLineMs)) return
           drawnMs = time
-          const text = describe(name, unit, total, from, done, startedMs, time, visible(note))
+          const seconds = (time - startedMs) / 1000
+          const text = describe({ label: name, unit, total, from, done, seconds, note: visible(note) })
           if (!tty) return void stream.write(`${text}\n`)
           const columns = (stream.columns ?? 100) - 1
           // What it says goes before how it looks: the bar takes the columns that the text leaves.
@@ -63,15 +67,9 @@ export function terminalProgress(stream: Stream, now: () => number = Date.now): 
         },
         end(summary) {
           clear()
-          const time = now()
-          stream.write(
-            `${
-              summary === undefined
-                ? `${describe(name, unit, undefined, from, last, startedMs, time, '')}, ` +
-                  formatSeconds((time - startedMs) / 1000)
-                : visible(summary)
-            }\n`,
-          )
+          const seconds = (now() - startedMs) / 1000
+          const reached = (): string => describe({ label: name, unit, from, done: last, seconds })
+          stream.write(`${summary === undefined ? `${reached()}, ${formatSeconds(seconds)}` : visible(summary)}\n`)
         },
       }
     },

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import * as fc7 from '../../src/index.js'
 import { fc7Warm } from '../cli/run.js'
 import { snippets } from '../support/docs.js'
 import { given, installInto, runProgram } from '../support/programs.js'
@@ -53,6 +55,31 @@ describe('the programs of docs/api.md', () => {
   // One after the other in one folder: each uses what those before it wrote.
   it.each(programs.map((code, i) => [i + 1, code] as const))('program %i', async (number, code) => {
     expect(await runProgram(code, root)).toMatch(says[number - 1]!)
+  })
+})
+
+describe('a signal that has fired', () => {
+  const stopped = { signal: AbortSignal.abort() }
+  const store = () => join(root, 'photos.fc7')
+  const out = () => join(root, 'nothing')
+  const source = () => join(root, 'photos')
+  const model = () => join(root, 'tiny.onnx')
+  it.each<[string, () => Promise<unknown>]>([
+    ['extract', () => fc7.extract({ source: source(), model: model(), out: out(), ...stopped })],
+    ['importEmbeddings', () => fc7.importEmbeddings({ file: join(root, 'photos.npy'), out: out(), ...stopped })],
+    ['exportStore', () => fc7.exportStore({ store: store(), to: 'npy', out: out(), ...stopped })],
+    ['mergeStores', () => fc7.mergeStores({ stores: [store()], out: out(), ...stopped })],
+    ['verifyStore', () => fc7.verifyStore({ store: store(), ...stopped })],
+    ['train', () => fc7.train({ store: store(), trainer: 'knn', out: out(), ...stopped })],
+    ['predict', () => fc7.predict({ classifier: join(root, 'photos.svm'), source: store(), ...stopped })],
+    ['bundle', () => fc7.bundle({ classifier: join(root, 'photos.svm'), out: `${out()}.onnx`, ...stopped })],
+    ['compare', () => fc7.compare({ sources: [store()], out: out(), ...stopped })],
+    ['report', () => fc7.report({ evaluation: join(root, 'result'), out: out(), ...stopped })],
+    ['advise', () => fc7.advise({ source: store(), out: out(), ...stopped })],
+    ['finetune', () => fc7.finetune({ source: source(), model: model(), out: out(), ...stopped })],
+  ])('stops %s before anything is written', async (_, call) => {
+    await expect(call()).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    expect(existsSync(out()) || existsSync(`${out()}.onnx`)).toBe(false)
   })
 })
 

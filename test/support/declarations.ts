@@ -97,3 +97,15 @@ export function missingTypes(path: string): string[] {
     })
   })
 }
+
+/** Functions that `path` (a .d.ts) exports whose comment shows no `@example`. */
+export function withoutExample(path: string): string[] {
+  return [...exportsOf(path)].flatMap(([place, user]) => {
+    const [file, name] = place.split('#') as [string, string]
+    const text = readFileSync(file, 'utf8')
+    const start = text.search(new RegExp(`export declare (async )?(function ${name}\\b|const ${name}: .*=>)`))
+    if (start < 0) return []
+    const comment = /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*$/.exec(text.slice(0, start))?.[0] ?? ''
+    return comment.includes('@example') ? [] : [user]
+  })
+}

@@ -30,7 +30,7 @@ export async function comparisonTables(store: Store, layers?: readonly string[])
         dataset: store.plan.dataset.name,
         table,
         store: { path: store.path, backbone: store.plan.backbone.id, planHash: store.planHash, recipe },
-        ...(dHashes.size > 0 ? { dHashes } : {}),
+        dHashes: dHashes.size > 0 ? dHashes : undefined,
       }
     }),
   )

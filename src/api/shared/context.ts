@@ -1,4 +1,5 @@
 import { cacheFolder } from '../../base/cache.js'
+import { throwIfAborted } from '../../base/errors.js'
 import { type Progress, silentProgress } from '../../base/progress.js'
 
 /** What every function of the library takes besides its own options. */
@@ -24,10 +25,18 @@ export interface Context {
   readonly signal: AbortSignal | undefined
 }
 
-export const contextOf = (options: CommonOptions): Context => ({
-  cacheFolder: cacheFolder(options.cacheFolder),
-  offline: options.offline ?? process.env.FC7_OFFLINE === '1',
-  seed: options.seed ?? 0,
-  progress: options.progress ?? silentProgress,
-  signal: options.signal,
-})
+/**
+ * The options with their defaults.
+ *
+ * @throws InterruptedError where the signal has fired before anything began
+ */
+export function contextOf(options: CommonOptions): Context {
+  throwIfAborted(options.signal, 'The call')
+  return {
+    cacheFolder: cacheFolder(options.cacheFolder),
+    offline: options.offline ?? process.env.FC7_OFFLINE === '1',
+    seed: options.seed ?? 0,
+    progress: options.progress ?? silentProgress,
+    signal: options.signal,
+  }
+}

@@ -16,9 +16,10 @@ import { comparisonTables, shortlyNamed } from './comparison-tables.js'
 import type { Context } from './context.js'
 import { type StoreChoices, storeFor } from './store-for.js'
 
-/** What `fc7 compare` was asked on its command line; undefined where an option was not given. */
+/** How trainers are compared, where no experiment file says it. */
 export interface CompareChoices {
-  readonly trainers?: string | undefined
+  /** Ids, as a list or with commas between them. Default: those that `fc7 compare --help` names. */
+  readonly trainers?: string | readonly string[] | undefined
   readonly protocol?: Experiment['protocol'] | undefined
   readonly folds?: number | undefined
   readonly repeats?: number | undefined
@@ -56,18 +57,12 @@ export function experimentOf(
   defaults: { readonly trainers: readonly string[]; readonly seed: number },
 ): Experiment {
   const { search, candidates, innerFolds } = choices
-  const wanted = choices.trainers
-    ?.split(',')
-    .map((id) => id.trim())
-    .filter(Boolean)
+  const { trainers } = choices
+  const wanted = (typeof trainers === 'string' ? trainers.split(',').map((id) => id.trim()) : trainers)?.filter(Boolean)
   const tune =
     search === undefined && candidates === undefined && innerFolds === undefined
       ? choices.tune
-      : {
-          search,
-          candidates,
-          'inner-folds': innerFolds,
-        }
+      : { search, candidates, 'inner-folds': innerFolds }
   const given = {
     protocol: choices.protocol,
     folds: choices.folds,
@@ -159,7 +154,7 @@ export async function experimentStores(
           'Its images, backbone or recipe differ. Take the `store:` line out of the file to compare on it all the ' +
           'same.',
       })
-    inputs.push({ store, ...((await isStore(path)) && layers ? { layers } : {}) })
+    inputs.push({ store, layers: (await isStore(path)) ? layers : undefined })
   }
   return inputs
 }

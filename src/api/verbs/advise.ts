@@ -14,13 +14,14 @@ import { Fc7Error } from '../../base/errors.js'
 import { weightsOf } from '../../embeddings/extract/prepare.js'
 import { measuredPace } from '../../embeddings/store/runs.js'
 import { isStore, openStore, readTable, readThumbs, type Store } from '../../embeddings/store/store.js'
+import type { EmbeddingTable } from '../../embeddings/store/table.js'
 import { itemsOf } from '../../evaluation/plan/items.js'
 import { recipeSize } from '../../images/recipe/recipe-size.js'
 import { readModel } from '../../onnx/read.js'
 import { writeAdvice } from '../../report/pages/advice-page.js'
 import { type CommonOptions, type Context, contextOf } from '../shared/context.js'
 import { defaultModel, type SourceOptions } from '../shared/source.js'
-import { type StoreChoices, storeFor } from '../shared/store-for.js'
+import { storeFor } from '../shared/store-for.js'
 
 export interface AdviseOptions extends CommonOptions, SourceOptions {
   /** Store, or images. */
@@ -77,85 +78,96 @@ async function networkOf(
   return { trunk, sweep: planSweep(trunk, resolved.card), classes: (await classNames(resolved.card))?.length }
 }
 
-/** A store with the default layer, earlier ones and the source classifier's scores, read as the advisor wants them. */
-async function advisedDepths(
-  source: string,
-  choices: StoreChoices & { readonly model?: string | undefined },
-  context: Context,
-): Promise<AdviceInput> {
-  const given = await isStore(source)
-  let store: Store
-  let network: Network | undefined
-  if (given) {
-    store = await openStore(source)
-    // Depths are read off the network where it is at hand; embeddings made elsewhere have none.
-    network = await networkOf(store.plan.backbone.id, store.plan.recipe?.name, context, false).catch(() => undefined)
-  } else {
-    network = await networkOf(choices.model ?? defaultModel, choices.recipe, context, true)
-    const { layers, scores } = network.sweep
-    const wanted = [...layers.map((layer) => layer.name), ...(scores === undefined ? [] : [scores])]
-    store = await storeFor(source, { ...choices, layers: wanted }, context)
+interface AdvisedStore {
+  readonly store: Store
+  /** undefined where a store's network is not at hand, or its embeddings were made elsewhere. */
+  readonly network: Network | undefined
+  /** Whether the source was a store already. */
+  readonly given: boolean
+}
+
+/** The store to advise on: as given, or made of the images with the default layer, earlier ones and the scores. */
+async function advisedStore(options: AdviseOptions, context: Context): Promise<AdvisedStore> {
+  const { source } = options
+  if (await isStore(source)) {
+    const store = await openStore(source)
+    const { backbone, recipe } = store.plan
+    const network = await networkOf(backbone.id, recipe?.name, context, false).catch(() => undefined)
+    return { store, network, given: true }
   }
-  const names = store.plan.layers.map((layer) => layer.name)
-  const scores = network?.sweep.scores
-  const isScores = (layer: Store['plan']['layers'][number]): boolean =>
-    scores !== undefined && layer.name === scores && (network?.classes === undefined || layer.dim === network.classes)
-  const read = store.plan.layers.filter((layer) => layer.name !== scores)
+  const network = await networkOf(options.model ?? defaultModel, options.recipe, context, true)
+  const { layers, scores } = network.sweep
+  const wanted = [...layers.map((layer) => layer.name), ...(scores === undefined ? [] : [scores])]
+  return { store: await storeFor(source, { ...options, layers: wanted }, context), network, given: false }
+}
+
+/** The layers of a store that are embeddings, first to last. @throws Fc7Error LAYER_NEEDED where all are scores */
+async function depthTables({ store, network }: AdvisedStore, source: string): Promise<DepthTable[]> {
+  const read = store.plan.layers.filter((layer) => layer.name !== network?.sweep.scores)
   const depths: DepthTable[] = []
   for (const [i, layer] of read.entries()) {
     const planned = network?.sweep.layers.find(({ tensor }) => tensor === layer.tensor)
     depths.push({
       table: await readTable(store, layer.name),
       depth: planned?.depth ?? (i + 1) / read.length,
-      ...(network && planned ? { shareAbove: shareAbove(network.trunk, planned.tensor) } : {}),
+      shareAbove: network && planned ? shareAbove(network.trunk, planned.tensor) : undefined,
     })
   }
-  depths.sort((a, b) => a.depth - b.depth)
-  if (depths.length === 0)
-    throw new Fc7Error(
-      'LAYER_NEEDED',
-      `The store ${source} holds only the classifier's scores (${names.join(', ')}).`,
-      {
-        hint: 'Extract with the default layer, or give the images themselves.',
-      },
-    )
-  const scored = store.plan.layers.find(isScores)
+  if (depths.length > 0) return depths.sort((a, b) => a.depth - b.depth)
+  const names = store.plan.layers.map((layer) => layer.name).join(', ')
+  throw new Fc7Error('LAYER_NEEDED', `The store ${source} holds only the classifier's scores (${names}).`, {
+    hint: 'Extract with the default layer, or give the images themselves.',
+  })
+}
+
+/** The source classifier's scores, if the store holds them with as many columns as the card names classes. */
+async function scoreTable({ store, network }: AdvisedStore): Promise<EmbeddingTable | undefined> {
+  if (network?.sweep.scores === undefined) return undefined
+  const { sweep, classes } = network
+  const layer = store.plan.layers.find(
+    ({ name, dim }) => name === sweep.scores && (classes === undefined || dim === classes),
+  )
+  return layer && readTable(store, layer.name)
+}
+
+/** What the commands that the advice names are given. */
+function commandWords({ store, given }: AdvisedStore, { source, model, recipe }: AdviseOptions): AdviceInput['words'] {
+  const severalLayers = store.plan.layers.length > 1
+  if (given) return { severalLayers, images: null, model: [store.plan.backbone.id], store: source }
+  const named = [model ?? defaultModel, ...(recipe === undefined ? [] : [recipe])]
+  return { severalLayers, images: source, model: named, store: resolve(store.path) }
+}
+
+/** Everything that the advisor measures on. */
+async function adviceInput(options: AdviseOptions, context: Context): Promise<AdviceInput> {
+  const advised = await advisedStore(options, context)
+  const { store, network } = advised
+  const depths = await depthTables(advised, options.source)
   const last = depths.at(-1)!.table
-  const thumbs = await readThumbs(store)
-  const recipe = store.plan.recipe?.name ?? 'none'
+  const scores = await scoreTable(advised)
+  const dHashes = new Map([...(await readThumbs(store))].map(([id, { dHash }]) => [id, dHash]))
   const { id, sha256 } = store.plan.backbone
-  const statistics = await sourceStatistics({ backbone: id, sha256, layer: last.layer, recipe, dim: last.dim })
-  const pace = await measuredPace(store.path)
+  const recipe = store.plan.recipe?.name ?? 'none'
   const boundary = network?.sweep.layers.at(-2)
   return {
     name: store.plan.dataset.name,
     backbone: { id, recipe },
     depths,
-    ...(scored ? { scores: await readTable(store, scored.name) } : {}),
-    ...(thumbs.size > 0 ? { dHashes: new Map([...thumbs].map(([key, { dHash }]) => [key, dHash])) } : {}),
-    source: statistics,
-    ...(network && boundary
-      ? { boundary: { name: boundary.name, shareAbove: shareAbove(network.trunk, boundary.tensor) } }
-      : {}),
-    ...(network ? { backward: backwardOverForward(network.trunk) } : {}),
-    pace,
-    words: {
-      severalLayers: names.length > 1,
-      ...(given
-        ? { images: null, model: [id], store: source }
-        : {
-            images: source,
-            model: [choices.model ?? defaultModel, ...(choices.recipe === undefined ? [] : [choices.recipe])],
-            store: resolve(store.path),
-          }),
-    },
+    scores,
+    dHashes: dHashes.size > 0 ? dHashes : undefined,
+    source: await sourceStatistics({ backbone: id, sha256, layer: last.layer, recipe, dim: last.dim }),
+    boundary:
+      network && boundary ? { name: boundary.name, shareAbove: shareAbove(network.trunk, boundary.tensor) } : undefined,
+    backward: network && backwardOverForward(network.trunk),
+    pace: await measuredPace(store.path),
+    words: commandWords(advised, options),
   }
 }
 
 /** Embeds where needed, and says what would be measured; fits nothing. */
 export async function planAdvise(options: AdviseOptions): Promise<PlannedAdvice> {
   const context = contextOf(options)
-  const { depths } = await advisedDepths(options.source, options, context)
+  const { depths } = await adviceInput(options, context)
   const items = itemsOf(depths.at(-1)!.table)
   const { sample, folds, curveFolds, fits, notes } = planAdvice(items, depths.length, context.seed)
   return {
@@ -171,7 +183,7 @@ export async function planAdvise(options: AdviseOptions): Promise<PlannedAdvice>
 /** Measures what the images ask of the network, and says which transfer strategy to try. */
 export async function advise(options: AdviseOptions): Promise<AdviseResult> {
   const context = contextOf(options)
-  const input = await advisedDepths(options.source, options, context)
+  const input = await adviceInput(options, context)
   const advice = await measure(input, {
     seed: context.seed,
     threads: options.threads ?? availableParallelism(),

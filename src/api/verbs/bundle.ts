@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { resolveBackbone } from '../../backbones/resolve.js'
-import { Fc7Error } from '../../base/errors.js'
+import { Fc7Error, throwIfAborted } from '../../base/errors.js'
 import { type BundleCheck, buildBundle, extractionOf, writeBundle } from '../../bundle/bundle.js'
 import type { Classifier } from '../../classifiers/classifier.js'
 import { loadClassifier } from '../../classifiers/load.js'
@@ -51,6 +51,7 @@ export async function bundle(options: BundleOptions): Promise<BundleResult> {
   const resolved = await resolveBackbone(model, { cacheFolder, recipeName: recipe.name, offline })
   const weights = await weightsOf(resolved, context)
   checkProvenance(classifier.info, { ...provenance, backbone: resolved.id, backboneSha256: weights.sha256, dim })
+  throwIfAborted(context.signal, `Writing ${out}`)
   const built = buildBundle(classifier, await readModel(weights.path), resolved.card)
   context.progress.say('Running the bundle beside network and classifier ...')
   const threads = options.threads ?? availableParallelism()

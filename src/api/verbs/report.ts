@@ -23,13 +23,13 @@ export interface ReportResult {
 
 /** Writes the page of an evaluation (and its Markdown and JSON), or the curves of a fine-tuning. */
 export async function report(options: ReportOptions): Promise<ReportResult> {
+  const { seed, signal, progress } = contextOf(options)
   const { evaluation, out, threads } = options
   if (await isTraining(evaluation)) {
     const html = out ?? join(evaluation, curvesName)
     await writeTraining(await readTraining(evaluation), html)
     return { html, markdown: null, json: null }
   }
-  const { seed, signal, progress } = contextOf(options)
   const input = await reportFromEvaluation(await loadEvaluation(evaluation))
   return writeReport(input, out ?? join(evaluation, 'report.html'), { seed, signal, progress, threads })
 }

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../base/errors.js'
 import { exportSource } from '../../embeddings/exporters/export.js'
 import { getExporter } from '../../embeddings/exporters/registry.js'
 import { importEmbeddings as importFile } from '../../embeddings/import.js'
@@ -26,8 +27,11 @@ export interface ImportOptions extends CommonOptions {
 }
 
 /** Makes a store of embeddings that were computed elsewhere. */
-export const importEmbeddings = ({ file, out, labels, name, force }: ImportOptions): Promise<Manifest> =>
-  importFile(file, { out, labels, name, force })
+export async function importEmbeddings(options: ImportOptions): Promise<Manifest> {
+  contextOf(options)
+  const { file, out, labels, name, force } = options
+  return importFile(file, { out, labels, name, force })
+}
 
 export interface ExportOptions extends CommonOptions {
   readonly store: string | Store
@@ -47,8 +51,10 @@ export interface ExportResult {
 
 /** Writes a layer of a store in another format. */
 export async function exportStore(options: ExportOptions): Promise<ExportResult> {
+  const { signal } = contextOf(options)
   const store = typeof options.store === 'string' ? await open(options.store) : options.store
   const source = exportSource(store, options.layer)
+  throwIfAborted(signal, `Exporting ${store.path}`)
   const files = await getExporter(options.to).write(source, options.out)
   return { files, rows: source.rows, dim: source.dim, layer: source.layer }
 }
@@ -66,14 +72,17 @@ export interface MergeResult {
 }
 
 /** Joins the parts of one extraction. */
-export const mergeStores = ({ stores, out }: MergeOptions): Promise<MergeResult> => mergeParts(stores, out)
+export async function mergeStores(options: MergeOptions): Promise<MergeResult> {
+  contextOf(options)
+  return mergeParts(options.stores, options.out)
+}
 
 export interface VerifyOptions extends CommonOptions {
   readonly store: string
 }
 
 /** Reads a store as a whole and says what is wrong with it. */
-export function verifyStore(options: VerifyOptions): Promise<VerifyResult> {
+export async function verifyStore(options: VerifyOptions): Promise<VerifyResult> {
   const { progress, signal } = contextOf(options)
   return verify(options.store, { progress, signal })
 }

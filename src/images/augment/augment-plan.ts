@@ -92,6 +92,8 @@ function drawErase(random: Random): AugmentationPlan['erase'] {
 /**
  * Draws the view of image `id` in `epoch`: a pure function of its arguments, whatever was drawn before. Every number is
  * drawn whether it is used or not, so that changing one setting leaves the others' draws alone.
+ *
+ * @example planAugmentation(42, 0, 'cat.jpg', defaultAugmentation).flip // the same at every call
  */
 export function planAugmentation(
   seed: number | string,

@@ -45,7 +45,7 @@ async function cacheCheck(folder: string): Promise<Check> {
       name: 'cache',
       ok: enough,
       found: `${folder}, ${formatBytes(freeBytes)} free`,
-      ...(enough ? {} : { fix: 'Free some space, or choose another folder with --cache or FC7_CACHE.' }),
+      fix: enough ? undefined : 'Free some space, or choose another folder with --cache or FC7_CACHE.',
     }
   } catch (error) {
     return {
@@ -74,11 +74,11 @@ export const doctor = defineCommand({
         name: `provider ${provider.id}`,
         ok: trial.works,
         found: trial.works ? 'creates a session and computes' : trial.reason,
-        ...(trial.works ? {} : { fix: trial.fix }),
+        fix: trial.works ? undefined : trial.fix,
       })
     }
     const checks: Check[] = [
-      { name: 'Node', ok: nodeFits, found: machine.node, ...(nodeFits ? {} : { fix: 'Install Node 20.19 or newer.' }) },
+      { name: 'Node', ok: nodeFits, found: machine.node, fix: nodeFits ? undefined : 'Install Node 20.19 or newer.' },
       runtime,
       installedVersion('sharp'),
       ...providers,
@@ -87,7 +87,7 @@ export const doctor = defineCommand({
         name: 'memory',
         ok: machine.memoryBytes > 2e9,
         found: formatBytes(machine.memoryBytes),
-        ...(machine.memoryBytes > 2e9 ? {} : { fix: 'Large backbones may need more; keep --batch-size small.' }),
+        fix: machine.memoryBytes > 2e9 ? undefined : 'Large backbones may need more; keep --batch-size small.',
       },
       await cacheCheck(context.cacheFolder),
     ]
