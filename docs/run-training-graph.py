@@ -10,10 +10,10 @@ blob = (folder / "initial.safetensors").read_bytes()
 head = int.from_bytes(blob[:8], "little")
 entries = json.loads(blob[8 : 8 + head])
 state = {}
-for carried in manifest["carried"]:
-    start, end = entries[carried["name"]]["data_offsets"]
+for variable in manifest["loopState"]:
+    start, end = entries[variable["name"]]["data_offsets"]
     values = np.frombuffer(blob[8 + head + start : 8 + head + end], np.float32)
-    state[carried["input"]] = values.reshape(carried["dims"])
+    state[variable["input"]] = values.reshape(variable["dims"])
 session = ort.InferenceSession(folder / "training.onnx", providers=["CPUExecutionProvider"])
 outputs = [output.name for output in session.get_outputs()]
 data, labels, batch = pixels["data"], pixels["labels"].astype(np.int64), manifest["batchSize"]
@@ -30,5 +30,5 @@ for step in range(steps):
         feeds["partner"] = random.permutation(feeds["index"][0])[None]
         feeds["share"] = random.beta(alpha, alpha, (1, batch)).astype(np.float32)
     result = dict(zip(outputs, session.run(outputs, feeds)))
-    state = {carried["input"]: result[carried["output"]] for carried in manifest["carried"]}
+    state = {variable["input"]: result[variable["output"]] for variable in manifest["loopState"]}
     print(f"step {step + 1}: loss {result['loss'][0]:.6f}, {result['correct'][0]:.0f} of {batch} right")

@@ -30,7 +30,7 @@ export async function openTraining(model, parameters, { batch, perRun }) {
     /** Milliseconds of a step, one run's mean. */
     async run() {
       const start = performance.now()
-      await runner.run({ index, rates: new Array(perRun).fill(1e-6), seed: 1, epoch: 0 })
+      await runner.run({ index, lr: new Array(perRun).fill(1e-6), seed: 1, epoch: 0 })
       return (performance.now() - start) / perRun
     },
     close: () => runner.close(),

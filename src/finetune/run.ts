@@ -150,7 +150,7 @@ export async function runFinetune(
       }
       const { model: _, ...facts } = graphs.training
       // Where the optimizer has no state yet, the thread makes its zeros itself.
-      const stateless = facts.carried.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
+      const stateless = facts.loopState.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
       const initial = new Map(stateless.map(({ name }) => [name, facts.initial.get(name)!]))
       const thread = await openTrainingThread({
         graph: { ...facts, initial, file: trainingFile },

@@ -35,11 +35,11 @@ export function counterUniform(key: number, place: number): number {
   return (mix((key + Math.imul(place + 1, 0x9e3779b9)) | 0) >>> 0) / 4294967296
 }
 
-/** Fills `target[from … from + count)` with 1, or 0 with probability `rate`. */
-export function fillMask(target: Uint8Array, from: number, count: number, rate: number, key: number): void {
+/** Fills `target` with 1, or 0 with probability `rate`. */
+export function fillMask(target: Uint8Array, rate: number, key: number): void {
   const limit = rate * 4294967296
-  for (let i = 0; i < count; i++) {
-    target[from + i] = mix((key + Math.imul(i + 1, 0x9e3779b9)) | 0) >>> 0 >= limit ? 1 : 0
+  for (let i = 0; i < target.length; i++) {
+    target[i] = mix((key + Math.imul(i + 1, 0x9e3779b9)) | 0) >>> 0 >= limit ? 1 : 0
   }
 }
 

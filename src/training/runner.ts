@@ -24,7 +24,7 @@ export interface TrainingSteps {
   /** `[K × batch]` row numbers. A short last batch is padded with rows of weight 0. */
   readonly index: ArrayLike<number>
   /** `[K]` learning rates. */
-  readonly rates: ArrayLike<number>
+  readonly lr: ArrayLike<number>
   /** For the masks and the mixing of rows. */
   readonly seed: number
   readonly epoch: number
@@ -52,7 +52,7 @@ export type TrainingGraphFacts = Omit<TrainingGraph, 'model'>
  * Parameters and optimizer state stay in tensors between runs.
  */
 export class TrainingRunner {
-  #carried: Record<string, OrtTensor> = {}
+  #state: Record<string, OrtTensor> = {}
   #rows: Record<string, OrtTensor> = {}
   #weights: Float32Array = new Float32Array(0)
   #stepsDone = 0
@@ -92,17 +92,17 @@ export class TrainingRunner {
    * graph has no value.
    */
   restore(values: ReadonlyMap<string, Float32Array>, steps: number): void {
-    for (const { name, input, dims } of this.graph.carried) {
+    for (const { name, input, dims } of this.graph.loopState) {
       const value = values.get(name) ?? this.graph.initial.get(name)
       const own = value ? Float32Array.from(value) : new Float32Array(dims.reduce((product, n) => product * n, 1))
-      this.#carried[input] = new this.#ort.Tensor('float32', own, [...dims])
+      this.#state[input] = new this.#ort.Tensor('float32', own, [...dims])
     }
     this.#stepsDone = steps
   }
 
-  /** Every carried tensor by name: parameters, statistics, optimizer state. The arrays are not written to later. */
+  /** Every variable of the loop by name: parameters, statistics, optimizer state. Arrays are not written to later. */
   snapshot(): Map<string, Float32Array> {
-    return new Map(this.graph.carried.map(({ name, input }) => [name, this.#carried[input]!.data as Float32Array]))
+    return new Map(this.graph.loopState.map(({ name, input }) => [name, this.#state[input]!.data as Float32Array]))
   }
 
   /** Sets the rows that later steps pick from. Arrays are used in place: leave them alone. */
@@ -139,7 +139,8 @@ export class TrainingRunner {
             image: images[k * batch + row]!,
             lane,
           })
-          fillMask(bits, k * perStep + row * perRow, perRow, rate, key)
+          const from = k * perStep + row * perRow
+          fillMask(bits.subarray(from, from + perRow), rate, key)
         }
       }
       feeds[name] = new this.#ort.Tensor('uint8', bits, [count, ...shape])
@@ -172,17 +173,17 @@ export class TrainingRunner {
   async run(steps: TrainingSteps, signal?: AbortSignal): Promise<StepResults> {
     throwIfAborted(signal, 'Training')
     const { Tensor } = this.#ort
-    const count = steps.rates.length
+    const count = steps.lr.length
     const results = await this.#session.run({
       ...this.#rows,
-      ...this.#carried,
+      ...this.#state,
       ...this.#masks(steps, count),
       ...this.#mixing(steps, count),
       index: new Tensor('int64', BigInt64Array.from(Array.from(steps.index), BigInt), [count, this.graph.batch]),
-      lr: new Tensor('float32', Float32Array.from(steps.rates), [count]),
+      lr: new Tensor('float32', Float32Array.from(steps.lr), [count]),
       step: new Tensor('int64', BigInt64Array.of(BigInt(this.#stepsDone)), []),
     })
-    for (const { input, output } of this.graph.carried) this.#carried[input] = results[output] as OrtTensor
+    for (const { input, output } of this.graph.loopState) this.#state[input] = results[output] as OrtTensor
     this.#stepsDone += count
     const numbers = (name: string) => (results[name]?.data as Float32Array | undefined) ?? new Float32Array(0)
     return {

@@ -80,7 +80,7 @@ const graphOfBatch = (batch: number, gradAccumSteps: number) =>
     trainable: network.parameters.map(({ name }) => name),
     loss: { kind: 'softmax' },
     optimizer: { kind: 'sgd' },
-    accumulate: gradAccumSteps,
+    gradAccumSteps: gradAccumSteps,
     parts: { names: ['body', 'head'], of: (name) => (name.startsWith('fc7/head') ? 'head' : 'body') },
   })
 
@@ -103,7 +103,7 @@ describe('a backbone with a new head', () => {
       loss: { kind: 'softmax' },
       optimizer: { kind: 'sgd' },
     })
-    expect(graph.carried.filter(({ kind }) => kind === 'parameter')).toHaveLength(5)
+    expect(graph.loopState.filter(({ kind }) => kind === 'parameter')).toHaveLength(5)
     expect(() => chooseBoundary(net, 'side')).toThrow(/lies in a branch/)
     const clip = graphOf(modernise(branched('Relu'))).node.find(({ opType }) => opType === 'Clip')
     expect(clip!.input).toEqual(['a', 'a6/min', 'a6/max'])
@@ -120,7 +120,7 @@ describe('a backbone with a new head', () => {
         optimizer: { kind: 'sgd' },
       })
     expect(() => train('a')).toThrow(/no gradient for the op Erf \(layer side\)/)
-    expect(train('joined').carried.length).toBeGreaterThan(0)
+    expect(train('joined').loopState.length).toBeGreaterThan(0)
   })
 })
 
@@ -143,7 +143,7 @@ describe('the training graph', () => {
       runner.setRows({ data: pixels, labels })
       const { loss } = await runner.run({
         index: [5, 1, 0, 2, 7, 3, 4, 6],
-        rates: [0.01, 0.02],
+        lr: [0.01, 0.02],
         seed: 0,
         epoch: 0,
       })
@@ -163,7 +163,7 @@ describe('the training graph', () => {
       runner.setRows({ data: pixels, labels })
       const steps = (rows / batch) * 2
       const index = Array.from({ length: steps * batch }, (_, i) => i % rows)
-      await runner.run({ index, rates: new Array(steps).fill(0.01), seed: 0, epoch: 0 })
+      await runner.run({ index, lr: new Array(steps).fill(0.01), seed: 0, epoch: 0 })
       const result = runner.snapshot()
       await runner.close()
       return result
@@ -178,7 +178,7 @@ describe('the training graph', () => {
   it('tells the gradient’s norm by parts, which add up to the whole', async () => {
     const runner = await TrainingRunner.open(graphOfBatch(8, 1))
     runner.setRows({ data: pixels, labels })
-    const { norm, norms } = await runner.run({ index: labels.map((_, i) => i), rates: [0], seed: 0, epoch: 0 })
+    const { norm, norms } = await runner.run({ index: labels.map((_, i) => i), lr: [0], seed: 0, epoch: 0 })
     await runner.close()
     expect(norms).toHaveLength(2)
     expect(Math.hypot(...norms)).toBeCloseTo(norm[0]!, 4)
@@ -204,7 +204,7 @@ describe('the training graph', () => {
       const runner = await TrainingRunner.open(graph)
       runner.setRows({ data, labels })
       const index = labels.flatMap((_, i) => [i])
-      const { loss } = await runner.run({ index: [...index, ...index], rates: [0.01, 0.01], seed, epoch: 0 })
+      const { loss } = await runner.run({ index: [...index, ...index], lr: [0.01, 0.01], seed, epoch: 0 })
       await runner.close()
       return [...loss]
     }
@@ -231,7 +231,7 @@ describe('the training graph', () => {
         optimizer: { kind },
         weightDecay: 0.01,
         clipNorm: 0.5,
-        rateFactor: (name) => (name === 'fc7.w' ? 0.5 : 1),
+        lrFactor: (name) => (name === 'fc7.w' ? 0.5 : 1),
         chunkFrom: from,
       })
       const scans = graphOf(graph.model)
@@ -241,7 +241,7 @@ describe('the training graph', () => {
       runner.setRows({ data: pixels, labels })
       const index = labels.map((_, i) => i)
       for (let run = 0; run < 2; run++)
-        await runner.run({ index: [...index, ...index], rates: [0.02, 0.01], seed: 0, epoch: 0 })
+        await runner.run({ index: [...index, ...index], lr: [0.02, 0.01], seed: 0, epoch: 0 })
       const end = runner.snapshot()
       await runner.close()
       return { scans: scans.length, end }
@@ -266,7 +266,7 @@ describe('the training graph', () => {
     const loss = async (mixup: number, weights: Float32Array, data = pixels) => {
       const runner = await TrainingRunner.open(graph(mixup))
       runner.setRows({ data, labels, weights })
-      const run = await runner.run({ index: labels.map((_, i) => i), rates: [0], seed: 2, epoch: 3 })
+      const run = await runner.run({ index: labels.map((_, i) => i), lr: [0], seed: 2, epoch: 3 })
       await runner.close()
       return run.loss[0]!
     }

@@ -67,13 +67,13 @@ function graphs(options: Record<string, unknown>, training?: { momentum: number 
 }
 
 const rate = 0.001
-/** What one step takes off every carried tensor, and what the step said. */
+/** What one step takes off every variable of the loop, and what the step said. */
 async function step(options: Record<string, unknown>, training?: { momentum: number }) {
   const built = graphs(options, training)
   const runner = await TrainingRunner.open(built.training)
   const before = runner.snapshot()
   runner.setRows({ data: pixels, labels })
-  const said = await runner.run({ index: labels.map((_, i) => i), rates: [rate], seed: 0, epoch: 0 })
+  const said = await runner.run({ index: labels.map((_, i) => i), lr: [rate], seed: 0, epoch: 0 })
   const after = runner.snapshot()
   await runner.close()
   const moved = new Map([...before].map(([name, values]) => [name, values.map((v, i) => v - after.get(name)![i]!)]))
@@ -142,7 +142,7 @@ describe('the graph of a phase', () => {
     const built = graphs({ gradAccumSteps: 2, optimizer: 'adamw' })
     const runner = await TrainingRunner.open(built.training)
     runner.setRows({ data: pixels, labels })
-    const once = () => runner.run({ index: labels.map((_, i) => i), rates: [rate], seed: 0, epoch: 0 })
+    const once = () => runner.run({ index: labels.map((_, i) => i), lr: [rate], seed: 0, epoch: 0 })
     const weights = () => [...runner.snapshot().get('conv.w')!]
     const start = weights()
     await once()
@@ -171,7 +171,7 @@ describe('the graph of a phase', () => {
 
   it('carries statistics of batch norms that train, and of those above the boundary only', async () => {
     const statistics = (options: Record<string, unknown>) =>
-      graphs(options).training.carried.flatMap(({ kind, name }) => (kind === 'statistic' ? [name] : []))
+      graphs(options).training.loopState.flatMap(({ kind, name }) => (kind === 'statistic' ? [name] : []))
     expect(statistics({})).toEqual([])
     expect(statistics({ batchNorm: 'train' })).toEqual(['mean', 'variance'])
     expect(statistics({ strategy: 'last', batchNorm: 'train' })).toEqual([])
@@ -183,7 +183,7 @@ describe('the graph of a phase', () => {
     const { evaluation, input, training, said } = await step({ classWeight: 'balanced', labelSmoothing: 0.1 })
     const session = await openSession(encodeModel(evaluation))
     const { Tensor } = loadOrt()
-    const feeds = training.carried.flatMap(({ kind, name, dims }) =>
+    const feeds = training.loopState.flatMap(({ kind, name, dims }) =>
       kind === 'parameter' ? [[name, new Tensor('float32', training.initial.get(name)!, [...dims])] as const] : [],
     )
     const { logits } = await session.run({

@@ -171,10 +171,11 @@ describe('fine-tuning a tiny network', () => {
       await closeSession(session)
       return Array.from(Object.values(result)[0]!.data as Float32Array)
     }
-    const weights = manifest.carried.flatMap(({ name, kind, dims }: { name: string; kind: string; dims: number[] }) =>
-      kind === 'parameter' || kind === 'statistic'
-        ? [[name, new Tensor('float32', initial.get(name)!.values as Float32Array, dims)]]
-        : [],
+    const weights = manifest.loopState.flatMap(
+      ({ name, kind, dims }: { name: string; kind: string; dims: number[] }) =>
+        kind === 'parameter' || kind === 'statistic'
+          ? [[name, new Tensor('float32', initial.get(name)!.values as Float32Array, dims)]]
+          : [],
     )
     const logits = await run('evaluation.onnx', {
       [manifest.data.evaluationInput]: new Tensor('uint8', pixels, [2, 32, 32, 3]),

@@ -194,13 +194,13 @@ it('tells loss, accuracy and speed while it runs; its log has rate and gradients
   await cp(join(shop.root, 'photos'), join(shop.root, 'one-broken'), { recursive: true })
   const { plan, roles, items } = await prepareFinetune(shop.request(options))
   await writeFile(join(shop.root, 'one-broken', items[roles.train[0]!]!.path), 'no image')
-  await shop.tune('told', options, {
+  await shop.tune('logged', options, {
     source: 'one-broken',
     progress: watched((_done, note) => void notes.push(note)),
   })
   expect(notes).toHaveLength(4)
   for (const note of notes) expect(note).toMatch(/^loss \d+\.\d{4}, accuracy [01]\.\d{3}, \d+ images\/s$/)
-  const log = (await readFile(join(shop.root, 'told', 'log.jsonl'), 'utf8')).trim().split('\n')
+  const log = (await readFile(join(shop.root, 'logged', 'log.jsonl'), 'utf8')).trim().split('\n')
   const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
   for (const [i, { lr, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {
     expect(lr).toBe(lrAt(plan.phases[0]!, parseOptions(options), 4 * i + 3))

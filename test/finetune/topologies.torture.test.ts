@@ -49,7 +49,7 @@ describe.each(files)('%s', (file) => {
       const losses: number[] = []
       for (let done = 0; done < steps; done += perRun) {
         const index = Array.from({ length: perRun * batch }, (_, i) => i % batch)
-        const { loss } = await runner.run({ index, rates: new Array(perRun).fill(1e-4), seed: 0, epoch: 0 })
+        const { loss } = await runner.run({ index, lr: new Array(perRun).fill(1e-4), seed: 0, epoch: 0 })
         losses.push(...loss)
       }
       await runner.close()

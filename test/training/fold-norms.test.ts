@@ -45,7 +45,7 @@ async function train(seen: boolean): Promise<Map<string, Float32Array>> {
   )
   const random = createRandom('rows')
   runner.setRows({ data: Float32Array.from({ length: 4 * 72 }, () => random.normal()), labels: [0, 1, 2, 0] })
-  await runner.run({ index: [0, 1, 2, 3, 3, 1, 2, 0], rates: [0.5, 0.5], seed: 0, epoch: 0 })
+  await runner.run({ index: [0, 1, 2, 3, 3, 1, 2, 0], lr: [0.5, 0.5], seed: 0, epoch: 0 })
   const end = runner.snapshot()
   await runner.close()
   return end

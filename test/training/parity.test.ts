@@ -103,7 +103,7 @@ async function train(recorded: Recorded, stepsPerRun: number) {
     const steps = Array.from({ length: stepsPerRun }, (_, k) => from + k)
     const rows = await runner.run({
       index: steps.flatMap((step) => Array.from({ length: 16 }, (_, i) => (step * 16 + i * 5) % 64)),
-      rates: steps.map((step) => (optimizer === 'sgd' ? 0.05 : 0.01) * (1 - step / 40)),
+      lr: steps.map((step) => (optimizer === 'sgd' ? 0.05 : 0.01) * (1 - step / 40)),
       seed: 1,
       epoch: 0,
     })

@@ -21,7 +21,7 @@ import { type FinetunePlan, lrFactors, type PhasePlan } from './plan.js'
 
 export interface PhaseGraphs {
   readonly training: TrainingGraph
-  /** The data input and every carried parameter and statistic in, logits out; any number of rows. */
+  /** The data input and every parameter and statistic in, logits out; any number of rows. */
   readonly evaluation: ModelProto
   /** Name of the evaluation graph's data input. */
   readonly input: string
@@ -74,7 +74,7 @@ export function partsOf(network: HeadedNetwork, phase: PhasePlan): { names: stri
 
 export function evaluationModel(model: ModelProto, training: TrainingGraph): ModelProto {
   const graph = graphOf(model)
-  const moving = training.carried.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
+  const moving = training.loopState.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
   const names = new Set(moving.map(({ name }) => name))
   return withModel(model, {
     graph: withGraph(graph, {
@@ -118,9 +118,9 @@ export function buildPhaseGraphs(
     optimizer: optimizer.kind === 'sgd' ? { kind: 'sgd', momentum: optimizer.momentum } : { kind: optimizer.kind },
     weightDecay: optimizer.weightDecay,
     decays: (name) => roles.get(name) === 'weight',
-    rateFactor: (name) => factors.get(name) ?? 1,
+    lrFactor: (name) => factors.get(name) ?? 1,
     ...(optimizer.clipNorm === null ? {} : { clipNorm: optimizer.clipNorm }),
-    accumulate: options.gradAccumSteps,
+    gradAccumSteps: options.gradAccumSteps,
     mixup: options.mixup,
     drops: (node) => node.output[0] === droppedName,
     frozenOutside: everyRow && phase.trunk === 'computed each epoch',

@@ -91,7 +91,7 @@ const frozenCopies = 4.25
  * Copies of a trained weight and of each of its states: on both threads, going into the loop and out, in the
  * checkpoint.
  */
-const carriedCopies = 5
+const stateCopies = 5
 /** Copies of a trained weight alone: gradient, backbone, network, first value, best epoch. */
 const weightCopies = 5
 
@@ -110,7 +110,7 @@ function estimate(
   otherBytes: number,
 ): number {
   const { options } = input
-  const perWeight = carriedCopies * (1 + slots) + weightCopies + (options.gradAccumSteps > 1 ? carriedCopies : 0)
+  const perWeight = stateCopies * (1 + slots) + weightCopies + (options.gradAccumSteps > 1 ? stateCopies : 0)
   return Math.round(
     4 * (trainedValues * perWeight + frozenCopies * frozenValues) +
       4 * activations * options.batchSize * backwardFactor +

@@ -32,7 +32,7 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
   await writeModel(evaluation, join(out, 'evaluation.onnx'))
   await writeModel(tunedModel(model, network, training.initial, backbone.card.input), join(out, 'inference.onnx'))
   const tensors = new Map(
-    training.carried.map(({ name, dims }) => [name, { dims: [...dims], values: training.initial.get(name)! }]),
+    training.loopState.map(({ name, dims }) => [name, { dims: [...dims], values: training.initial.get(name)! }]),
   )
   await writeFileAtomic(join(out, 'initial.safetensors'), encodeSafetensors(tensors))
   const factors = lrFactors(network, phase, plan.options.depthLrFactor)
@@ -50,7 +50,7 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
     masks: training.masks,
     mixup: training.mixup,
     parts: training.parts,
-    carried: training.carried,
+    loopState: training.loopState,
     lrFactors: Object.fromEntries(factors),
     files: await Promise.all(files.map(async (file) => ({ file, sha256: await sha256File(join(out, file)) }))),
   })

@@ -213,14 +213,14 @@ export async function runPhase(run: PhaseRun): Promise<PhaseResult> {
       // The next images are decoded while these train.
       next = begin(after)
       const done = epoch * phase.stepsPerEpoch + from
-      const rates = Array.from({ length: steps }, (_, k) => lrAt(phase, options, done + k))
+      const lr = Array.from({ length: steps }, (_, k) => lrAt(phase, options, done + k))
       const results: StepResults = await thread.ask(
         'run',
         {
           rows: { data: rows.data, labels: images.map(run.label), weights },
           steps: {
             index: Array.from({ length: steps * batch }, (_, i) => i),
-            rates,
+            lr,
             seed: options.seed,
             epoch,
             images,

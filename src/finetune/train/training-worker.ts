@@ -22,7 +22,7 @@ async function evaluate({ data, rows }: TrainingRequests['evaluate']['ask']): Pr
     [input]: values instanceof Uint8Array ? new Tensor('uint8', values, dims) : new Tensor('float32', values, dims),
   }
   const now = runner.snapshot()
-  for (const { name, kind, dims: shape } of graph.carried)
+  for (const { name, kind, dims: shape } of graph.loopState)
     if (kind === 'parameter' || kind === 'statistic') feeds[name] = new Tensor('float32', now.get(name)!, [...shape])
   return (await evaluation.run(feeds)).logits!.data as Float32Array
 }
@@ -48,7 +48,7 @@ serve<TrainingRequests>(
     snapshot({ state }) {
       const { runner, graph } = opened!
       const now = runner.snapshot()
-      const wanted = graph.carried.filter(({ kind }) => state || kind === 'parameter' || kind === 'statistic')
+      const wanted = graph.loopState.filter(({ kind }) => state || kind === 'parameter' || kind === 'statistic')
       // Copies that are handed over: posting the runtime's own arrays would copy each twice.
       const copies = new Map(wanted.map(({ name }) => [name, Float32Array.from(now.get(name)!)]))
       return new Transferred(

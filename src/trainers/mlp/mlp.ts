@@ -192,12 +192,12 @@ async function fit(set: TrainingSet, context: FitContext): Promise<Model> {
       trainLoss = 0
       for (let from = 0; from < stepsPerEpoch; from += perRun) {
         const count = Math.min(perRun, stepsPerEpoch - from)
-        const rates = Array.from({ length: count }, (_, k) => {
+        const lr = Array.from({ length: count }, (_, k) => {
           const done = (epoch + (from + k) / stepsPerEpoch) / epochs
           return number(params, 'learning_rate_init') * 0.5 * (1 + Math.cos(Math.PI * done))
         })
         const result = await runner.run(
-          { index: index.slice(from * batch, (from + count) * batch), rates, seed, epoch },
+          { index: index.slice(from * batch, (from + count) * batch), lr, seed, epoch },
           signal,
         )
         for (const loss of result.loss) trainLoss += loss / stepsPerEpoch

@@ -15,9 +15,8 @@ import type { Window } from './window.js'
 export function phases(
   g: GraphBuilder,
   x: string,
-  lead: readonly number[],
   window: Window,
-  size: readonly [number, number],
+  { lead, size }: { readonly lead: readonly number[]; readonly size: readonly [number, number] },
 ): ((from: readonly [number, number]) => string) | undefined {
   const [s, other] = window.strides
   if (s === 1 || s !== other) return undefined

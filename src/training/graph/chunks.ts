@@ -22,7 +22,7 @@ export function chunkCount(count: number, from: number): number | undefined {
 /**
  * One step of an optimizer over the rows of `[rows, values]` tensors, in an ONNX Scan. Same numbers as over the whole.
  *
- * @param at `rate` and `scale` (the factor of the gradient, if it is limited) are scalars of `g`, which the pieces read
+ * @param at `lr` and `scale` (the factor of the gradient, if it is limited) are scalars of `g`, which the pieces read
  */
 export function stepInChunks(
   g: GraphBuilder,
@@ -32,7 +32,7 @@ export function stepInChunks(
     readonly gradient: string
     readonly state: readonly string[]
     readonly shape: readonly [number, number]
-    readonly rate: string
+    readonly lr: string
     readonly scale: string | undefined
     readonly step: string
     readonly decay: number
@@ -51,7 +51,7 @@ export function stepInChunks(
       parameter,
       gradient: at.scale ? piece.add('Mul', [gradient, at.scale]) : gradient,
       state,
-      rate: at.rate,
+      lr: at.lr,
       step: at.step,
       decay: at.decay,
       number: (value) => piece.floats(value, [1]),

@@ -4,6 +4,12 @@ import { floatAttribute, floatsOf } from '../../onnx/values.js'
 import { product } from '../gradients/arithmetic.js'
 import type { Network } from '../network.js'
 
+/** Constants of a network and shapes of its tensors, to add to. */
+interface NetworkTensors {
+  readonly initializers: Map<string, TensorProto>
+  readonly shapes: Map<string, readonly number[]>
+}
+
 /**
  * Multiplies batch norms with frozen statistics into the convolutions before them, in the graph itself: y = conv(x,
  * W·f) + β − μ·f with f = γ / √(σ² + ε). Gain, shift and weights stay parameters with gradients of their own, all of
@@ -43,50 +49,63 @@ export function foldNorms(
     const values = product(network.shapes.get(norm.output[0]!) ?? [])
     if (product(network.initializers.get(conv.input[1]!)?.dims.map(Number) ?? [Infinity]) > values) continue
     replaced.set(conv, [])
-    replaced.set(norm, folded(conv, norm, mean, variance, network, initializers, shapes))
+    replaced.set(norm, fold(conv, norm, { initializers, shapes }))
   }
   if (replaced.size === 0) return network
   return { ...network, nodes: network.nodes.flatMap((one) => replaced.get(one) ?? [one]), initializers, shapes }
 }
 
-function folded(
-  conv: NodeProto,
-  norm: NodeProto,
-  mean: TensorProto,
-  variance: TensorProto,
-  network: Network,
-  initializers: Map<string, TensorProto>,
-  shapes: Map<string, readonly number[]>,
-): NodeProto[] {
-  const [gain, shift] = [norm.input[1]!, norm.input[2]!]
-  const [x, weights, bias] = conv.input
-  const channels = Number(mean.dims[0])
+/** Writes a fold: its nodes, and the constants and shapes that they add to the network's own. */
+class FoldWriter {
+  readonly nodes: NodeProto[] = []
+  readonly #prefix: string
+  readonly #to: NetworkTensors
+
+  constructor(norm: NodeProto, to: NetworkTensors) {
+    this.#prefix = `${norm.output[0]}/folded/`
+    this.#to = to
+  }
+
+  add(op: string, inputs: readonly string[], part: string, shape: readonly number[]): string {
+    const name = this.#prefix + part
+    this.#to.shapes.set(name, shape)
+    this.nodes.push(node(op, inputs, [name]))
+    return name
+  }
+
+  constant(part: string, values: Float32Array | BigInt64Array): string {
+    const name = this.#prefix + part
+    const type = values instanceof Float32Array ? 'float32' : 'int64'
+    this.#to.initializers.set(name, tensor(name, type, [values.length], values))
+    this.#to.shapes.set(name, [values.length])
+    return name
+  }
+}
+
+/** The nodes that compute both a convolution and the norm after it. */
+function fold(conv: NodeProto, norm: NodeProto, to: NetworkTensors): NodeProto[] {
+  const [gain, shift, mean, variance] = norm.input.slice(1) as [string, string, string, string]
+  const [x, weights, bias] = conv.input as [string, string, string | undefined]
+  const channels = Number(to.initializers.get(mean)!.dims[0])
   const epsilon = floatAttribute(norm, 'epsilon', 1e-5)
-  const name = (part: string): string => `${norm.output[0]}/folded/${part}`
-  const nodes: NodeProto[] = []
-  const add = (op: string, inputs: readonly string[], part: string, shape: readonly number[]): string => {
-    shapes.set(name(part), shape)
-    nodes.push(node(op, inputs, [name(part)]))
-    return name(part)
-  }
-  const constant = (part: string, entry: TensorProto): string => {
-    initializers.set(name(part), entry)
-    shapes.set(name(part), entry.dims.map(Number))
-    return name(part)
-  }
-  const inverse = floatsOf(variance).map((v) => 1 / Math.sqrt(v + epsilon))
-  const deviation = constant('inverse', tensor(name('inverse'), 'float32', [channels], Float32Array.from(inverse)))
-  const factor = add('Mul', [gain, deviation], 'factor', [channels])
-  const dims = shapes.get(weights!) ?? network.initializers.get(weights!)!.dims.map(Number)
+  const writer = new FoldWriter(norm, to)
+  const inverse = floatsOf(to.initializers.get(variance)!).map((v) => 1 / Math.sqrt(v + epsilon))
+  const deviation = writer.constant('inverse', Float32Array.from(inverse))
+  const factor = writer.add('Mul', [gain, deviation], 'factor', [channels])
+  const dims = to.shapes.get(weights) ?? to.initializers.get(weights)!.dims.map(Number)
   const column = [channels, ...dims.slice(1).map(() => 1)]
-  const wide = constant('column', tensor(name('column'), 'int64', [column.length], BigInt64Array.from(column, BigInt)))
-  const scaled = add('Mul', [weights!, add('Reshape', [factor, wide], 'wide', column)], 'weights', dims)
-  // The running mean is in the way of nothing: it is a constant here.
-  const centre = bias
-    ? add('Mul', [add('Sub', [bias, norm.input[3]!], 'centred', [channels]), factor], 'offset', [channels])
-    : add('Mul', [norm.input[3]!, factor], 'offset', [channels])
-  const offset = add(bias ? 'Add' : 'Sub', [shift, centre], 'bias', [channels])
-  nodes.push(node('Conv', [x!, scaled, offset], [norm.output[0]!]))
-  nodes.at(-1)!.attribute = conv.attribute
-  return nodes
+  const wide = writer.add(
+    'Reshape',
+    [factor, writer.constant('column', BigInt64Array.from(column, BigInt))],
+    'wide',
+    column,
+  )
+  const scaled = writer.add('Mul', [weights, wide], 'weights', dims)
+  // The running mean is a constant here: no gradient passes it.
+  const centre = bias ? writer.add('Sub', [bias, mean], 'centred', [channels]) : mean
+  const offset = writer.add('Mul', [centre, factor], 'offset', [channels])
+  const newBias = writer.add(bias ? 'Add' : 'Sub', [shift, offset], 'bias', [channels])
+  const folded = node('Conv', [x, scaled, newBias], [norm.output[0]!])
+  folded.attribute = conv.attribute
+  return [...writer.nodes, folded]
 }

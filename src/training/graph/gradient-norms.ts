@@ -23,3 +23,9 @@ export function gradientNorms(
   )
   return { norm, norms: g.add('Sqrt', [each.length === 1 ? each[0]! : g.add('Concat', each, { axis: 0 })]) }
 }
+
+/** Factor of all gradients, at most 1, that holds their norm to `maxNorm`, as `torch.nn.utils.clip_grad_norm_`. */
+export function clipFactor(g: GraphBuilder, norm: string, maxNorm: number): string {
+  const ratio = g.add('Div', [g.floats(maxNorm), g.add('Add', [norm, g.floats(1e-6)])])
+  return g.add('Min', [ratio, g.floats(1)])
+}

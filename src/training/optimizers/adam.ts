@@ -26,11 +26,11 @@ export function adam(options: AdamOptions): Optimizer {
       const single = (x: string) => g.add('Cast', [x], { to: 1 })
       return [single(correction(beta1)), single(g.add('Sqrt', [correction(beta2)]))]
     },
-    step(g, { parameter, gradient, state, rate, decay, number }, [first, second]) {
+    step(g, { parameter, gradient, state, lr, decay, number }, [first, second]) {
       let start = parameter
       let slope = g.add('Add', [gradient, number(keepsNormal)])
       if (decay > 0 && decoupled) {
-        const keep = g.add('Sub', [number(1), g.add('Mul', [rate, number(decay)])])
+        const keep = g.add('Sub', [number(1), g.add('Mul', [lr, number(decay)])])
         start = g.add('Mul', [parameter, keep])
       } else if (decay > 0) slope = g.add('Add', [slope, g.add('Mul', [parameter, number(decay)])])
       // Kept are the moments over 1 − β, so that what is new comes in as it is: two passes over all weights less.
@@ -42,7 +42,7 @@ export function adam(options: AdamOptions): Optimizer {
       const root = Math.sqrt(1 - beta2)
       const ratio = g.add('Mul', [g.add('Div', [second!, first!]), number((1 - beta1) / root)])
       const bottom = g.add('Add', [g.add('Sqrt', [square]), g.add('Mul', [second!, number(epsilon / root)])])
-      const move = g.add('Mul', [g.add('Div', [mean, bottom]), g.add('Mul', [rate, ratio])])
+      const move = g.add('Mul', [g.add('Div', [mean, bottom]), g.add('Mul', [lr, ratio])])
       return { parameter: g.add('Sub', [start, move]), state: [mean, square] }
     },
   }

@@ -10,7 +10,7 @@ export interface OptimizerStep {
    * float32, one value with as many axes as the parameter ({@link OptimizerStep.number}): its learning rate at this
    * step.
    */
-  readonly rate: string
+  readonly lr: string
   /** int64 scalar: number of this step, from 1. */
   readonly step: string
   /** Weight decay of this parameter; 0 for biases and norms. */

@@ -10,10 +10,10 @@ export function sgd(options: SgdOptions): Optimizer {
   return {
     id: 'sgd',
     slots: momentum > 0 ? ['momentum'] : [],
-    step(g, { parameter, gradient, state, rate, decay, number }) {
+    step(g, { parameter, gradient, state, lr, decay, number }) {
       const direction = decay > 0 ? g.add('Add', [gradient, g.add('Mul', [parameter, number(decay)])]) : gradient
       if (momentum === 0) {
-        return { parameter: g.add('Sub', [parameter, g.add('Mul', [direction, rate])]), state: [] }
+        return { parameter: g.add('Sub', [parameter, g.add('Mul', [direction, lr])]), state: [] }
       }
       // Kept is what the next step begins with, momentum times the velocity: Nesterov's step needs the same number.
       const velocity = g.add('Add', [state[0]!, direction])
@@ -21,7 +21,7 @@ export function sgd(options: SgdOptions): Optimizer {
       const move = nesterov ? g.add('Add', [direction, kept]) : velocity
       // A weight that decays has a gradient as long as it is there.
       if (decay === 0) kept = g.add('Add', [kept, number(keepsNormal)])
-      return { parameter: g.add('Sub', [parameter, g.add('Mul', [move, rate])]), state: [kept] }
+      return { parameter: g.add('Sub', [parameter, g.add('Mul', [move, lr])]), state: [kept] }
     },
   }
 }

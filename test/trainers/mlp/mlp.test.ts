@@ -101,7 +101,7 @@ describe('mlp', () => {
       // 4 MB of masks a step (were units left out: that takes long under a test runner), and seventeen steps.
       const settings = { hidden_layer_sizes: '262144', batch_size: 16, max_iter: 1, validation_fraction: 0, dropout: 0 }
       await mlp.fit(clusters(272, 2, 2), { params: params(settings), seed: 1, threads: 1 })
-      expect(run.mock.calls.map(([steps]) => steps.rates.length)).toEqual([16, 1])
+      expect(run.mock.calls.map(([steps]) => steps.lr.length)).toEqual([16, 1])
     } finally {
       run.mockRestore()
     }

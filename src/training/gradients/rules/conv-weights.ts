@@ -120,7 +120,7 @@ function byTaps(context: BackwardContext, window: Window, group: number): string
   const lead = joined ? [ci, n] : [n, ci]
   const size = [height + window.begin[0] + after[0], width + window.begin[1] + after[1]] as const
   // Taps of a strided window are picked from few phases, not from the input nine times over.
-  const strided = kh * kw > 1 ? phases(g, x, lead, window, size) : undefined
+  const strided = kh * kw > 1 ? phases(g, x, window, { lead, size }) : undefined
   if (!strided) x = padded(context, x, window.begin, after)
   const tap = (row: number, col: number): string => {
     const from = [row * window.dilations[0], col * window.dilations[1]] as const

@@ -5,7 +5,12 @@ import type { GradientRule, RuleContext } from '../contract.js'
  * Sums of neighbouring channels as a 1×1 convolution with a banded kernel, about four times faster than onnxruntime's
  * LRN.
  */
-function windowSum(context: RuleContext, x: string, factor: number, transposed: boolean, bias?: number): string {
+function windowSum(
+  context: RuleContext,
+  x: string,
+  options: { readonly factor: number; readonly bias?: number | undefined; readonly transposed?: boolean | undefined },
+): string {
+  const { factor, bias, transposed = false } = options
   const { g, node, attributes } = context
   const channels = context.shape(node.input[0]!)[1]!
   const size = attributes.int('size', 5)
@@ -35,7 +40,7 @@ export const lrnRule: GradientRule = {
     const { g, node, attributes } = context
     const x = node.input[0]!
     const factor = attributes.float('alpha', 1e-4) / attributes.int('size', 5)
-    const s = windowSum(context, g.add('Mul', [x, x]), factor, false, attributes.float('bias', 1))
+    const s = windowSum(context, g.add('Mul', [x, x]), { factor, bias: attributes.float('bias', 1) })
     const power = negativePower(g, s, attributes.float('beta', 0.75))
     context.saved.set('s', s)
     context.saved.set('power', power)
@@ -45,7 +50,7 @@ export const lrnRule: GradientRule = {
     const { g, node, dy, attributes, saved } = context
     const factor = (-2 * attributes.float('alpha', 1e-4) * attributes.float('beta', 0.75)) / attributes.int('size', 5)
     const ratio = g.add('Div', [g.add('Mul', [dy, node.output[0]!]), saved.get('s')!])
-    const cross = g.add('Mul', [node.input[0]!, windowSum(context, ratio, factor, true)])
+    const cross = g.add('Mul', [node.input[0]!, windowSum(context, ratio, { factor, transposed: true })])
     return [g.add('Add', [g.add('Mul', [dy, saved.get('power')!]), cross])]
   },
 }

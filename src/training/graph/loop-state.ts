@@ -1,8 +1,8 @@
 import type { GraphBuilder } from '../../onnx/build.js'
 import { reshape } from '../gradients/arithmetic.js'
 
-/** A tensor that goes around the loop: a parameter, a running statistic or a slot of the optimizer. */
-export interface CarriedTensor {
+/** A variable of the loop's state: a parameter, a running statistic or a slot of the optimizer. */
+export interface LoopVariable {
   /**
    * Name of the initializer in the network, `<slot>:<initializer>`, or `sum:<initializer>` for a gradient that
    * accumulates.
@@ -15,13 +15,20 @@ export interface CarriedTensor {
   readonly output: string
 }
 
+/** A loop variable before the first step. */
+export interface InitialVariable extends Pick<LoopVariable, 'name' | 'kind' | 'dims'> {
+  readonly values: Float32Array
+  /** Within the loop it has that many rows; outside it has its own shape. Default: its own shape in both. */
+  readonly rows?: number | undefined
+}
+
 /**
- * What goes into the loop of a training graph, around it and out of it, written into the graph's body and the graph
- * around it.
+ * The state of a training graph's loop: what enters it, goes from step to step and leaves it, written into the loop's
+ * body and the graph around it.
  */
-export class LoopTensors {
-  readonly carried: CarriedTensor[] = []
-  /** Values before the first step, by name of the carried tensor. */
+export class LoopState {
+  readonly variables: LoopVariable[] = []
+  /** Values before the first step, by name of the variable. */
   readonly initial = new Map<string, Float32Array>()
   readonly #results: string[] = []
   readonly #entering: string[] = []
@@ -35,31 +42,20 @@ export class LoopTensors {
     this.#outer = outer
   }
 
-  /**
-   * Lets a tensor go around the loop and returns its name in the body. Each needs one {@link finish}, in the same
-   * order.
-   *
-   * @param rows the tensor goes around the loop as that many rows; outside it has its own shape
-   */
-  carry(
-    name: string,
-    kind: CarriedTensor['kind'],
-    dims: readonly number[],
-    start: Float32Array,
-    rows?: number | undefined,
-  ): string {
+  /** Adds a variable and returns its name in the body. Each needs one {@link finish}, in the same order. */
+  add({ name, kind, dims, values, rows }: InitialVariable): string {
     const [input, output] = [`in:${name}`, `out:${name}`]
-    this.carried.push({ name, kind, dims, input, output })
-    this.initial.set(name, start)
+    this.variables.push({ name, kind, dims, input, output })
+    this.initial.set(name, values)
     this.#outer.input(input, 'float32', dims)
-    const shape = rows === undefined ? dims : [rows, start.length / rows]
+    const shape = rows === undefined ? dims : [rows, values.length / rows]
     this.#entering.push(rows === undefined ? input : reshape(this.#outer, input, shape))
     this.#leaving.push(rows === undefined ? output : `rows:${output}`)
     return this.#body.input(rows === undefined ? name : `rows:${name}`, 'float32', shape)
   }
 
   /**
-   * Makes a tensor of the body the next of its outputs: what a carried one has become, or after those a result of the
+   * Makes a tensor of the body the next of its outputs: the new value of a variable, or after those a result of the
    * step.
    */
   finish(tensor: string, dims: readonly number[]): void {
@@ -69,13 +65,13 @@ export class LoopTensors {
     this.#body.output(this.#results.at(-1)!, 'float32', dims)
   }
 
-  /** Writes the loop of `count` steps; `scanned` names what each step gives beside what is carried. */
+  /** Writes the loop of `count` steps; `scanned` names the results of each step, which follow the variables. */
   close(count: string, scanned: readonly string[]): void {
     const outer = this.#outer
     const leaving = this.#leaving
     const outputs = [...leaving, ...scanned]
     outer.addMany('Loop', [count, '', ...this.#entering], { body: { graph: this.#body.graph() } }, { outputs })
-    this.carried.forEach(({ output, dims }, i) => {
+    this.variables.forEach(({ output, dims }, i) => {
       if (leaving[i] !== output) outer.add('Reshape', [leaving[i]!, outer.ints(dims)], {}, { outputs: [output] })
       outer.output(output, 'float32', dims)
     })
