@@ -282,12 +282,18 @@ export async function importEmbeddings(path: string, options: ImportOptions): Pr
         decoded: { ok: true as const, sha256: '' },
       }
     })
-    await commitShard(options.out, plan, hash, i, [
-      {
-        items,
-        result: { outputs: [{ name: 'layer:imported', dims: [end - start, foreign.dim], data }], milliseconds: 0 },
-      },
-    ])
+    await commitShard({
+      out: options.out,
+      plan,
+      planHash: hash,
+      shard: i,
+      batches: [
+        {
+          items,
+          result: { outputs: [{ name: 'layer:imported', dims: [end - start, foreign.dim], data }], milliseconds: 0 },
+        },
+      ],
+    })
   }
   return (await finishStore(options.out, plan, hash))!
 }

@@ -3,18 +3,18 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { Fc7Error } from '../../base/errors.js'
 import { explainWriteError } from '../../base/files.js'
-import { silentProgress } from '../../base/progress.js'
 import { versions } from '../../base/versions.js'
 import type { DatasetItem } from '../../datasets/contract.js'
 import { datasetOptions } from '../../datasets/open.js'
 import { weightBytes } from '../../onnx/values.js'
+import type { InferencePool } from '../../runtime/inference-pool.js'
 import { machineFacts } from '../../runtime/machine.js'
 import { prepareOut } from '../store/finish.js'
 import { runPath } from '../store/layout.js'
 import { BatchTuner, type MeasuredBatch } from './batch-tuner.js'
 import { type ExtractionSummary, executeExtraction } from './extract.js'
 import { extractionItem, ImageDecoder } from './image-decoder.js'
-import { type MeasuredSplit, openInference } from './open-inference.js'
+import { type MeasuredSplit, type OpenedInference, openInference } from './open-inference.js'
 import { checkCount, type ExtractionRequest, graphFile, type PreparedExtraction, prepareExtraction } from './prepare.js'
 import type { StoreSource } from './source-images.js'
 
@@ -84,51 +84,76 @@ async function* itemsOf(prepared: PreparedExtraction, signal: AbortSignal | unde
   }
 }
 
-/** Runs what {@link prepareExtraction} prepared. @throws Fc7Error as executeExtraction */
-export async function runExtraction(
-  prepared: PreparedExtraction,
-  request: ExtractionRequest,
-  run: ExtractionRun,
-): Promise<ImagesSummary> {
-  const { plan, extraction, provider } = prepared
-  const { progress = silentProgress, signal } = request
-  for (const [name, value] of Object.entries({
-    'batch-size': run.batch,
-    threads: run.threads,
-    sessions: run.sessions,
-    'decode-threads': run.decodeThreads,
-  }))
-    checkCount(name, value)
-  const threads = run.threads ?? availableParallelism()
-  const startedAt = new Date().toISOString()
-  // Refuses a taken folder before a large graph is written and loaded.
-  await prepareOut(run.out, plan, run.force ?? false)
-  const graph = await graphFile(prepared)
-  const { width, height } = extraction
-  // The decoders start while the graph is loaded.
-  const decoder = new ImageDecoder({
+/** Starts the decoding threads: a few of those that there are; more follow where the network waits. */
+function startDecoder({ plan }: PreparedExtraction, run: ExtractionRun, threads: number): ImageDecoder {
+  return new ImageDecoder({
     recipe: plan.recipe!.steps,
     resizeMode: plan.resize,
     orient: plan.orient,
     thumbnail: plan.thumbs,
     threads: run.decodeThreads ?? Math.min(threads, Math.max(2, Math.ceil(threads / 2))),
   })
-  const { pool, split, measured } = await openInference({
-    graph,
+}
+
+async function startInference(
+  prepared: PreparedExtraction,
+  run: ExtractionRun,
+  threads: number,
+): Promise<OpenedInference> {
+  const { plan, extraction, provider } = prepared
+  return openInference({
+    graph: await graphFile(prepared),
     modelBytes: weightBytes(extraction.model),
     provider,
     threads,
     images: plan.dataset.items,
-    width,
-    height,
+    width: extraction.width,
+    height: extraction.height,
     sessions: run.sessions,
-  }).catch(async (error) => {
-    await decoder.close()
-    throw error
   })
+}
+
+/**
+ * Appends a line to run.jsonl. It names the source, for reports that show larger images than thumbnails as long as the
+ * source is there; the plan does not, because a moved folder is the same data set.
+ */
+async function appendRun(out: string, startedAt: string, source: StoreSource, facts: object): Promise<void> {
+  const line = { startedAt, source, ...facts, machine: machineFacts(), versions: versions() }
+  await appendFile(runPath(out), `${JSON.stringify(line)}\n`).catch((error: unknown) => {
+    throw explainWriteError(error, runPath(out))
+  })
+}
+
+function checkRun({ batch, threads, sessions, decodeThreads }: ExtractionRun): void {
+  checkCount('batch-size', batch)
+  checkCount('threads', threads)
+  checkCount('sessions', sessions)
+  checkCount('decode-threads', decodeThreads)
+}
+
+/** Runs what {@link prepareExtraction} prepared. @throws Fc7Error as executeExtraction */
+export async function runExtraction(
+  prepared: PreparedExtraction,
+  request: ExtractionRequest,
+  run: ExtractionRun,
+): Promise<ImagesSummary> {
+  const { plan, provider } = prepared
+  const { width, height } = prepared.extraction
+  const { progress, signal } = request
+  checkRun(run)
+  const threads = run.threads ?? availableParallelism()
+  const startedAt = new Date().toISOString()
+  // Refuses a taken folder before a large graph is written and loaded.
+  await prepareOut(run.out, plan, run.force ?? false)
+  // The decoders start while the graph is loaded.
+  const decoder = startDecoder(prepared, run, threads)
+  let pool: InferencePool | undefined
   try {
+    const inference = await startInference(prepared, run, threads)
+    const { sessions, perSession } = inference.split
+    pool = inference.pool
     const maxBatch = Math.max(1, Math.min(provider.maxBatch, Math.floor(maxBatchBytes / (width * height * 3))))
-    const tuner = run.batch === undefined ? new BatchTuner({ max: maxBatch, sessions: split.sessions }) : undefined
+    const tuner = run.batch === undefined ? new BatchTuner({ max: maxBatch, sessions }) : undefined
     const summary = await executeExtraction<DatasetItem>({
       plan,
       out: run.out,
@@ -139,36 +164,29 @@ export async function runExtraction(
       inference: pool,
       batch: run.batch ?? maxBatch,
       tuner,
-      ...(run.decodeThreads === undefined ? { onBatch: feedNetwork(decoder, threads) } : {}),
+      onBatch: run.decodeThreads === undefined ? feedNetwork(decoder, threads) : undefined,
       parts: run.shards,
       part: run.shard,
-      retryFailed: run.retryFailed ?? false,
+      retryFailed: run.retryFailed,
       progress,
       signal,
     })
     const chosen: RunChoice = {
       provider: provider.id,
       batch: tuner?.size ?? run.batch!,
-      sessions: split.sessions,
-      threadsPerSession: split.perSession,
+      sessions,
+      threadsPerSession: perSession,
       decodeThreads: decoder.threads,
       rewrites: plan.rewrites,
-      measured: { batches: tuner?.measured ?? [], splits: measured },
+      measured: { batches: tuner?.measured ?? [], splits: inference.measured },
     }
     const { manifest: _, ...facts } = summary
-    // For reports that show larger images than thumbnails, as long as the source is there. Never part of the plan: a
-    // moved folder is the same data set.
     const source: StoreSource = { path: resolve(request.source), ...datasetOptions(request) }
-    await appendFile(
-      runPath(run.out),
-      `${JSON.stringify({ startedAt, source, ...facts, chosen, machine: machineFacts(), versions: versions() })}\n`,
-    ).catch((error: unknown) => {
-      throw explainWriteError(error, runPath(run.out))
-    })
+    await appendRun(run.out, startedAt, source, { ...facts, chosen })
     return { ...summary, out: run.out, plan: prepared.planHash, chosen }
   } finally {
     await decoder.close()
-    await pool.close()
+    await pool?.close()
   }
 }
 

@@ -30,11 +30,12 @@ export class ImageDecoder implements Decoder<DatasetItem> {
   async decode(item: DatasetItem, buffer: SharedArrayBuffer, byteOffset: number, pose?: Pose): Promise<Decoded> {
     const { load } = item
     if (load.kind === 'broken') return { ok: false, code: load.code, message: load.message }
-    const common = {
+    const common: DecodeTask = {
+      ...pose,
+      key: pose && item.id,
       name: item.path,
       slot: { buffer, byteOffset },
       box: item.box,
-      ...(pose ? { ...pose, key: item.id } : {}),
     }
     try {
       const result =
@@ -73,12 +74,7 @@ export class ImageDecoder implements Decoder<DatasetItem> {
   }
 
   async #decodeHeld(load: ItemLoad & { kind: 'bytes' }, task: DecodeTask): Promise<DecodeResult> {
-    const slot = await this.#held.take()
-    try {
-      return await this.#pool.submit({ ...task, bytes: await readImage(load) })
-    } finally {
-      this.#held.give(slot)
-    }
+    return this.#held.with(async () => this.#pool.submit({ ...task, bytes: await readImage(load) }))
   }
 
   close(): Promise<void> {

@@ -70,7 +70,7 @@ export async function openInference(request: InferenceRequest): Promise<OpenedIn
   const pool = await open(first)
   if (!second || request.images < worthMeasuring) return { pool, split: first, measured: [] }
   const rate = await trial(pool, request)
-  // Closed before the other is opened: two sets of weights at once are what the rule of memory does not estimate.
+  // Closed before the other is opened: threadSplits() makes sure of memory for one set of sessions, not two.
   await pool.close()
   const other = await open(second)
   const otherRate = await trial(other, request)

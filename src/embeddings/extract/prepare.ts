@@ -82,12 +82,7 @@ export async function weightsOf(
   const size = resolved.pullBytes === undefined ? '' : `, ${formatBytes(resolved.pullBytes)}`
   if (!offline)
     progress.say(`Fetching ${resolved.card.title}${size}; licence: ${resolved.card.licence ?? 'not stated'}.`)
-  return pullBackbone(resolved.card, {
-    cacheFolder,
-    offline: offline ?? false,
-    progress,
-    signal,
-  })
+  return pullBackbone(resolved.card, { cacheFolder, offline, progress, signal })
 }
 
 /** The provider to plan with: a store that was begun keeps its own, unless another is asked for by name. */
@@ -114,14 +109,11 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
   const resolved = await resolveBackbone(request.model, {
     cacheFolder: request.cacheFolder,
     recipeName: request.recipe,
-    offline: request.offline ?? false,
+    offline: request.offline,
   })
   // Asked before anything is fetched: a wrong path should not cost a download.
   const dataset = await openDataset(request.source, datasetOptions(request))
-  const scan = await scanDataset(dataset, {
-    limit: request.limit,
-    signal,
-  })
+  const scan = await scanDataset(dataset, { limit: request.limit, signal })
   progress.say(dataset.decision)
   for (const note of dataset.notes()) progress.say(note)
   const weights = await weightsOf(resolved, request)
@@ -132,7 +124,7 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
     card: resolved.card,
     pool: request.pool ?? 'avg',
     layers: request.layers,
-    ...(rewrite ? {} : { rewrites: [] }),
+    rewrites: rewrite ? undefined : [],
   })
   const plan = planExtraction({
     dataset: { name: basename(resolve(request.source)), items: scan.count, fingerprint: scan.fingerprint },
@@ -143,7 +135,7 @@ export async function prepareExtraction(request: ExtractionRequest, out?: string
     rewrites: extraction.rewrites,
     provider: provider.id,
     resize: request.resize,
-    ...(request.orient ? { orient: true } : {}),
+    orient: request.orient,
     views: request.views,
     testViews: request.testViews,
     precision: request.precision,

@@ -54,7 +54,7 @@ export async function profileModel(request: ProfileRequest): Promise<ModelProfil
       card: resolved.card,
       pool: request.pool ?? 'avg',
       layers: request.layers,
-      ...(rewrite ? {} : { rewrites: [] }),
+      rewrites: rewrite ? undefined : [],
     })
     const path = join(folder, `${rewrite}.onnx`)
     await writeModel(extraction.model, path)

@@ -16,14 +16,13 @@ export class Stages {
   readonly #active: Record<Stage, number> = { decode: 0, inference: 0, disk: 0 }
   #last: number
 
-  /** @param sessions how many batches can be computed at once */
   readonly #sessions: number
   readonly #now: () => number
 
+  /** @param sessions how many batches can be computed at once */
   constructor(sessions = 1, now: () => number = () => performance.now()) {
     this.#sessions = sessions
     this.#now = now
-
     this.#last = now()
   }
 
@@ -35,6 +34,11 @@ export class Stages {
     if (decode > 0) this.waitedMs.decode += passed * (1 - Math.min(inference, this.#sessions) / this.#sessions)
     else if (inference > 0) this.waitedMs.inference += passed
     else if (disk > 0) this.waitedMs.disk += passed
+  }
+
+  get waitedSeconds(): { readonly inference: number; readonly decode: number; readonly disk: number } {
+    const { inference, decode, disk } = this.waitedMs
+    return { inference: inference / 1000, decode: decode / 1000, disk: disk / 1000 }
   }
 
   /** Counts `work` as one more at work in its stage until it settles. */

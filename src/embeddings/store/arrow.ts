@@ -41,7 +41,7 @@ function dictionary(values: readonly (string | null)[]): Data {
     type,
     length: values.length,
     nullCount: nulls,
-    ...(nulls > 0 ? { nullBitmap: bitmap } : {}),
+    nullBitmap: nulls > 0 ? bitmap : undefined,
     data: Int32Array.from(values, (value) => (value === null ? 0 : place.get(value)!)),
     dictionary: vectorFromArray(names, new Utf8()),
   })

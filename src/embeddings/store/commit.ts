@@ -15,6 +15,11 @@ export interface FinishedUnit extends Unit {
   readonly decoded: Decoded
 }
 
+export interface FinishedBatch {
+  readonly items: readonly FinishedUnit[]
+  readonly result: RunResult
+}
+
 /** A row of the shard: its units, one behind another, whose mean it is (mostly there is one). */
 interface Row {
   readonly unit: FinishedUnit
@@ -22,26 +27,32 @@ interface Row {
   readonly units: number
 }
 
-/** The rows of all images that could be decoded; an image that failed in one of its views has none. */
-function rowsOfUnits(units: readonly FinishedUnit[], failed: ReadonlySet<ExtractionItem>): Row[] {
+/** What the batches of a shard became. */
+interface ShardRows {
+  readonly batches: readonly FinishedBatch[]
+  readonly rows: readonly Row[]
+  /** Images that failed in one of their units: they have no row. */
+  readonly failed: ReadonlyMap<ExtractionItem, Failure>
+}
+
+function shardRows(batches: readonly FinishedBatch[]): ShardRows {
+  const all = batches.flatMap((batch) => batch.items)
+  const failed = new Map<ExtractionItem, Failure>()
+  for (const { item, decoded } of all)
+    if (!decoded.ok && !failed.has(item))
+      failed.set(item, { id: item.id, path: item.path, code: decoded.code, message: decoded.message })
   const rows: (Row & { units: number })[] = []
-  for (const unit of units) {
+  for (const unit of all) {
     if (failed.has(unit.item) || !unit.decoded.ok) continue
     const previous = rows.at(-1)
     if (previous && previous.unit.item === unit.item && previous.unit.view === unit.view) previous.units++
     else rows.push({ unit, decoded: unit.decoded, units: 1 })
   }
-  return rows
+  return { batches, rows, failed }
 }
 
 /** `[rows, dim]`: each row's value of a layer, the mean where it has several units (float64, in their order). */
-function layerRows(
-  batches: readonly FinishedBatch[],
-  name: string,
-  dim: number,
-  rows: readonly Row[],
-  failed: ReadonlySet<ExtractionItem>,
-): Float32Array {
+function layerRows({ batches, rows, failed }: ShardRows, name: string, dim: number): Float32Array {
   const values = new Float32Array(rows.length * dim)
   const sum = new Float64Array(dim)
   let row = 0
@@ -69,79 +80,75 @@ function layerRows(
   return values
 }
 
-export interface FinishedBatch {
-  readonly items: readonly FinishedUnit[]
-  readonly result: RunResult
-}
-
 function countInOrder(values: readonly (string | null)[]): [string | null, number][] {
   const counts = new Map<string | null, number>()
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
   return [...counts]
 }
 
+/** The shard's Arrow file. */
+function shardBytes(contents: ShardRows, plan: ExtractionPlan, planHash: string): Uint8Array {
+  const { rows } = contents
+  const columns = {
+    ids: rows.map(({ unit }) => rowId(unit.item.id, unit.view)),
+    paths: rows.map(({ unit }) => unit.item.path),
+    labels: rows.map(({ unit }) => unit.item.label),
+    splits: rows.map(({ unit }) => unit.item.split),
+    // Readers that know nothing of views must not divide an image from them.
+    groups: rows.map(({ unit }) => unit.item.group ?? (plan.views > 1 ? unit.item.id : null)),
+    views: Uint16Array.from(rows, ({ unit }) => unit.view),
+    hashes: rows.map(({ decoded }) => decoded.sha256),
+    layers: plan.layers.map(({ name, dim }) => ({ name, dim, values: layerRows(contents, name, dim) })),
+  }
+  return encodeShard(columns, planHash, plan.precision)
+}
+
+/** The thumbnails' Arrow file: one row an image, none for its views. */
+function thumbsBytes({ rows }: ShardRows, planHash: string): Uint8Array {
+  const shown = rows
+    .filter(({ unit }) => unit.view === 0)
+    .map(({ unit, decoded }) => ({
+      id: unit.item.id,
+      webp: decoded.webp ?? new Uint8Array(0),
+      dHash: decoded.dHash ?? '',
+    }))
+  return encodeThumbs(shown, planHash)
+}
+
+/** A shard whose batches are all computed. */
+export interface FinishedShard {
+  readonly out: string
+  readonly plan: ExtractionPlan
+  readonly planHash: string
+  readonly shard: number
+  readonly batches: readonly FinishedBatch[]
+}
+
 /**
  * Writes a shard: thumbnails, then the Arrow file, then the commit file that makes it done. Each has its final name
  * only once it is whole.
  */
-export async function commitShard(
-  out: string,
-  plan: ExtractionPlan,
-  planHash: string,
-  i: number,
-  batches: readonly FinishedBatch[],
-): Promise<void> {
-  const all = batches.flatMap((batch) => batch.items)
-  const failed = new Map<ExtractionItem, Failure>()
-  for (const { item, decoded } of all)
-    if (!decoded.ok && !failed.has(item))
-      failed.set(item, { id: item.id, path: item.path, code: decoded.code, message: decoded.message })
-  const failedItems = new Set(failed.keys())
-  const rows = rowsOfUnits(all, failedItems)
-  const layers = plan.layers.map(({ name, dim }) => ({
-    name,
-    dim,
-    values: layerRows(batches, name, dim, rows, failedItems),
-  }))
-  const shard = encodeShard(
-    {
-      ids: rows.map(({ unit }) => rowId(unit.item.id, unit.view)),
-      paths: rows.map(({ unit }) => unit.item.path),
-      labels: rows.map(({ unit }) => unit.item.label),
-      splits: rows.map(({ unit }) => unit.item.split),
-      // Readers that know nothing of views must not divide an image from them.
-      groups: rows.map(({ unit }) => unit.item.group ?? (plan.views > 1 ? unit.item.id : null)),
-      views: Uint16Array.from(rows, ({ unit }) => unit.view),
-      hashes: rows.map(({ decoded }) => decoded.sha256),
-      layers,
-    },
-    planHash,
-    plan.precision,
-  )
+export async function commitShard({ out, plan, planHash, shard, batches }: FinishedShard): Promise<void> {
+  const contents = shardRows(batches)
+  const { rows, failed } = contents
+  const bytes = shardBytes(contents, plan, planHash)
   let thumbs: string | null = null
   if (plan.thumbs) {
-    const shown = rows
-      .filter(({ unit }) => unit.view === 0)
-      .map(({ unit, decoded }) => ({
-        id: unit.item.id,
-        webp: decoded.webp ?? new Uint8Array(0),
-        dHash: decoded.dHash ?? '',
-      }))
-    const bytes = encodeThumbs(shown, planHash)
-    thumbs = sha256(bytes)
-    await writeFileAtomic(thumbsPath(out, i), bytes)
+    const thumbBytes = thumbsBytes(contents, planHash)
+    thumbs = sha256(thumbBytes)
+    await writeFileAtomic(thumbsPath(out, shard), thumbBytes)
   }
-  await writeFileAtomic(shardPath(out, i), shard)
+  await writeFileAtomic(shardPath(out, shard), bytes)
   const commit: Commit = {
     plan: planHash,
     rows: rows.length,
     failures: [...failed.values()],
-    sha256: sha256(shard),
+    sha256: sha256(bytes),
     thumbs,
     labels: countInOrder(rows.map(({ unit }) => unit.item.label)),
     splits: countInOrder(rows.map(({ unit }) => unit.item.split)),
   }
-  await writeJsonAtomic(commitPath(out, i), commit)
+  await writeJsonAtomic(commitPath(out, shard), commit)
 }
 
 /** Rows that are images themselves. */

@@ -194,7 +194,7 @@ export async function readThumbs(
   return found
 }
 
-/** Items of shard `i` that the plan estimates: rows plus failures once it is done. */
+/** Items of shard `i` by the plan: its images plus its failures once it is done. */
 export function plannedItems(plan: ExtractionPlan, i: number): number {
   const { start, end } = shardRange(plan, i)
   return end - start

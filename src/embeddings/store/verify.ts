@@ -3,6 +3,7 @@ import type { Table } from 'apache-arrow'
 import { Fc7Error, messageOf, throwIfAborted } from '../../base/errors.js'
 import { readIfPresent, sha256 } from '../../base/files.js'
 import { type Progress, silentProgress } from '../../base/progress.js'
+import { counted } from '../../base/text.js'
 import { decodeArrow, layerValues, textValues } from './arrow.js'
 import { type Commit, failuresPath, manifestPath, manifestSchema, shardPath, thumbsPath } from './layout.js'
 import { type ExtractionPlan, shardRange } from './plan.js'
@@ -23,38 +24,65 @@ export interface VerifyResult {
   readonly findings: readonly Finding[]
 }
 
-function checkValues(table: Table, plan: ExtractionPlan, file: string, add: (finding: Finding) => void): void {
+/** What is wrong, in the order in which it is found. */
+class Findings {
+  readonly list: Finding[] = []
+
+  error(file: string, problem: string): void {
+    this.list.push({ severity: 'error', file, problem })
+  }
+
+  warning(file: string, problem: string): void {
+    this.list.push({ severity: 'warning', file, problem })
+  }
+
+  get ok(): boolean {
+    return this.list.every((finding) => finding.severity !== 'error')
+  }
+}
+
+/** The store under check: its plan, the commits read so far and what was found. */
+interface Check {
+  readonly store: string
+  readonly plan: ExtractionPlan
+  readonly hash: string
+  readonly commits: readonly (Commit | undefined)[]
+  readonly findings: Findings
+}
+
+/** A row's values: whether all are finite, and whether all are zero. */
+function valuesOfRow(values: Float32Array, start: number, end: number): { finite: boolean; zero: boolean } {
+  let zero = true
+  let finite = true
+  for (let i = start; i < end; i++) {
+    const value = values[i]!
+    if (value !== 0) zero = false
+    if (!Number.isFinite(value)) finite = false
+  }
+  return { finite, zero }
+}
+
+function checkValues({ plan, findings }: Check, table: Table, file: string): void {
   const ids = textValues(table, 'id')
   for (const layer of plan.layers) {
     const column = layerValues(table, layer.name)
     if (table.numRows > 0 && column?.dim !== layer.dim) {
-      add({ severity: 'error', file, problem: `no column for layer ${layer.name} with ${layer.dim} values a row` })
+      findings.error(file, `no column for layer ${layer.name} with ${layer.dim} values a row`)
       continue
     }
     if (!column) continue
     const { values, dim } = column
     for (let row = 0; row < table.numRows; row++) {
-      let zero = true
-      let finite = true
-      for (let i = row * dim; i < (row + 1) * dim; i++) {
-        const value = values[i]!
-        if (value !== 0) zero = false
-        if (!Number.isFinite(value)) finite = false
-      }
-      if (!finite)
-        add({
-          severity: 'error',
-          file,
-          problem: `row ${row} (${ids[row]}) of layer ${layer.name} holds NaN or infinity`,
-        })
-      else if (zero)
-        add({ severity: 'warning', file, problem: `row ${row} (${ids[row]}) of layer ${layer.name} is all zeros` })
+      const { finite, zero } = valuesOfRow(values, row * dim, (row + 1) * dim)
+      const what = `row ${row} (${ids[row]}) of layer ${layer.name}`
+      if (!finite) findings.error(file, `${what} holds NaN or infinity`)
+      else if (zero) findings.warning(file, `${what} is all zeros`)
     }
   }
 }
 
-/** Every image must be followed by the views that the plan estimates for its split. @returns images met */
-function checkViews(table: Table, plan: ExtractionPlan, file: string, add: (finding: Finding) => void): number {
+/** Every image must be followed by the views that the plan names for its split. @returns images found */
+function checkViews({ plan, findings }: Check, table: Table, file: string): number {
   const ids = textValues(table, 'id')
   const splits = textValues(table, 'split')
   const view = table.getChild('view')
@@ -67,137 +95,116 @@ function checkViews(table: Table, plan: ExtractionPlan, file: string, add: (find
     let right = Number(view?.get(row) ?? 0) === 0
     for (row++; row < table.numRows && Number(view?.get(row) ?? 0) > 0; row++)
       right &&= Number(view?.get(row)) === row - first && ids[row] === rowId(id, row - first)
-    if (!right || row - first !== wanted)
-      add({
-        severity: 'error',
-        file,
-        problem: `the views of ${id} (row ${first}) are not the ${wanted} rows in order that the plan estimates`,
-      })
+    if (!right || row - first !== wanted) {
+      const planned = wanted === 1 ? 'one row' : `${wanted} rows in order`
+      findings.error(file, `the views of ${id} (row ${first}) are not the ${planned} that the plan names`)
+    }
     images++
   }
   return images
 }
 
-async function checkShard(
-  store: string,
-  plan: ExtractionPlan,
-  hash: string,
-  i: number,
-  commit: Commit,
-  add: (finding: Finding) => void,
-): Promise<void> {
+async function checkThumbs({ store, findings }: Check, i: number, commit: Commit): Promise<void> {
+  const file = thumbsPath('', i)
+  const thumbs = await readFile(thumbsPath(store, i)).catch(() => undefined)
+  if (!thumbs) findings.warning(file, 'is missing: reports will have no images of this shard')
+  else if (sha256(thumbs) !== commit.thumbs) findings.error(file, 'its bytes do not have the sha256 of the commit file')
+}
+
+/** The shard's table, where its file is there and whole; its bytes must have the commit's hash. */
+async function readTable({ store, findings }: Check, i: number, commit: Commit): Promise<Table | undefined> {
   const file = shardPath('', i)
   const bytes = await readIfPresent(shardPath(store, i))
-  if (!bytes) return add({ severity: 'error', file, problem: 'is missing' })
-  if (sha256(bytes) !== commit.sha256)
-    add({ severity: 'error', file, problem: 'its bytes do not have the sha256 of its commit file' })
-  let table: Table
-  try {
-    table = decodeArrow(bytes)
-  } catch (error) {
-    return add({ severity: 'error', file, problem: `is not a whole Arrow file: ${messageOf(error)}` })
+  if (!bytes) {
+    findings.error(file, 'is missing')
+    return undefined
   }
-  if (table.schema.metadata.get('fc7.plan') !== hash)
-    add({ severity: 'error', file, problem: 'belongs to another plan' })
+  if (sha256(bytes) !== commit.sha256) findings.error(file, 'its bytes do not have the sha256 of its commit file')
+  try {
+    return decodeArrow(bytes)
+  } catch (error) {
+    findings.error(file, `is not a whole Arrow file: ${messageOf(error)}`)
+    return undefined
+  }
+}
+
+async function checkShard(check: Check, i: number, commit: Commit): Promise<void> {
+  const { plan, hash, findings } = check
+  const file = shardPath('', i)
+  const table = await readTable(check, i, commit)
+  if (!table) return
+  if (table.schema.metadata.get('fc7.plan') !== hash) findings.error(file, 'belongs to another plan')
   if (table.numRows !== commit.rows)
-    add({ severity: 'error', file, problem: `holds ${table.numRows} rows, its commit file says ${commit.rows}` })
+    findings.error(file, `holds ${table.numRows} rows, its commit file says ${commit.rows}`)
   const { start, end } = shardRange(plan, i)
   // Embeddings made elsewhere have whatever views they have.
-  const images = plan.recipe ? checkViews(table, plan, file, add) : table.numRows
-  if (images + commit.failures.length !== end - start) {
-    add({
-      severity: 'error',
-      file,
-      problem: `${images} images and ${commit.failures.length} failures do not make the ${end - start} items planned`,
+  const images = plan.recipe ? checkViews(check, table, file) : table.numRows
+  const failures = commit.failures.length
+  if (images + failures !== end - start) {
+    const found = `${counted(images, 'image')} and ${counted(failures, 'failure')}`
+    findings.error(file, `${found} do not make the ${counted(end - start, 'item')} planned`)
+  }
+  checkValues(check, table, file)
+  if (plan.thumbs) await checkThumbs(check, i, commit)
+}
+
+async function checkManifest({ store, hash, commits, findings }: Check, rows: number, failures: number): Promise<void> {
+  const file = 'manifest.json'
+  const bytes = await readIfPresent(manifestPath(store))
+  if (!bytes) return findings.error(file, 'is missing: the store is not finished')
+  try {
+    const manifest = manifestSchema.parse(JSON.parse(bytes.toString('utf8')))
+    if (manifest.plan !== hash) findings.error(file, 'belongs to another plan')
+    if (manifest.rows !== rows) findings.error(file, `says ${manifest.rows} rows, the shards hold ${rows}`)
+    if (manifest.failures !== failures)
+      findings.error(file, `says ${manifest.failures} failures, the shards list ${failures}`)
+    manifest.shards.forEach((shard, i) => {
+      if (commits[i] && shard.sha256 !== commits[i]?.sha256)
+        findings.error(file, `names another sha256 for ${shard.file} than its commit file`)
     })
+  } catch (error) {
+    findings.error(file, `cannot be read: ${messageOf(error).split('\n')[0]}`)
   }
-  checkValues(table, plan, file, add)
-  if (plan.thumbs) {
-    const thumbs = await readFile(thumbsPath(store, i)).catch(() => undefined)
-    if (!thumbs)
-      add({
-        severity: 'warning',
-        file: thumbsPath('', i),
-        problem: 'is missing: reports will have no images of this shard',
-      })
-    else if (sha256(thumbs) !== commit.thumbs)
-      add({
-        severity: 'error',
-        file: thumbsPath('', i),
-        problem: 'its bytes do not have the sha256 of the commit file',
-      })
-  }
+  const lines = (await readIfPresent(failuresPath(store)))?.toString('utf8').split('\n').filter(Boolean).length
+  if (lines !== undefined && lines !== failures)
+    findings.error('failures.jsonl', `lists ${counted(lines, 'image')}, the shards ${failures}`)
 }
 
 /**
  * Checks every hash, count and value of a store, and lists all that is wrong. Memory: one shard.
  *
- * @throws Fc7Error STORE_MISSING when the folder holds no plan
+ * @throws Fc7Error STORE_MISSING when the folder holds no plan; INTERRUPTED
  */
 export async function verifyStore(
   store: string,
   options: { readonly progress?: Progress | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<VerifyResult> {
-  const findings: Finding[] = []
-  const add = (finding: Finding): void => void findings.push(finding)
   const held = await readPlan(store)
   if (!held)
     throw new Fc7Error('STORE_MISSING', `${store} is not a store: it has no plan.json.`, {
       hint: 'Make one with `fc7 extract <images> --out <store>`.',
     })
   const { plan, hash } = held
-  const task = (options.progress ?? silentProgress).task({
-    label: 'Verifying',
-    total: plan.shards.length,
-    unit: 'shards',
-  })
+  const { progress = silentProgress, signal } = options
+  const task = progress.task({ label: 'Verifying', total: plan.shards.length, unit: 'shards' })
+  const commits: (Commit | undefined)[] = []
+  const findings = new Findings()
+  const check: Check = { store, plan, hash, commits, findings }
   let rows = 0
   let failures = 0
-  const commits: (Commit | undefined)[] = []
   for (let i = 0; i < plan.shards.length; i++) {
-    throwIfAborted(options.signal, 'The check')
+    throwIfAborted(signal, 'The check')
     const commit = await readCommit(store, i, hash)
     commits.push(commit)
-    if (!commit) {
-      add({ severity: 'error', file: shardPath('', i), problem: 'is not done: it has no valid commit file' })
-    } else {
+    if (!commit) findings.error(shardPath('', i), 'is not done: it has no valid commit file')
+    else {
       rows += commit.rows
       failures += commit.failures.length
-      await checkShard(store, plan, hash, i, commit, add)
+      await checkShard(check, i, commit)
     }
     task.update(i + 1)
   }
   task.end()
-  await checkManifest(store, hash, commits, rows, failures, add)
-  return { ok: findings.every((finding) => finding.severity !== 'error'), rows, failures, findings }
-}
-
-async function checkManifest(
-  store: string,
-  hash: string,
-  commits: readonly (Commit | undefined)[],
-  rows: number,
-  failures: number,
-  add: (finding: Finding) => void,
-): Promise<void> {
-  const file = 'manifest.json'
-  const bytes = await readIfPresent(manifestPath(store))
-  if (!bytes) return add({ severity: 'error', file, problem: 'is missing: the store is not finished' })
-  try {
-    const manifest = manifestSchema.parse(JSON.parse(bytes.toString('utf8')))
-    if (manifest.plan !== hash) add({ severity: 'error', file, problem: 'belongs to another plan' })
-    if (manifest.rows !== rows)
-      add({ severity: 'error', file, problem: `says ${manifest.rows} rows, the shards hold ${rows}` })
-    if (manifest.failures !== failures)
-      add({ severity: 'error', file, problem: `says ${manifest.failures} failures, the shards list ${failures}` })
-    manifest.shards.forEach((shard, i) => {
-      if (commits[i] && shard.sha256 !== commits[i]?.sha256)
-        add({ severity: 'error', file, problem: `names another sha256 for ${shard.file} than its commit file` })
-    })
-  } catch (error) {
-    add({ severity: 'error', file, problem: `cannot be read: ${messageOf(error).split('\n')[0]}` })
-  }
-  const lines = (await readIfPresent(failuresPath(store)))?.toString('utf8').split('\n').filter(Boolean).length
-  if (lines !== undefined && lines !== failures)
-    add({ severity: 'error', file: 'failures.jsonl', problem: `lists ${lines} images, the shards ${failures}` })
+  await checkManifest(check, rows, failures)
+  return { ok: findings.ok, rows, failures, findings: findings.list }
 }

@@ -124,7 +124,7 @@ describe('augmented training views', () => {
   it('verify misses a view that is not there', async () => {
     const out = join(root, 'store')
     await executeExtraction(viewJob(out, fakePlan(10, { views: 3 })))
-    // The same shard under a plan that estimates four rows an image.
+    // The same shard under a plan of four rows an image.
     const { hash, text } = encodePlan(fakePlan(10, { views: 4 }))
     await writeFile(join(out, 'plan.json'), text)
     const commit = JSON.parse(await readFile(join(out, 'shard-00000.json'), 'utf8'))
@@ -132,7 +132,7 @@ describe('augmented training views', () => {
     const { ok, findings } = await verifyStore(out)
     expect(ok).toBe(false)
     expect(findings.map(({ problem }) => problem)).toContain(
-      'the views of p0 (row 0) are not the 4 rows in order that the plan estimates',
+      'the views of p0 (row 0) are not the 4 rows in order that the plan names',
     )
   })
 })
