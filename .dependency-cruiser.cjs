@@ -28,7 +28,7 @@ const layout = {
   'src/onnx': ['generated', 'shapes', 'rewrites'],
   'src/images': ['recipe', 'resample', 'decode', 'prepare', 'augment', 'pool'],
   'src/datasets': ['formats', 'sources'],
-  'src/embeddings': ['store', 'extract', 'exporters'],
+  'src/embeddings': ['store', 'extract', 'exporters', 'importers'],
   'src/training': ['gradients', 'optimizers', 'graph', 'runner'],
   'src/training/gradients': ['contract', 'rules', 'registry'],
   'src/trainers': [

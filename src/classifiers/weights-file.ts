@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { Fc7Error, messageOf } from '../base/errors.js'
 import { sha256 } from '../base/files.js'
-import { parseCsv } from '../embeddings/import.js'
+import { parseCsv } from '../embeddings/importers/csv.js'
 import type { EmbeddingTable } from '../embeddings/store/table.js'
 import { imageId } from '../embeddings/store/views.js'
 

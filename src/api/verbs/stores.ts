@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../../base/errors.js'
 import { exportSource } from '../../embeddings/exporters/export.js'
 import { getExporter } from '../../embeddings/exporters/registry.js'
-import { importEmbeddings as importFile } from '../../embeddings/import.js'
+import { importEmbeddings as importFile } from '../../embeddings/importers/import.js'
 import type { Manifest } from '../../embeddings/store/layout.js'
 import { mergeStores as mergeParts } from '../../embeddings/store/merge.js'
 import { openStore as open, readTable as read, type Store } from '../../embeddings/store/store.js'

@@ -2,12 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { exportSource } from '../../src/embeddings/exporters/export.js'
-import { getExporter } from '../../src/embeddings/exporters/registry.js'
-import { executeExtraction } from '../../src/embeddings/extract/extract.js'
-import { importEmbeddings, parseCsv } from '../../src/embeddings/import.js'
-import { openStore, readTable, type Store } from '../../src/embeddings/store/store.js'
-import { fakeJob, fakePlan } from './fake.js'
+import { exportSource } from '../../../src/embeddings/exporters/export.js'
+import { getExporter } from '../../../src/embeddings/exporters/registry.js'
+import { executeExtraction } from '../../../src/embeddings/extract/extract.js'
+import { parseCsv } from '../../../src/embeddings/importers/csv.js'
+import { importEmbeddings } from '../../../src/embeddings/importers/import.js'
+import { openStore, readTable, type Store } from '../../../src/embeddings/store/store.js'
+import { fakeJob, fakePlan } from '../fake.js'
 
 let root: string
 let store: Store
@@ -71,7 +72,7 @@ describe('importEmbeddings', () => {
     await writeFile(file!, bytes)
     await writeFile(join(root, 'few.csv'), 'label\na\n')
     await expect(importEmbeddings(file!, { out: join(root, 'no'), labels: join(root, 'few.csv') })).rejects.toThrow(
-      'it has 1 rows',
+      'it has 1 row',
     )
     await writeFile(join(root, 'x.csv'), 'f0,f1,label\n1,x,a\n')
     await expect(importEmbeddings(join(root, 'x.csv'), { out: join(root, 'no') })).rejects.toThrow(
