@@ -1,5 +1,6 @@
 import type { DatasetSource } from './contract.js'
-import { folder, image } from './sources/folder.js'
+import { folder } from './sources/folder.js'
+import { image } from './sources/image.js'
 import { csv, jsonl } from './sources/list.js'
 import { parquet } from './sources/parquet.js'
 import { webdataset } from './sources/webdataset.js'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { parquetHeader } from 'hyparquet/src/column.js'
-import { ParquetFile } from '../../src/datasets/formats/parquet.js'
+import { ParquetFile } from '../../src/datasets/formats/parquet-file.js'
 import { openDataset } from '../../src/datasets/open.js'
 import { allItems, brokenCode, fixture, imageNumber } from './helpers.js'
 

@@ -61,12 +61,7 @@ export function describe(fields: Fields): Described | string {
   const group = textOf(field(fields, 'group'))
   const box = boxOf(fields)
   if (typeof box === 'string') return box
-  return {
-    label,
-    split: split === undefined ? undefined : (splitOf(split) ?? split),
-    group,
-    box,
-  }
+  return { label, split: split === undefined ? undefined : (splitOf(split) ?? split), group, box }
 }
 
 /** The id of a path, with its box in the notation of media fragments. */

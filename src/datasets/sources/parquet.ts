@@ -2,10 +2,12 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { Fc7Error, messageOf, throwIfAborted } from '../../base/errors.js'
-import type { DatasetItem, DatasetOptions, DatasetSource, ItemLoad } from '../contract.js'
+import { counted } from '../../base/text.js'
+import type { DatasetItem, DatasetSource, ItemLoad } from '../contract.js'
 import { splitOf, splitOfShard } from '../formats/names.js'
 import { findFile } from '../formats/outside.js'
-import type { CellRef, ParquetColumn, ParquetFile } from '../formats/parquet.js'
+import type { CellRef, ParquetColumn } from '../formats/parquet-column.js'
+import type { ParquetFile } from '../formats/parquet-file.js'
 import { textOf } from '../formats/records.js'
 import { isShardFolder, shardsOf } from '../formats/shards.js'
 
@@ -14,7 +16,7 @@ const huggingFaceSchema = z.object({ info: z.object({ features: z.record(z.strin
 
 /** The reader is loaded when there is a Parquet file to read. */
 const openFile = async (path: string): Promise<ParquetFile> =>
-  (await import('../formats/parquet.js')).ParquetFile.open(path)
+  (await import('../formats/parquet-file.js')).ParquetFile.open(path)
 
 /** The columns' kinds and class names as Hugging Face's `datasets` writes them into the schema's metadata. */
 function readFeatures(file: ParquetFile): ReadonlyMap<string, z.infer<typeof featureSchema>> {
@@ -84,93 +86,106 @@ const cellText = (value: unknown): string | undefined =>
 type Cells = AsyncGenerator<{ value: unknown; ref: CellRef }> | undefined
 const nextValue = async (cells: Cells): Promise<unknown> => (await cells?.next())?.value?.value
 
-async function* groupItems(
-  file: ParquetFile,
-  columns: Columns,
-  columnOf: (path: readonly string[]) => ParquetColumn,
-  group: number,
-  firstRow: number,
-  options: DatasetOptions,
-): AsyncGenerator<DatasetItem> {
-  const shard = basename(file.path)
-  const rows = Number(file.metadata.row_groups[group]!.num_rows)
-  const cellsOf = (path: readonly string[] | undefined): [ParquetColumn | undefined, Cells] => {
-    const column = path && columnOf(path)
-    return [column, column?.cells(group)]
+/** A Parquet file as items, a row group at a time. */
+class ParquetShard {
+  readonly #file: ParquetFile
+  readonly #columns: Columns
+  readonly #allowOutside: boolean
+  readonly #name: string
+  readonly #folder: string
+  /** One reader a column for the whole file, so that items that are kept share its few pages. */
+  readonly #readers = new Map<string, ParquetColumn>()
+
+  /** @throws Fc7Error PARQUET_NO_IMAGES, PARQUET_CODEC */
+  constructor(file: ParquetFile, allowOutside: boolean) {
+    this.#file = file
+    this.#columns = chooseColumns(file)
+    this.#allowOutside = allowOutside
+    this.#name = basename(file.path)
+    this.#folder = resolve(dirname(file.path))
+    const { bytes, path, label, split, group } = this.#columns
+    for (const used of [bytes, path, label, split, group]) {
+      const codec = used && file.unsupportedCodec(used)
+      if (codec) {
+        throw new Fc7Error(
+          'PARQUET_CODEC',
+          `${file.path} is compressed with ${codec}, which this Node cannot unpack.`,
+          {
+            hint: 'Write it with snappy compression, or use a newer Node for ZSTD.',
+          },
+        )
+      }
+    }
   }
-  const [byteColumn, bytes] = cellsOf(columns.bytes)
-  const [, paths] = cellsOf(columns.path)
-  const [, labels] = cellsOf(columns.label)
-  const [, splits] = cellsOf(columns.split)
-  const [, groups] = cellsOf(columns.group)
-  const folder = resolve(dirname(file.path))
-  const realFolder = await realpath(folder)
-  for (let i = 0; i < rows; i++) {
-    const cell = (await bytes?.next())?.value as { value: unknown; ref: CellRef } | undefined
-    const written = cellText(await nextValue(paths))
-    const label = labelOf(await nextValue(labels), columns.names)
-    const splitText = cellText(await nextValue(splits))
-    const split = splitText === undefined ? splitOfShard(shard) : (splitOf(splitText) ?? splitText)
-    const itsGroup = cellText(await nextValue(groups))
-    const id = `${shard}#row=${firstRow + i}`
-    let size = 0
-    let load: ItemLoad = { kind: 'broken', code: 'EMPTY', message: 'it has no bytes' }
-    if (cell?.value instanceof Uint8Array && byteColumn) {
-      const { ref } = cell
-      size = cell.value.length
-      if (size > 0) load = { kind: 'bytes', read: async () => (await byteColumn.cell(ref)) as Uint8Array }
-    } else if (written !== undefined && !written.includes('\0')) {
-      ;({ size, load } = await findFile(written, folder, realFolder, options.allowOutside ?? false))
+
+  /** A row group that cannot be read is one broken item; the others still count. @throws Fc7Error INTERRUPTED */
+  async *items(signal: AbortSignal | undefined): AsyncGenerator<DatasetItem> {
+    let firstRow = 0
+    for (let group = 0; group < this.#file.metadata.row_groups.length; group++) {
+      try {
+        for await (const item of this.#groupItems(group, firstRow)) {
+          throwIfAborted(signal, 'Reading the data set')
+          yield item
+        }
+      } catch (error) {
+        if (error instanceof Fc7Error) throw error
+        const id = `${this.#name}#group=${group}`
+        yield { id, path: id, size: 0, load: { kind: 'broken', code: 'PARQUET_BROKEN', message: messageOf(error) } }
+      }
+      firstRow += this.#rows(group)
     }
-    yield {
-      id,
-      path: written === undefined ? id : `${shard}/${written}`,
-      size,
-      label,
-      split,
-      group: itsGroup,
-      load,
+  }
+
+  #rows(group: number): number {
+    return Number(this.#file.metadata.row_groups[group]!.num_rows)
+  }
+
+  #reader(path: readonly string[] | undefined): ParquetColumn | undefined {
+    if (!path) return undefined
+    const key = path.join('.')
+    const reader = this.#readers.get(key) ?? this.#file.column(path)
+    this.#readers.set(key, reader)
+    return reader
+  }
+
+  async *#groupItems(group: number, firstRow: number): AsyncGenerator<DatasetItem> {
+    const columns = this.#columns
+    const byteReader = this.#reader(columns.bytes)
+    const bytes = byteReader?.cells(group)
+    const [paths, labels, splits, groups] = [columns.path, columns.label, columns.split, columns.group].map((path) =>
+      this.#reader(path)?.cells(group),
+    )
+    const realFolder = await realpath(this.#folder)
+    for (let i = 0; i < this.#rows(group); i++) {
+      const cell = (await bytes?.next())?.value as { value: unknown; ref: CellRef } | undefined
+      const written = cellText(await nextValue(paths))
+      const label = labelOf(await nextValue(labels), columns.names)
+      const splitText = cellText(await nextValue(splits))
+      const split = splitText === undefined ? splitOfShard(this.#name) : (splitOf(splitText) ?? splitText)
+      const itsGroup = cellText(await nextValue(groups))
+      const id = `${this.#name}#row=${firstRow + i}`
+      const path = written === undefined ? id : `${this.#name}/${written}`
+      const { size, load } =
+        cell?.value instanceof Uint8Array && byteReader
+          ? bytesLoad(byteReader, cell.ref, cell.value.length)
+          : await this.#fileLoad(written, realFolder)
+      yield { id, path, size, label, split, group: itsGroup, load }
     }
+  }
+
+  /** An image that the row names by its path. */
+  async #fileLoad(written: string | undefined, realFolder: string): Promise<Pick<DatasetItem, 'size' | 'load'>> {
+    if (written === undefined || written.includes('\0')) return { size: 0, load: noBytes }
+    return findFile(written, this.#folder, realFolder, this.#allowOutside)
   }
 }
 
-async function* shardItems(
-  path: string,
-  options: DatasetOptions,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<DatasetItem> {
-  const shard = basename(path)
-  const file = await openFile(path)
-  const columns = chooseColumns(file)
-  for (const used of [columns.bytes, columns.path, columns.label, columns.split, columns.group]) {
-    const codec = used && file.unsupportedCodec(used)
-    if (codec) {
-      throw new Fc7Error('PARQUET_CODEC', `${path} is compressed with ${codec}, which this Node cannot unpack.`, {
-        hint: 'Write it with snappy compression, or use a newer Node for ZSTD.',
-      })
-    }
-  }
-  // One reader a column for the whole file, so that items that are kept share its few pages.
-  const open = new Map<string, ParquetColumn>()
-  const columnOf = (path: readonly string[]): ParquetColumn => {
-    const known = open.get(path.join('.')) ?? file.column(path)
-    open.set(path.join('.'), known)
-    return known
-  }
-  let firstRow = 0
-  for (let group = 0; group < file.metadata.row_groups.length; group++) {
-    try {
-      for await (const item of groupItems(file, columns, columnOf, group, firstRow, options)) {
-        throwIfAborted(signal, 'Reading the data set')
-        yield item
-      }
-    } catch (error) {
-      if (error instanceof Fc7Error) throw error
-      const id = `${shard}#group=${group}`
-      yield { id, path: id, size: 0, load: { kind: 'broken', code: 'PARQUET_BROKEN', message: messageOf(error) } }
-    }
-    firstRow += Number(file.metadata.row_groups[group]!.num_rows)
-  }
+const noBytes: ItemLoad = { kind: 'broken', code: 'EMPTY', message: 'it has no bytes' }
+
+/** An image whose bytes stand in a cell: they are read again when they are wanted. */
+function bytesLoad(column: ParquetColumn, ref: CellRef, size: number): Pick<DatasetItem, 'size' | 'load'> {
+  if (size === 0) return { size, load: noBytes }
+  return { size, load: { kind: 'bytes', read: async () => (await column.cell(ref)) as Uint8Array } }
 }
 
 /** Parquet files with images in them, as Hugging Face data sets are stored. */
@@ -185,10 +200,11 @@ export const parquet: DatasetSource = {
     const from = columns.label ? `labels from its column "${columns.label.join('.')}"` : 'without labels'
     return {
       decision:
-        `${basename(path)} is read as ${shards.length} Parquet file${shards.length === 1 ? '' : 's'}: images from ` +
+        `${basename(path)} is read as ${counted(shards.length, 'Parquet file')}: images from ` +
         `"${(columns.bytes ?? columns.path)!.join('.')}", ${from}.`,
       async *items(signal) {
-        for (const shard of shards) yield* shardItems(shard, options, signal)
+        for (const shard of shards)
+          yield* new ParquetShard(await openFile(shard), options.allowOutside ?? false).items(signal)
       },
       notes: () => [],
     }

@@ -1,12 +1,11 @@
-import { open } from 'node:fs/promises'
-import zlib from 'node:zlib'
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetSchema } from 'hyparquet'
+import type { FileMetaData } from 'hyparquet'
+import { parquetSchema } from 'hyparquet'
 import { parquetHeader, readPage } from 'hyparquet/src/column.js'
 import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js'
-import { getMaxRepetitionLevel, getTreePath } from 'hyparquet/src/schema.js'
-import { Fc7Error, messageOf } from '../../base/errors.js'
+import { getTreePath } from 'hyparquet/src/schema.js'
+import { readPart } from './parquet-bytes.js'
+import { inflate } from './parquet-codecs.js'
 
-const maxFooterBytes = 64 << 20
 const maxPageBytes = 256 << 20
 const maxPageValues = 1 << 24
 /** gzip's best is 1,032 to 1; a page that promises more is lying. */
@@ -16,34 +15,12 @@ const cachedPages = 4
 
 type Decoder = Parameters<typeof readPage>[2]
 type Dictionary = Parameters<typeof readPage>[3]
-type Inflate = (input: Uint8Array, length: number) => Uint8Array
-
-// Newer Node has zstd; what is there decides.
-const zstd = (zlib as unknown as { zstdDecompressSync?: (input: Uint8Array, options: object) => Buffer })
-  .zstdDecompressSync
-
-const inflate: Record<string, Inflate> = {
-  GZIP: (input, length) => zlib.gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
-  BROTLI: (input, length) => zlib.brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
-  ...(zstd ? { ZSTD: (input, length) => zstd(input, { maxOutputLength: Math.max(1, length) }) } : {}),
-}
-
-/** Exactly `length` bytes at `offset` in a buffer of their own. */
-async function readPart(path: string, offset: number, length: number): Promise<ArrayBuffer> {
-  const buffer = new ArrayBuffer(length)
-  const bytes = new Uint8Array(buffer)
-  const handle = await open(path, 'r')
-  try {
-    let filled = 0
-    while (filled < length) {
-      const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled)
-      if (bytesRead === 0) throw new Error('the file ends before its data')
-      filled += bytesRead
-    }
-  } finally {
-    await handle.close()
-  }
-  return buffer
+/** A Parquet file whose footer was checked. */
+export interface ParquetFooter {
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+  readonly metadata: FileMetaData
 }
 
 /** One decoded page: values by row, and the row of the group it begins with. */
@@ -68,13 +45,13 @@ function unwrap(value: unknown): unknown {
 
 /** One column without repetition, read page by page with every size checked before anything is allocated. */
 export class ParquetColumn {
-  readonly #file: ParquetFile
+  readonly #file: ParquetFooter
   readonly path: readonly string[]
   readonly #pages = new Map<string, Page>()
   /** Dictionaries of the last few row groups; undefined for a group that has none. */
   readonly #dictionaries = new Map<number, Dictionary>()
 
-  constructor(file: ParquetFile, path: readonly string[]) {
+  constructor(file: ParquetFooter, path: readonly string[]) {
     this.#file = file
     this.path = path
   }
@@ -200,69 +177,5 @@ export class ParquetColumn {
       this.#remember(ref.group, ref.offset, page)
     }
     return page.values[ref.index]
-  }
-}
-
-/** A Parquet file's footer, checked, and its columns. */
-export class ParquetFile {
-  readonly path: string
-  readonly size: number
-  readonly metadata: FileMetaData
-
-  private constructor(path: string, size: number, metadata: FileMetaData) {
-    this.path = path
-    this.size = size
-    this.metadata = metadata
-  }
-
-  /** @throws Fc7Error PARQUET_BROKEN */
-  static async open(path: string): Promise<ParquetFile> {
-    try {
-      const handle = await open(path, 'r')
-      const size = (await handle.stat().finally(() => handle.close())).size
-      if (size < 12) throw new Error('it is too short')
-      const tail = new DataView(await readPart(path, size - 8, 8))
-      if (tail.getUint32(0, true) > Math.min(maxFooterBytes, size - 12)) throw new Error('its footer’s length is wrong')
-      const file: AsyncBuffer = {
-        byteLength: size,
-        slice: (start, end = size) => readPart(path, start, end - start),
-      }
-      const metadata = await parquetMetadataAsync(file, { geoparquet: false })
-      parquetSchema(metadata)
-      return new ParquetFile(path, size, metadata)
-    } catch (error) {
-      throw new Fc7Error('PARQUET_BROKEN', `${path} cannot be read as Parquet: ${messageOf(error)}.`, {
-        hint: 'Is it the right file, and whole?',
-        cause: error,
-      })
-    }
-  }
-
-  /** The paths of all columns without repetition, with whether the file says that they are text. */
-  leaves(): { path: string[]; type: string; isText: boolean }[] {
-    const out: { path: string[]; type: string; isText: boolean }[] = []
-    const visit = (node: ReturnType<typeof parquetSchema>): void => {
-      for (const child of node.children) visit(child)
-      const { type, converted_type, logical_type } = node.element
-      if (node.children.length > 0 || node.path.length === 0 || type === undefined) return
-      if (getMaxRepetitionLevel(getTreePath(parquetSchema(this.metadata), node.path)) > 0) return
-      out.push({ path: node.path, type, isText: converted_type === 'UTF8' || logical_type?.type === 'STRING' })
-    }
-    visit(parquetSchema(this.metadata))
-    return out
-  }
-
-  column(path: readonly string[]): ParquetColumn {
-    return new ParquetColumn(this, path)
-  }
-
-  /** Compression methods of a column that cannot be undone here. */
-  unsupportedCodec(path: readonly string[]): string | undefined {
-    for (const group of this.metadata.row_groups) {
-      const codec = group.columns.find((column) => column.meta_data?.path_in_schema.join('.') === path.join('.'))
-        ?.meta_data?.codec
-      if (codec !== undefined && codec !== 'UNCOMPRESSED' && codec !== 'SNAPPY' && !(codec in inflate)) return codec
-    }
-    return undefined
   }
 }
