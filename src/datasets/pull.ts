@@ -1,22 +1,19 @@
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import sharp from 'sharp'
 import { z } from 'zod'
-import { Fc7Error, InterruptedError, throwIfAborted } from '../base/errors.js'
+import { Fc7Error, InterruptedError } from '../base/errors.js'
 import { contextOf, type FetchOptions, fetchFirst, type Source, withLock } from '../base/fetch/index.js'
 import {
   explainWriteError,
   readIfPresent,
-  readJson,
   readNote,
-  sha256,
   syncFolder,
   temporaryName,
   writeJsonAtomic,
 } from '../base/files.js'
 import { silentProgress } from '../base/progress.js'
-import { createRandom } from '../base/random.js'
 import type { DatasetCard } from './card.js'
+import { type WrittenFile, writeSplit } from './subset.js'
 
 export interface PullOptions extends FetchOptions {
   readonly cacheFolder: string
@@ -42,7 +39,6 @@ const markerSchema = z.object({
   card: z.string(),
   files: z.array(z.object({ path: z.string(), size: z.number(), sha256: z.string() })),
 })
-type Written = z.infer<typeof markerSchema>['files'][number]
 
 /** Where a pull writes and what. @throws Fc7Error USAGE_SUBSET */
 export function planPull(card: DatasetCard, options: PullOptions): PullPlan {
@@ -75,93 +71,43 @@ async function isWhole(folder: string, card: DatasetCard): Promise<boolean> {
   return true
 }
 
-/** `count` indices of each class, chosen by the seed and sorted. */
-export function chooseBalanced(
-  labels: readonly number[],
-  classes: number,
-  count: number,
-  seed: string | number,
-): number[] {
-  const byClass: number[][] = Array.from({ length: classes }, () => [])
-  labels.forEach((label, index) => {
-    byClass[label]?.push(index)
-  })
-  const random = createRandom(seed)
-  return byClass
-    .flatMap((indices, label) => {
-      if (indices.length < count) {
-        throw new Fc7Error('USAGE_SUBSET', `A class has only ${indices.length} images; ${count} were asked for.`, {
-          hint: `Ask for at most ${Math.min(...byClass.map((all) => all.length))} images a class.`,
-        })
-      }
-      return random.fork(label).shuffled(indices).slice(0, count)
+/** Puts a finished folder in its place. @throws Fc7Error DESTINATION_TAKEN where something else stands there */
+async function replaceFolder(temporary: string, folder: string, card: DatasetCard): Promise<void> {
+  const standing = await stat(folder).catch(() => undefined)
+  if (standing && (await readIfPresent(join(folder, markerName))) === undefined) {
+    throw new Fc7Error('DESTINATION_TAKEN', `${folder} is where ${card.id} belongs, but fc7 did not write it.`, {
+      hint: 'Move it away, or choose another cache folder with --cache.',
     })
-    .sort((a, b) => a - b)
+  }
+  await rm(folder, { recursive: true, force: true })
+  await rename(temporary, folder)
+  await syncFolder(dirname(folder))
 }
 
-/** Writes the chosen images of one split as PNG files; sheets are decoded one at a time. */
-async function writeSplit(
-  card: DatasetCard,
-  split: 'train' | 'test',
-  from: string,
-  to: string,
-  chosenBy: { readonly count: number; readonly seed: number },
-  done: (files: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<Written[]> {
-  const { width, height } = card.sheets
-  const { sheets, labels: labelFile } = card.sheets[split]
-  const labels = z
-    .array(
-      z
-        .number()
-        .int()
-        .min(0)
-        .max(card.classes.length - 1),
-    )
-    .parse(await readJson(join(from, labelFile), 'The label file'))
-  const chosen = chooseBalanced(labels, card.classes.length, chosenBy.count, `${chosenBy.seed}/${split}`)
-  for (const name of card.classes) await mkdir(join(to, split, name), { recursive: true })
-  const digits = String(labels.length - 1).length
-  const written: Written[] = []
-  let first = 0
-  let next = 0
-  for (const sheet of sheets) {
-    const { data, info } = await sharp(join(from, sheet), { limitInputPixels: 2 ** 28 })
-      .toColourspace('srgb')
-      .removeAlpha()
-      .raw()
-      .toBuffer({ resolveWithObject: true })
-    if (info.width !== width * height || info.channels !== 3) {
-      throw new Fc7Error('DATASET_CARD_BROKEN', `${sheet} of ${card.id} is not a sheet of ${width}×${height} images.`, {
-        hint: 'Correct the card.',
-      })
+/** Writes the subset of a plan into its folder, from the fetched source in `from`. */
+async function writeSubset(card: DatasetCard, plan: PullPlan, from: string, options: PullOptions): Promise<void> {
+  const { signal, progress = silentProgress } = options
+  const temporary = temporaryName(plan.folder)
+  const total = card.classes.length * (plan.trainPerClass + plan.testPerClass)
+  const task = progress.task({ label: `Writing ${card.id}`, total, unit: 'images' })
+  let images = 0
+  const onImage = (): void => task.update(++images)
+  try {
+    const files: WrittenFile[] = []
+    for (const split of ['train', 'test'] as const) {
+      const count = split === 'train' ? plan.trainPerClass : plan.testPerClass
+      files.push(...(await writeSplit({ card, split, from, to: temporary, count, seed: plan.seed, onImage, signal })))
     }
-    const bytes = width * height * 3
-    for (; next < chosen.length && chosen[next]! < first + info.height; next++) {
-      throwIfAborted(signal, 'Writing the data set')
-      const index = chosen[next]!
-      const start = (index - first) * bytes
-      const png = await sharp(data.subarray(start, start + bytes), { raw: { width, height, channels: 3 } })
-        .png()
-        .toBuffer()
-      const path = `${split}/${card.classes[labels[index]!]}/${String(index).padStart(digits, '0')}.png`
-      await writeFile(join(to, path), png)
-      written.push({ path, size: png.length, sha256: sha256(png) })
-      done(1)
-    }
-    first += info.height
+    const marker = { format: 1, card: card.id, ...plan, folder: undefined, files }
+    await writeJsonAtomic(join(temporary, markerName), marker)
+    await replaceFolder(temporary, plan.folder, card)
+  } catch (error) {
+    if (signal?.aborted) throw new InterruptedError('Writing the data set')
+    throw error instanceof Fc7Error ? error : explainWriteError(error, plan.folder)
+  } finally {
+    task.end()
+    await rm(temporary, { recursive: true, force: true })
   }
-  if (first !== labels.length || next !== chosen.length) {
-    throw new Fc7Error(
-      'DATASET_CARD_BROKEN',
-      `The sheets of ${card.id} hold ${first} images for ${labels.length} labels.`,
-      {
-        hint: 'Correct the card.',
-      },
-    )
-  }
-  return written
 }
 
 /**
@@ -184,47 +130,7 @@ export async function pullDataset(
   )
   return withLock(plan.folder, contextOf(options), async () => {
     if (await isWhole(plan.folder, card)) return { ...plan, reused: true }
-    const temporary = temporaryName(plan.folder)
-    const total = card.classes.length * (plan.trainPerClass + plan.testPerClass)
-    const task = (options.progress ?? silentProgress).task({ label: `Writing ${card.id}`, total, unit: 'images' })
-    let count = 0
-    const done = (files: number): void => {
-      count += files
-      task.update(count)
-    }
-    try {
-      const files: Written[] = []
-      for (const split of ['train', 'test'] as const) {
-        const chosenBy = { count: split === 'train' ? plan.trainPerClass : plan.testPerClass, seed: plan.seed }
-        files.push(...(await writeSplit(card, split, from, temporary, chosenBy, done, options.signal)))
-      }
-      await writeJsonAtomic(join(temporary, markerName), {
-        format: 1,
-        card: card.id,
-        ...plan,
-        folder: undefined,
-        files,
-      })
-      const standing = await stat(plan.folder).catch(() => undefined)
-      if (standing && (await readIfPresent(join(plan.folder, markerName))) === undefined) {
-        throw new Fc7Error(
-          'DESTINATION_TAKEN',
-          `${plan.folder} is where ${card.id} belongs, but fc7 did not write it.`,
-          {
-            hint: 'Move it away, or choose another cache folder with --cache.',
-          },
-        )
-      }
-      await rm(plan.folder, { recursive: true, force: true })
-      await rename(temporary, plan.folder)
-      await syncFolder(dirname(plan.folder))
-    } catch (error) {
-      if (options.signal?.aborted) throw new InterruptedError('Writing the data set')
-      throw error instanceof Fc7Error ? error : explainWriteError(error, plan.folder)
-    } finally {
-      task.end()
-      await rm(temporary, { recursive: true, force: true })
-    }
+    await writeSubset(card, plan, from, options)
     return { ...plan, reused: false }
   })
 }

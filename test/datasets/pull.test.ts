@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import sharp from 'sharp'
 import { type DatasetCard, datasetCardSchema, listDatasetCards, loadDatasetCard } from '../../src/datasets/card.js'
 import { openDataset, scanDataset } from '../../src/datasets/open.js'
-import { chooseBalanced, planPull, pullDataset } from '../../src/datasets/pull.js'
+import { planPull, pullDataset } from '../../src/datasets/pull.js'
+import { chooseBalanced } from '../../src/datasets/subset.js'
 import { makeTar, serveRegistry, sha512Of, type TestServer } from '../base/fetch/servers.js'
 
 const classes = ['cat', 'dog', 'owl']
