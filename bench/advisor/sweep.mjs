@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { planSweep } from '../../dist/advisor/evidence/depth.js'
 import { buildExtractionGraph } from '../../dist/backbones/extraction.js'
+import { prepareBackbone } from '../../dist/backbones/prepare.js'
 import { resolveBackbone } from '../../dist/backbones/resolve.js'
-import { prepareTrunk } from '../../dist/backbones/trunk.js'
 import { cacheFolder } from '../../dist/base/cache.js'
 import { recipeSize } from '../../dist/images/recipe/recipe-size.js'
 import { readModel } from '../../dist/onnx/read.js'
@@ -23,7 +23,10 @@ const backbone = await resolveBackbone(name, { cacheFolder: cacheFolder(), recip
 if (!backbone.weights) throw new Error(`pull ${name} first`)
 const { recipe } = backbone.recipe
 const model = () => readModel(backbone.weights.path)
-const sweep = planSweep(prepareTrunk(await model(), { ...backbone.card.input, ...recipeSize(recipe) }), backbone.card)
+const sweep = planSweep(
+  prepareBackbone(await model(), { ...backbone.card.input, ...recipeSize(recipe) }),
+  backbone.card,
+)
 const layers = [...sweep.layers.map(({ name }) => name), ...(sweep.scores === undefined ? [] : [sweep.scores])]
 const scratch = mkdtempSync(join(tmpdir(), 'fc7-bench-'))
 try {

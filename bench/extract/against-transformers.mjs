@@ -13,7 +13,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { prepareTrunk } from '../../dist/backbones/trunk.js'
+import { prepareBackbone } from '../../dist/backbones/prepare.js'
 import { cacheFolder } from '../../dist/base/cache.js'
 import { openDataset } from '../../dist/datasets/open.js'
 import { runExtraction } from '../../dist/embeddings/extract/extract-images.js'
@@ -51,12 +51,12 @@ try {
   // The backbone up to its default layer, as one file for both.
   const first = await prepareExtraction({ ...base, model })
   const { width, height, layers } = first.extraction
-  const trunk = prepareTrunk(await readModel((await weightsOf(first.backbone, base)).path), {
+  const backbone = prepareBackbone(await readModel((await weightsOf(first.backbone, base)).path), {
     ...first.backbone.card?.input,
     width,
     height,
   })
-  if (trunk.input.layout !== 'NCHW') throw new Error('transformers.js feeds NCHW only: choose another model')
+  if (backbone.input.layout !== 'NCHW') throw new Error('transformers.js feeds NCHW only: choose another model')
   const pooled = layers[0].shape.split(',').length > 2
   const end = pooled
     ? [
@@ -64,17 +64,17 @@ try {
         node('Flatten', ['fc7/pooled'], ['pooler_output'], { axis: 1 }),
       ]
     : [node('Identity', [layers[0].tensor], ['pooler_output'])]
-  const whole = withGraph(trunk.graph, { node: [...trunk.graph.node, ...end] })
+  const whole = withGraph(backbone.graph, { node: [...backbone.graph.node, ...end] })
   const cut = cutGraph(
     whole,
     [valueInfo('pooler_output', 'float32', ['N', layers[0].dim])],
-    [valueInfo(trunk.input.name, 'float32', ['N', 3, height, width])],
+    [valueInfo(backbone.input.name, 'float32', ['N', 3, height, width])],
   )
-  const graph = renameTensors(cut, (name) => (name === trunk.input.name ? 'pixel_values' : name))
+  const graph = renameTensors(cut, (name) => (name === backbone.input.name ? 'pixel_values' : name))
   const home = join(scratch, 'model')
   await mkdir(join(home, 'onnx'), { recursive: true })
   const file = join(home, 'onnx', 'model.onnx')
-  await writeModel(withModel(trunk.model, { graph }), file)
+  await writeModel(withModel(backbone.model, { graph }), file)
   await writeFile(join(home, 'config.json'), JSON.stringify({ model_type: 'resnet', architectures: ['ResNetModel'] }))
   await writeFile(
     join(home, 'preprocessor_config.json'),

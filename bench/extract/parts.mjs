@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import ort from 'onnxruntime-node'
-import { prepareTrunk } from '../../dist/backbones/trunk.js'
+import { prepareBackbone } from '../../dist/backbones/prepare.js'
 import { runExtraction } from '../../dist/embeddings/extract/extract-images.js'
 import { graphFile, prepareExtraction, weightsOf } from '../../dist/embeddings/extract/prepare.js'
 import { DecodePool } from '../../dist/images/pool/decode-pool.js'
@@ -45,9 +45,9 @@ async function fastest(ways) {
 export async function stockRuntime(prepared, request, threads, scratch) {
   const { path } = await weightsOf(prepared.backbone, request)
   const { width, height } = prepared.extraction
-  const trunk = prepareTrunk(await readModel(path), { ...prepared.backbone.card?.input, width, height })
+  const backbone = prepareBackbone(await readModel(path), { ...prepared.backbone.card?.input, width, height })
   const open = join(scratch, 'open-batch.onnx')
-  await writeModel(trunk.model, open)
+  await writeModel(backbone.model, open)
   const sessions = []
   const ways = []
   for (const file of [path, open]) {
@@ -57,12 +57,12 @@ export async function stockRuntime(prepared, request, threads, scratch) {
       logSeverityLevel: 3,
     })
     sessions.push(session)
-    const [input] = session.inputMetadata.filter(({ name }) => name === trunk.input.name)
+    const [input] = session.inputMetadata.filter(({ name }) => name === backbone.input.name)
     const fixed = typeof input.shape[0] === 'number' ? input.shape[0] : undefined
     // An unchanged file with an open batch needs no second version.
     if (file === open && ways.some((way) => way.batch !== 1)) break
     for (const batch of fixed === undefined ? batches : [fixed]) {
-      const dims = trunk.input.layout === 'NHWC' ? [batch, height, width, 3] : [batch, 3, height, width]
+      const dims = backbone.input.layout === 'NHWC' ? [batch, height, width, 3] : [batch, 3, height, width]
       const data = Float32Array.from({ length: batch * 3 * height * width }, (_, i) => ((i * 7919) % 255) - 120)
       const feeds = { [input.name]: new ort.Tensor('float32', data, dims) }
       ways.push({ batch, images: batch, file, run: () => session.run(feeds) })

@@ -10,7 +10,7 @@ import { formatShape } from '../onnx/shapes/shapes.js'
 import { graphOf } from '../onnx/walk.js'
 import type { Card } from './card.js'
 import { chooseLayers, type Layer, listLayers } from './layers.js'
-import { type ImageInput, type InputHint, prepareTrunk } from './trunk.js'
+import { type ImageInput, type InputHint, prepareBackbone } from './prepare.js'
 
 /** What a layer of height and width above one becomes: its mean or maximum over the image, or all of its values. */
 export type Pooling = 'avg' | 'max' | 'none'
@@ -121,8 +121,8 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
   const { recipe, pool = 'avg', card } = options
   const size = recipeSize(recipe)
   const hint: InputHint = { ...card?.input, ...size }
-  const trunk = prepareTrunk(model, hint)
-  const { input } = trunk
+  const backbone = prepareBackbone(model, hint)
+  const { input } = backbone
   if (input.width !== size.width || input.height !== size.height) {
     throw new Fc7Error(
       'RECIPE_SIZE',
@@ -131,17 +131,21 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
       { hint: 'Choose a recipe of that size; named recipes take it from the graph.' },
     )
   }
-  const known = listLayers(trunk, { layers: card?.layers ?? [], ...pick(card?.defaultLayer) })
+  const known = listLayers(backbone, { layers: card?.layers ?? [], defaultLayer: card?.defaultLayer })
   const chosen = chooseLayers(known, options.layers)
   const start = front(recipe, input)
   const ends = chosen.map(({ name, layer }) => read(name, layer, pool))
-  const whole = withGraph(trunk.graph, {
-    node: [...start.nodes, ...trunk.graph.node, ...ends.flatMap(({ nodes }) => nodes)],
-    initializer: [...trunk.graph.initializer, ...start.initializers],
+  const whole = withGraph(backbone.graph, {
+    node: [...start.nodes, ...backbone.graph.node, ...ends.flatMap(({ nodes }) => nodes)],
+    initializer: [...backbone.graph.initializer, ...start.initializers],
   })
   const outputs = ends.map(({ extracted }) => valueInfo(extracted.output, 'float32', ['N', extracted.dim]))
   const pixels = valueInfo(pixelsName, 'uint8', ['N', size.height, size.width, 3])
-  const cut = withModel(trunk.model, { graph: cutGraph(whole, outputs, [pixels]), trainingInfo: [], metadataProps: [] })
+  const cut = withModel(backbone.model, {
+    graph: cutGraph(whole, outputs, [pixels]),
+    trainingInfo: [],
+    metadataProps: [],
+  })
   const rewritten = applyRewrites(cut, options.rewrites)
   checkModel(rewritten.model, 'The extraction graph')
   return {
@@ -152,6 +156,3 @@ export function buildExtractionGraph(model: ModelProto, options: ExtractionOptio
     ...size,
   }
 }
-
-const pick = (defaultLayer: string | undefined): { defaultLayer?: string | undefined } =>
-  defaultLayer === undefined ? {} : { defaultLayer }

@@ -12,9 +12,9 @@ import { type Card, cardSchema, recipeOf } from './card.js'
 import { identityOf } from './identity.js'
 import { chooseLayers, listLayers } from './layers.js'
 import { findCard, userCardsFolder } from './library.js'
+import { prepareBackbone } from './prepare.js'
 import { cardOfHash } from './resolve.js'
 import { importTfjsLayersModel } from './tfjs/import.js'
-import { prepareTrunk } from './trunk.js'
 
 export interface ImportRequest {
   /** An ONNX file, a TensorFlow.js layers model (its folder or its model.json). */
@@ -137,8 +137,8 @@ export async function importBackbone(request: ImportRequest): Promise<ImportedBa
   await refuseTaken(id, cacheFolder, force)
   const given = resolve(request.path)
   const weights = await readWeights(given)
-  const trunk = prepareTrunk(weights.model)
-  const { name, layout, width, height } = trunk.input
+  const prepared = prepareBackbone(weights.model)
+  const { name, layout, width, height } = prepared.input
   if (width === undefined || height === undefined) {
     throw new Fc7Error('MODEL_INPUT', `${request.path} leaves open how large its images are.`, {
       hint: 'Export it with a fixed height and width.',
@@ -147,7 +147,7 @@ export async function importBackbone(request: ImportRequest): Promise<ImportedBa
   const known = weights.write ? undefined : await cardOfHash(await identityOf(given), cacheFolder)
   const described = recipesFor(request, known)
   recipeOf({ id, recipes: described.recipes }, { width, height })
-  const [layer] = chooseLayers(listLayers(trunk, { layers: [], ...described }))
+  const [layer] = chooseLayers(listLayers(prepared, { layers: [], ...described }))
   const path = weights.write ? join(cacheFolder, 'models', id, `${id}.onnx`) : given
   if (weights.write) {
     progress.say(`Writing ${path}.`)

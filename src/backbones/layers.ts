@@ -4,7 +4,7 @@ import { isPadKeeper } from '../onnx/pads.js'
 import type { Dim } from '../onnx/shapes/shapes.js'
 import { consumers, producers } from '../onnx/walk.js'
 import type { Card, LayerKind } from './card.js'
-import type { Trunk } from './trunk.js'
+import type { Backbone } from './prepare.js'
 
 /** A tensor that embeddings can be read from. */
 export interface Layer {
@@ -54,17 +54,17 @@ const isReadable = (shape: readonly Dim[] | undefined): shape is readonly Dim[] 
   shape !== undefined && shape[0] === 'N' && (shape.length === 2 || shape.length === 4)
 
 /** The one input of a node that depends on the image, if it is only one. */
-function dataInput(node: NodeProto, trunk: Trunk): string | undefined {
+function dataInput(node: NodeProto, backbone: Backbone): string | undefined {
   // What a Reshape's shape is computed from may be the image's own shape: PyTorch writes `x.flatten(1)` so.
-  if (moving.has(node.opType)) return trunk.constants.has(node.input[0] ?? '') ? undefined : node.input[0]
-  const data = node.input.filter((name) => name !== '' && !trunk.constants.has(name))
+  if (moving.has(node.opType)) return backbone.constants.has(node.input[0] ?? '') ? undefined : node.input[0]
+  const data = node.input.filter((name) => name !== '' && !backbone.constants.has(name))
   return data.length === 1 ? data[0] : undefined
 }
 
-function isWeighted(node: NodeProto, trunk: Trunk): boolean {
-  if (node.domain !== '' || dataInput(node, trunk) === undefined) return false
+function isWeighted(node: NodeProto, backbone: Backbone): boolean {
+  if (node.domain !== '' || dataInput(node, backbone) === undefined) return false
   if (node.opType === 'Gemm' || node.opType === 'MatMul') return true
-  const weights = trunk.facts.get(node.input[1] ?? '')?.shape
+  const weights = backbone.facts.get(node.input[1] ?? '')?.shape
   return node.opType === 'Conv' && weights?.length === 4 && weights[2] === 1 && weights[3] === 1
 }
 
@@ -88,13 +88,13 @@ const afterClassifier = new Set([
 function backThrough(
   tensor: string,
   ops: ReadonlySet<string>,
-  trunk: Trunk,
+  backbone: Backbone,
 ): { tensor: string; node?: NodeProto | undefined } {
-  const made = producers(trunk.graph)
+  const made = producers(backbone.graph)
   let current = tensor
   for (;;) {
     const node = made.get(current)
-    const input = node && ops.has(node.opType) ? dataInput(node, trunk) : undefined
+    const input = node && ops.has(node.opType) ? dataInput(node, backbone) : undefined
     if (!node || input === undefined) return node ? { tensor: current, node } : { tensor: current }
     current = input
   }
@@ -105,22 +105,22 @@ function backThrough(
  * stored weights), taken back through Dropout, Flatten and Reshape. A network without a classifier gives its own
  * output.
  */
-export function defaultTensor(trunk: Trunk): string {
-  const output = trunk.graph.output[0]?.name ?? ''
-  const { node } = backThrough(output, afterClassifier, trunk)
-  const classifierInput = node && isWeighted(node, trunk) ? dataInput(node, trunk) : undefined
-  return backThrough(classifierInput ?? output, moving, trunk).tensor
+export function defaultTensor(backbone: Backbone): string {
+  const output = backbone.graph.output[0]?.name ?? ''
+  const { node } = backThrough(output, afterClassifier, backbone)
+  const classifierInput = node && isWeighted(node, backbone) ? dataInput(node, backbone) : undefined
+  return backThrough(classifierInput ?? output, moving, backbone).tensor
 }
 
 /** Follows a convolution's or dense layer's output to after its bias, normalisation and activation. */
-function activatedTensor(tensor: string, trunk: Trunk): string {
-  const takers = consumers(trunk.graph)
+function activatedTensor(tensor: string, backbone: Backbone): string {
+  const takers = consumers(backbone.graph)
   let current = tensor
   for (;;) {
     const [next, ...others] = takers.get(current) ?? []
     const kind = next ? kinds[next.opType] : undefined
     const output = next?.output[0]
-    if (!next || others.length > 0 || output === undefined || dataInput(next, trunk) === undefined) return current
+    if (!next || others.length > 0 || output === undefined || dataInput(next, backbone) === undefined) return current
     if (kind === 'relu' || kind === 'activation') return output
     const affine = next.opType === 'Add' || next.opType === 'Mul' || next.opType === 'BatchNormalization'
     if (!affine) return current
@@ -129,18 +129,18 @@ function activatedTensor(tensor: string, trunk: Trunk): string {
 }
 
 /** A MatMul's output after the bias that some exporters add in a node of its own; anything else as it is. */
-function biasedTensor(tensor: string, trunk: Trunk): string {
-  const maker = producers(trunk.graph).get(tensor)
-  const [next, ...others] = consumers(trunk.graph).get(tensor) ?? []
+function biasedTensor(tensor: string, backbone: Backbone): string {
+  const maker = producers(backbone.graph).get(tensor)
+  const [next, ...others] = consumers(backbone.graph).get(tensor) ?? []
   if (maker?.opType !== 'MatMul' || next?.opType !== 'Add' || others.length > 0) return tensor
-  return dataInput(next, trunk) === undefined ? tensor : (next.output[0] ?? tensor)
+  return dataInput(next, backbone) === undefined ? tensor : (next.output[0] ?? tensor)
 }
 
 /** Which tensor each of the card's aliases means. Aliases that do not fit this graph are left out. */
 function aliasesOf(
   card: Pick<Card, 'layers'> | undefined,
   layers: readonly Layer[],
-  trunk: Trunk,
+  backbone: Backbone,
 ): Map<string, string> {
   const found = new Map<string, string>()
   for (const entry of card?.layers ?? []) {
@@ -151,7 +151,7 @@ function aliasesOf(
     const layer = layers.filter(({ kind }) => kind === entry.kind).at(entry.index)
     if (!layer) continue
     const wanted = entry.activated ?? (entry.kind === 'conv' || entry.kind === 'dense')
-    found.set(entry.alias, wanted ? activatedTensor(layer.tensor, trunk) : biasedTensor(layer.tensor, trunk))
+    found.set(entry.alias, wanted ? activatedTensor(layer.tensor, backbone) : biasedTensor(layer.tensor, backbone))
   }
   return found
 }
@@ -159,20 +159,20 @@ function aliasesOf(
 /**
  * All tensors that embeddings can be read from, in the order in which the network computes them.
  *
- * @example listLayers(prepareTrunk(await readModel('alexnet.onnx')), card)
+ * @example listLayers(prepareBackbone(await readModel('alexnet.onnx')), card)
  */
-export function listLayers(trunk: Trunk, card?: Pick<Card, 'layers' | 'defaultLayer'>): Layer[] {
-  const bare = trunk.graph.node.flatMap((node): Layer[] => {
+export function listLayers(backbone: Backbone, card?: Pick<Card, 'layers' | 'defaultLayer'>): Layer[] {
+  const bare = backbone.graph.node.flatMap((node): Layer[] => {
     const tensor = node.output[0] ?? ''
-    const shape = trunk.facts.get(tensor)?.shape
-    if (tensor === '' || trunk.constants.has(tensor) || !isReadable(shape)) return []
+    const shape = backbone.facts.get(tensor)?.shape
+    if (tensor === '' || backbone.constants.has(tensor) || !isReadable(shape)) return []
     if (moving.has(node.opType) || isPadKeeper(node)) return []
     const kind = kinds[node.opType]
     return [{ tensor, shape, kind: kind ?? 'other', aliases: [], isDefault: false }]
   })
-  const aliases = aliasesOf(card, bare, trunk)
+  const aliases = aliasesOf(card, bare, backbone)
   const chosen = card?.defaultLayer
-  const byDefault = chosen === undefined ? defaultTensor(trunk) : (aliases.get(chosen) ?? chosen)
+  const byDefault = chosen === undefined ? defaultTensor(backbone) : (aliases.get(chosen) ?? chosen)
   return bare.map((layer) => ({
     ...layer,
     aliases: [...aliases].flatMap(([name, tensor]) => (tensor === layer.tensor ? [name] : [])),

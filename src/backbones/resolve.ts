@@ -6,8 +6,8 @@ import { readModel } from '../onnx/read.js'
 import { type Card, type ChosenRecipe, readCard, recipeOf } from './card.js'
 import { identityOf } from './identity.js'
 import { loadCard, loadCards } from './library.js'
+import { imageInput } from './prepare.js'
 import { findBackbone, type PulledBackbone, pullBytes } from './pull.js'
-import { imageInput } from './trunk.js'
 
 export interface ResolveOptions {
   readonly cacheFolder: string

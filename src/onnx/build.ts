@@ -122,18 +122,15 @@ export interface NodeOptions {
   readonly name?: string | undefined
 }
 
+/** A node of the standard operators, without a name. */
 export function node(
   op: string,
   inputs: readonly string[],
   outputs: readonly string[],
   attributes: Readonly<Record<string, AttributeValue>> = {},
-  domain = '',
-  name = '',
 ): NodeProto {
   return create(NodeProtoSchema, {
     opType: op,
-    domain,
-    name,
     input: [...inputs],
     output: [...outputs],
     attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
@@ -218,7 +215,8 @@ export class GraphBuilder {
     const wanted = options.outputs ?? 1
     const outputs =
       typeof wanted === 'number' ? Array.from({ length: wanted }, () => this.fresh(op.toLowerCase())) : [...wanted]
-    this.nodes.push(node(op, inputs, outputs, attributes, options.domain ?? '', options.name ?? ''))
+    const { domain = '', name = '' } = options
+    this.nodes.push(Object.assign(node(op, inputs, outputs, attributes), { domain, name }))
     return outputs
   }
 

@@ -5,7 +5,7 @@ import { planSweep } from '../../src/advisor/evidence/depth.js'
 import type { AdviceInput } from '../../src/advisor/evidence/input.js'
 import { planAdvice } from '../../src/advisor/evidence/plan.js'
 import { adviceSchema } from '../../src/advisor/rules/advice-file.js'
-import { prepareTrunk } from '../../src/backbones/trunk.js'
+import { prepareBackbone } from '../../src/backbones/prepare.js'
 import { createRandom } from '../../src/base/random.js'
 import type { EmbeddingTable } from '../../src/embeddings/store/table.js'
 import { itemsOf } from '../../src/evaluation/plan/items.js'
@@ -136,7 +136,7 @@ describe('advice', () => {
 
 describe('the sweep', () => {
   it('reads the end of every stage, dense activations and the default layer', () => {
-    const trunk = prepareTrunk(decodeModel(tinyModel()))
+    const trunk = prepareBackbone(decodeModel(tinyModel()))
     const { layers, scores } = planSweep(trunk, undefined)
     expect(layers.map(({ tensor }) => tensor)).toEqual(['relu1', 'relu2', 'relu7'])
     expect(layers.map(({ depth }) => Number(depth.toFixed(2)))).toEqual([0.33, 0.67, 1])

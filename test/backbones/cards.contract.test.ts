@@ -4,7 +4,7 @@ import { cardSchema, recipeOf } from '../../src/backbones/card.js'
 import { buildExtractionGraph } from '../../src/backbones/extraction.js'
 import { chooseLayers, layerName, listLayers } from '../../src/backbones/layers.js'
 import { cardsFolder, classNames, listCardIds, loadCard, loadCards } from '../../src/backbones/library.js'
-import { prepareTrunk } from '../../src/backbones/trunk.js'
+import { prepareBackbone } from '../../src/backbones/prepare.js'
 import { recipeSize } from '../../src/images/recipe/recipe-size.js'
 import { defaultLayers, fromNpm } from './default-layers.js'
 
@@ -47,7 +47,7 @@ describe('networks written out after their papers', () => {
 
   it.each(built)('$card is read at $layer, $dim values', async ({ card: id, make, layer, dim }) => {
     const card = await loadCard(id)
-    const layers = listLayers(prepareTrunk(make(), card.input), card)
+    const layers = listLayers(prepareBackbone(make(), card.input), card)
     expect(layers.filter(({ isDefault }) => isDefault).map(layerName)).toEqual([layer])
     const named = layers.flatMap(({ aliases }) => aliases)
     expect(card.layers.map(({ alias }) => alias).filter((alias) => !named.includes(alias))).toEqual([])

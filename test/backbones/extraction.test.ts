@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { buildExtractionGraph } from '../../src/backbones/extraction.js'
 import { layerName, listLayers } from '../../src/backbones/layers.js'
+import { prepareBackbone } from '../../src/backbones/prepare.js'
 import { resolveBackbone } from '../../src/backbones/resolve.js'
-import { prepareTrunk } from '../../src/backbones/trunk.js'
 import { createRandom } from '../../src/base/random.js'
 import { namedRecipe, type Recipe } from '../../src/images/recipe/recipe.js'
 import { encodeModel, GraphBuilder, tensor, valueInfo } from '../../src/onnx/build.js'
@@ -174,12 +174,12 @@ it('a Pad before a max pool pads with zeros in other people’s files too, wide 
     const inside = i % 6 > 0 && i % 6 < 5 && i >= 6 && i < 30
     expect(got[i]! < 0).toBe(inside)
   }
-  expect(listLayers(prepareTrunk(b.model(13))).map(({ tensor: name }) => name)).toEqual(['low', 'padded', 'pool'])
+  expect(listLayers(prepareBackbone(b.model(13))).map(({ tensor: name }) => name)).toEqual(['low', 'padded', 'pool'])
 })
 
 describe('layers', () => {
   it('are listed in order with kind and shape; the default is the input of the last classifier, before Dropout', () => {
-    const layers = listLayers(prepareTrunk(oldNetwork()), {
+    const layers = listLayers(prepareBackbone(oldNetwork()), {
       layers: [
         { alias: 'conv1', kind: 'conv', index: 0 },
         { alias: 'fc6', kind: 'dense', index: -2 },

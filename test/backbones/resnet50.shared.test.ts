@@ -6,8 +6,8 @@ import { recipeOf } from '../../src/backbones/card.js'
 import { buildExtractionGraph } from '../../src/backbones/extraction.js'
 import { layerName, listLayers } from '../../src/backbones/layers.js'
 import { loadCard } from '../../src/backbones/library.js'
+import { prepareBackbone } from '../../src/backbones/prepare.js'
 import { type PulledBackbone, pullBackbone } from '../../src/backbones/pull.js'
-import { prepareTrunk } from '../../src/backbones/trunk.js'
 import { readModel } from '../../src/onnx/read.js'
 import { writeModel } from '../../src/onnx/write.js'
 import { loadOrt } from '../../src/runtime/ort.js'
@@ -41,7 +41,7 @@ function generated(): Uint8Array {
 
 describe('Keras’ ResNet-50 from npm', () => {
   it('lists the layers that its card names, and is read at avg_pool', async () => {
-    const layers = listLayers(prepareTrunk(await readModel(pulled.path), card.input), card)
+    const layers = listLayers(prepareBackbone(await readModel(pulled.path), card.input), card)
     const named = layers.flatMap(({ aliases }) => aliases)
     expect(card.layers.map(({ alias }) => alias).filter((alias) => !named.includes(alias))).toEqual([])
     const chosen = layers.filter(({ isDefault }) => isDefault)

@@ -6,7 +6,7 @@ import { recipeOf } from '../../src/backbones/card.js'
 import { buildExtractionGraph } from '../../src/backbones/extraction.js'
 import { layerName, listLayers } from '../../src/backbones/layers.js'
 import { loadCard } from '../../src/backbones/library.js'
-import { prepareTrunk } from '../../src/backbones/trunk.js'
+import { prepareBackbone } from '../../src/backbones/prepare.js'
 import { createRandom } from '../../src/base/random.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
 import { withRandomWeights } from '../../src/onnx/random-weights.js'
@@ -43,14 +43,14 @@ const run = [
 describe.each(networks)('$file, as $card', ({ card: id, file, layer, dim }) => {
   it('lists its layers in order, the card’s aliases among them, and marks the default', async () => {
     const card = await loadCard(id)
-    const trunk = prepareTrunk(await readModel(join(models, file)), { layout: card.input?.layout })
-    const layers = listLayers(trunk, card)
+    const backbone = prepareBackbone(await readModel(join(models, file)), { layout: card.input?.layout })
+    const layers = listLayers(backbone, card)
     expect(layers.length).toBeGreaterThan(20)
     for (const { shape, kind } of layers) {
       expect(shape.every((n, i) => (i === 0 ? n === 'N' : typeof n === 'number' && n > 0))).toBe(true)
       expect(typeof kind).toBe('string')
     }
-    const order = trunk.graph.node.flatMap(({ output }) => output)
+    const order = backbone.graph.node.flatMap(({ output }) => output)
     const places = layers.map(({ tensor }) => order.indexOf(tensor))
     expect(places).toEqual([...places].sort((a, b) => a - b))
     expect(layers.filter(({ isDefault }) => isDefault).map(layerName)).toEqual([layer])
@@ -70,7 +70,7 @@ describe.each(run)('$file cut at $layer', ({ card: id, file, layer, dim, read })
     const light = file.startsWith('topologies/')
     const original = await read()
     const model = light ? withRandomWeights(original, file) : original
-    const { width = 224, height = 224 } = prepareTrunk(original, { layout: card.input?.layout }).input
+    const { width = 224, height = 224 } = prepareBackbone(original, { layout: card.input?.layout }).input
     const size = { width, height }
     const fits = width === card.input?.width
     const recipe = fits ? recipeOf(card, size).recipe : namedRecipe('caffe', size)

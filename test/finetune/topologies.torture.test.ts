@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
-import { prepareTrunk } from '../../src/backbones/trunk.js'
+import { prepareBackbone } from '../../src/backbones/prepare.js'
 import { createRandom } from '../../src/base/random.js'
 import { buildHeaded, defaultBoundary, trainedParameters, wholeModel } from '../../src/finetune/plan/network.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
@@ -26,7 +26,7 @@ describe.each(files)('%s', (file) => {
     '%s: the loss falls over 20 steps',
     async (strategy) => {
       const model = withRandomWeights(await readModel(join(folder, file)), file)
-      const { width = 224, height = 224 } = prepareTrunk(model).input
+      const { width = 224, height = 224 } = prepareBackbone(model).input
       const recipe = namedRecipe('torchvision', { width, height })
       const network = buildHeaded(model, { recipe, outputs: 2, random: createRandom(0) })
       const boundary =

@@ -1,4 +1,4 @@
-import type { Trunk } from '../../backbones/trunk.js'
+import type { Backbone } from '../../backbones/prepare.js'
 import type { Pace } from '../../embeddings/store/runs.js'
 import { phaseDefaults } from '../../finetune/plan/defaults.js'
 import { defaultViews } from '../../finetune/plan/options.js'
@@ -22,7 +22,7 @@ export interface CostRow {
 const backwardPasses = { ordinary: 4.9, depthwise: 9.8 }
 
 /** Which of the measured factors a network is nearest to. */
-export function backwardOverForward({ graph, facts }: Trunk): number {
+export function backwardOverForward({ graph, facts }: Backbone): number {
   const depthwise = inOrder(graph).some((node) => {
     const group = Number(node.attribute.find(({ name }) => name === 'group')?.i ?? 1n)
     const channels = facts.get(node.input[1] ?? '')?.shape?.[0]
@@ -32,7 +32,7 @@ export function backwardOverForward({ graph, facts }: Trunk): number {
 }
 
 /** Multiply-adds of one image from each tensor's node on, by node output, in the network's order. */
-export function multiplyAdds({ graph, facts }: Trunk): { readonly tensor: string; readonly count: number }[] {
+export function multiplyAdds({ graph, facts }: Backbone): { readonly tensor: string; readonly count: number }[] {
   return inOrder(graph).map((node) => {
     const tensor = node.output[0] ?? ''
     const out = facts.get(tensor)?.shape
@@ -47,7 +47,7 @@ export function multiplyAdds({ graph, facts }: Trunk): { readonly tensor: string
 }
 
 /** The part of the network's work that lies above a tensor. */
-export function shareAbove(trunk: Trunk, tensor: string): number {
+export function shareAbove(trunk: Backbone, tensor: string): number {
   const steps = multiplyAdds(trunk)
   const total = steps.reduce((sum, { count }) => sum + count, 0)
   const place = steps.findIndex((step) => step.tensor === tensor)

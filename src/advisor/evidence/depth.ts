@@ -1,5 +1,5 @@
 import { chooseLayers, type Layer, layerName, listLayers } from '../../backbones/layers.js'
-import type { Trunk } from '../../backbones/trunk.js'
+import type { Backbone } from '../../backbones/prepare.js'
 import type { NodeProto } from '../../onnx/generated/onnx_pb.js'
 import { inOrder } from '../../onnx/walk.js'
 
@@ -32,7 +32,7 @@ const areaOf = (layer: Layer): number =>
  *
  * @param most the first stages are thinned out beyond this many layers
  */
-export function planSweep(trunk: Trunk, card: Parameters<typeof listLayers>[1], most = 6): SweepPlan {
+export function planSweep(trunk: Backbone, card: Parameters<typeof listLayers>[1], most = 6): SweepPlan {
   const layers = listLayers(trunk, card)
   const last = chooseLayers(layers)[0]!.layer
   const end = layers.indexOf(last)
@@ -61,7 +61,7 @@ export function planSweep(trunk: Trunk, card: Parameters<typeof listLayers>[1], 
 }
 
 /** Weighted operators on the longest path from the image to each tensor. */
-function weightedBefore({ graph }: Trunk): Map<string, number> {
+function weightedBefore({ graph }: Backbone): Map<string, number> {
   const depth = new Map<string, number>()
   for (const node of inOrder(graph)) {
     const before = Math.max(0, ...node.input.map((name) => depth.get(name) ?? 0))

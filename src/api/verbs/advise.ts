@@ -8,8 +8,8 @@ import { planAdvice } from '../../advisor/evidence/plan.js'
 import { sourceStatistics } from '../../advisor/evidence/source-statistics.js'
 import type { Advice } from '../../advisor/rules/advice-file.js'
 import { classNames } from '../../backbones/library.js'
+import { type Backbone, prepareBackbone } from '../../backbones/prepare.js'
 import { resolveBackbone } from '../../backbones/resolve.js'
-import { prepareTrunk, type Trunk } from '../../backbones/trunk.js'
 import { Fc7Error } from '../../base/errors.js'
 import { weightsOf } from '../../embeddings/extract/prepare.js'
 import { measuredPace } from '../../embeddings/store/runs.js'
@@ -53,7 +53,7 @@ export interface PlannedAdvice {
 }
 
 interface Network {
-  readonly trunk: Trunk
+  readonly trunk: Backbone
   readonly sweep: SweepPlan
   /** Outputs of the source classifier, if the card names its classes. */
   readonly classes: number | undefined
@@ -71,7 +71,7 @@ async function networkOf(
   if (!resolved.weights && !fetch)
     throw new Fc7Error('MODEL_MISSING', `The weights of ${model} are not here.`, { hint: '' })
   const weights = await weightsOf(resolved, { cacheFolder, offline, progress, signal })
-  const trunk = prepareTrunk(await readModel(weights.path), {
+  const trunk = prepareBackbone(await readModel(weights.path), {
     ...resolved.card.input,
     ...recipeSize(resolved.recipe.recipe),
   })

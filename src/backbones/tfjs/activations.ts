@@ -77,21 +77,21 @@ export function activated(context: LayerContext, shape: Value['shape'], compute:
   }
   const inner = `${output}/linear`
   compute(inner)
-  applyNamed(context, name, inner, output, shape.length)
+  applyNamed(context, name, { name: inner, shape }, output)
   return { name: output, shape }
 }
 
-function applyNamed(context: LayerContext, name: string, input: string, output: string, rank: number): void {
+function applyNamed(context: LayerContext, name: string, input: Value, output: string): void {
   const apply = activations.get(aliases.get(name) ?? name)
   if (!apply) throw refuse(context.layer, `fc7 does not know the activation "${name}"`)
-  apply(context, input, output, rank)
+  apply(context, input.name, output, input.shape.length)
 }
 
 const activation: LayerRule = (context) => {
   const input = onlyInput(context)
   const name = textField(context.layer, 'activation')
   if (name === 'linear') return input
-  applyNamed(context, name, input.name, outputName(context), input.shape.length)
+  applyNamed(context, name, input, outputName(context))
   return { name: outputName(context), shape: input.shape }
 }
 
@@ -136,7 +136,7 @@ const softmax: LayerRule = (context) => {
   const rank = input.shape.length + 1
   const axis = wholeField(context.layer, 'axis', -1)
   if (axis !== -1 && axis !== rank - 1) throw refuse(context.layer, `its axis is ${axis}, not the last`)
-  applyNamed(context, 'softmax', input.name, outputName(context), input.shape.length)
+  applyNamed(context, 'softmax', input, outputName(context))
   return { name: outputName(context), shape: input.shape }
 }
 

@@ -88,6 +88,14 @@ export function needChannelsLast(layer: KerasLayer): void {
     throw refuse(layer, 'its data format is channels_first')
 }
 
+/** What moves over an image, as `[height, width]`. */
+export interface Window {
+  readonly kernel: readonly [number, number]
+  readonly strides: readonly [number, number]
+  /** Default 1. */
+  readonly dilations?: readonly [number, number] | undefined
+}
+
 export interface Padding {
   readonly attributes: Readonly<Record<string, AttributeValue>>
   readonly height: number | null
@@ -101,15 +109,13 @@ export interface Padding {
 export function padding(
   layer: KerasLayer,
   sizes: { height: number | null; width: number | null },
-  kernel: readonly [number, number],
-  strides: readonly [number, number],
-  dilation: readonly [number, number] = [1, 1],
+  { kernel, strides, dilations = [1, 1] }: Window,
 ): Padding {
   const mode = textField(layer, 'padding', 'valid')
   if (mode !== 'valid' && mode !== 'same') throw refuse(layer, `its padding is "${mode}"`)
   const axes = [sizes.height, sizes.width].map((length, i) => {
     const stride = strides[i] ?? 1
-    const window = (dilation[i] ?? 1) * ((kernel[i] ?? 1) - 1) + 1
+    const window = (dilations[i] ?? 1) * ((kernel[i] ?? 1) - 1) + 1
     if (mode === 'valid') {
       const out = length === null ? null : Math.floor((length - window) / stride) + 1
       return { out, before: 0, after: 0 }

@@ -56,7 +56,7 @@ const conv2d: LayerRule = (context) => {
     [filters, channels / groups, ...kernel],
     outInHeightWidth(weight.values, kernel[0] * kernel[1], channels / groups, filters),
   )
-  const pad = padding(layer, { height, width }, kernel, strides, dilations)
+  const pad = padding(layer, { height, width }, { kernel, strides, dilations })
   return activated(context, [pad.height, pad.width, filters], (output) => {
     graph.add(
       'Conv',
@@ -89,7 +89,7 @@ function depthwise(context: LayerContext): {
     [outputs, 1, ...kernel],
     outInHeightWidth(weight.values, kernel[0] * kernel[1], 1, outputs),
   )
-  const pad = padding(layer, { height, width }, kernel, strides, dilations)
+  const pad = padding(layer, { height, width }, { kernel, strides, dilations })
   return {
     shape: [pad.height, pad.width, outputs],
     add: (bias, output) => {

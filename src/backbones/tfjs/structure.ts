@@ -56,7 +56,7 @@ const pooling =
     const { input, height, width, channels } = imageInput(context)
     const kernel = pairField(layer, 'pool_size', [2, 2])
     const strides = pairField(layer, 'strides', kernel)
-    const pad = padding(layer, { height, width }, kernel, strides)
+    const pad = padding(layer, { height, width }, { kernel, strides })
     // TensorFlow leaves padding out of an average, and so does ONNX by default (count_include_pad = 0).
     graph.add(
       op,

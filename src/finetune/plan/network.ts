@@ -1,7 +1,7 @@
 import type { Card } from '../../backbones/card.js'
 import { buildExtractionGraph, pixelsName } from '../../backbones/extraction.js'
 import { type Layer, layerName, listLayers } from '../../backbones/layers.js'
-import { prepareTrunk } from '../../backbones/trunk.js'
+import { prepareBackbone } from '../../backbones/prepare.js'
 import { Fc7Error } from '../../base/errors.js'
 import type { Random } from '../../base/random.js'
 import type { Recipe } from '../../images/recipe/recipe.js'
@@ -215,7 +215,7 @@ export function buildHeaded(
     return shape?.[0] === 'N' && inner?.every((n) => typeof n === 'number') ? (inner as number[]) : undefined
   }
   const layers = listLayers(
-    prepareTrunk(backbone, { ...card?.input, width: extraction.width, height: extraction.height }),
+    prepareBackbone(backbone, { ...card?.input, width: extraction.width, height: extraction.height }),
     {
       layers: card?.layers ?? [],
       defaultLayer: card?.defaultLayer,

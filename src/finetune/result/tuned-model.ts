@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Card, ChosenRecipe } from '../../backbones/card.js'
-import { prepareTrunk } from '../../backbones/trunk.js'
+import { prepareBackbone } from '../../backbones/prepare.js'
 import { sha256, sha256File, writeJsonAtomic } from '../../base/files.js'
 import { Classifier } from '../../classifiers/classifier.js'
 import { trainedOnName } from '../../evaluation/guards/trained-on.js'
@@ -35,7 +35,7 @@ export function tunedModel(
   weights: Weights,
   hint: Card['input'],
 ): ModelProto {
-  const trunk = prepareTrunk(backbone, { ...hint, width: network.width, height: network.height })
+  const trunk = prepareBackbone(backbone, { ...hint, width: network.width, height: network.height })
   const { graph } = trunk
   const feature = network.layers.find(({ tensor: t }) => t === network.layer.tensor)!
   const original = new Map(graph.initializer.map(({ name }) => [innerName(name), name]))

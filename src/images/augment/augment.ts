@@ -1,16 +1,16 @@
 import { applyRecipe } from '../prepare/prepare.js'
-import type { Recipe } from '../recipe/recipe.js'
+import type { PixelSize, Recipe } from '../recipe/recipe.js'
 import { recipeSize } from '../recipe/recipe-size.js'
 import { type Pixels, resample, resizedSize } from '../resample/resample.js'
 import { erase, jitterColour, mirror, rotate } from './augment-pixels.js'
 import type { AugmentationPlan, ViewCrop } from './augment-plan.js'
 
-/** A part of the image, at least one pixel, as large as fits. */
-function cut(pixels: Pixels, width: number, height: number, u: number, v: number): Pixels {
-  const w = Math.min(pixels.width, Math.max(1, Math.round(width)))
-  const h = Math.min(pixels.height, Math.max(1, Math.round(height)))
-  const x = Math.round(u * (pixels.width - w))
-  const y = Math.round(v * (pixels.height - h))
+/** A part of the image, at least one pixel, as large as fits; `u` and `v` from 0 to 1 say where it lies. */
+function cut(pixels: Pixels, size: PixelSize, place: { readonly u: number; readonly v: number }): Pixels {
+  const w = Math.min(pixels.width, Math.max(1, Math.round(size.width)))
+  const h = Math.min(pixels.height, Math.max(1, Math.round(size.height)))
+  const x = Math.round(place.u * (pixels.width - w))
+  const y = Math.round(place.v * (pixels.height - h))
   const data = new Uint8Array(w * h * 3)
   for (let row = 0; row < h; row++) {
     const from = ((y + row) * pixels.width + x) * 3
@@ -26,11 +26,11 @@ function applyCrop(pixels: Pixels, crop: ViewCrop, recipe: Recipe, out: Uint8Arr
     const area = width * height * crop.area
     // As torchvision does when nothing fits: the longest side that does, in the wanted proportions.
     const w = Math.min(width, Math.sqrt(area * crop.aspect), height * crop.aspect)
-    const part = cut(pixels, w, Math.min(height, Math.sqrt(area / crop.aspect), w / crop.aspect), crop.u, crop.v)
-    resample(part, size, { filter: 'bilinear', out })
+    const h = Math.min(height, Math.sqrt(area / crop.aspect), w / crop.aspect)
+    resample(cut(pixels, { width: w, height: h }, crop), size, { filter: 'bilinear', out })
   } else if (crop.kind === 'part') {
     const side = Math.sqrt(crop.area)
-    applyRecipe(cut(pixels, width * side, height * side, crop.u, crop.v), recipe, out)
+    applyRecipe(cut(pixels, { width: width * side, height: height * side }, crop), recipe, out)
   } else {
     const target = resizedSize(recipe.resize, pixels)
     const fits = recipe.crop && target.width >= size.width && target.height >= size.height

@@ -1,5 +1,6 @@
 import sharp from 'sharp'
-import { decodeFailure, decodeImage, type ImageBox, inspect, openImage } from './decode.js'
+import { decodeImage, type ImageBox, inspect, openImage } from './decode.js'
+import { decodeFailure } from './decode-errors.js'
 
 export interface PreviewOptions {
   /** The longer side; smaller images are not enlarged. */

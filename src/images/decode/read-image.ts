@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Fc7Error, messageOf, systemCode } from '../../base/errors.js'
-import { maxImageBytes, tooLarge } from './decode.js'
+import { maxImageBytes, tooLarge } from './decode-errors.js'
 
 const sentences: Record<string, string> = {
   ENOENT: 'does not exist (or is a link to nothing)',

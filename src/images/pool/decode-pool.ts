@@ -1,6 +1,7 @@
 import { Fc7Error } from '../../base/errors.js'
 import { WorkerClient } from '../../base/worker/client.js'
-import { maxImageSeconds, restrictLoaders } from '../decode/decode.js'
+import { restrictLoaders } from '../decode/decode.js'
+import { maxImageSeconds } from '../decode/decode-errors.js'
 import { parseRecipe } from '../recipe/recipe.js'
 import type { DecodeFailure, DecodeRequests, DecodeResult, DecodeSettings, DecodeTask } from './decode-requests.js'
 

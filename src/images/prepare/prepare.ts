@@ -1,15 +1,7 @@
 import sharp from 'sharp'
 import { Fc7Error } from '../../base/errors.js'
-import {
-  decodeFailure,
-  decodeImage,
-  type ImageBox,
-  inspect,
-  maxImageSeconds,
-  openImage,
-  restrictLoaders,
-  toRgb,
-} from '../decode/decode.js'
+import { decodeImage, type ImageBox, inspect, openImage, restrictLoaders, toRgb } from '../decode/decode.js'
+import { decodeFailure, maxImageSeconds } from '../decode/decode-errors.js'
 import type { Recipe } from '../recipe/recipe.js'
 import { recipeSize } from '../recipe/recipe-size.js'
 import { cropWindow, type PixelBox, type Pixels, resample, resizedSize } from '../resample/resample.js'
@@ -73,15 +65,15 @@ function visible(window: PixelBox, size: { width: number; height: number }): Pix
   }
 }
 
-/** Copies `part`, which begins at `left, top` of an output `width` wide, into `out`. */
-function place(part: Pixels, out: Uint8Array, width: number, left: number, top: number): void {
+/** Copies `part` into `out`, where its top left corner lies at `x`, `y`. */
+function place(part: Pixels, out: Pixels, { x, y }: { readonly x: number; readonly y: number }): void {
   for (let row = 0; row < part.height; row++) {
     const from = row * part.width * 3
-    out.set(part.data.subarray(from, from + part.width * 3), ((top + row) * width + left) * 3)
+    out.data.set(part.data.subarray(from, from + part.width * 3), ((y + row) * out.width + x) * 3)
   }
 }
 
-/** The rectangle of `pixels`, a view of the same memory when it is whole rows. */
+/** A copy of the rectangle. */
 function cutWindow(pixels: Pixels, window: PixelBox): Pixels {
   const data = new Uint8Array(window.width * window.height * 3)
   for (let row = 0; row < window.height; row++) {
@@ -107,11 +99,12 @@ export function applyRecipe(pixels: Pixels, recipe: Recipe, into?: Uint8Array): 
   if (resize.mode === 'none' || same) part = cutWindow(pixels, seen)
   else {
     const { filter, antialias } = resize
-    part = resample(pixels, target, { filter, antialias, window: seen, ...(whole ? { out } : {}) })
+    part = resample(pixels, target, { filter, antialias, window: seen, out: whole ? out : undefined })
   }
   if (part.data === out) return out
   if (!whole) out.fill(0)
-  place(part, out, window.width, seen.x - window.x, seen.y - window.y)
+  const { width, height } = window
+  place(part, { data: out, width, height }, { x: seen.x - window.x, y: seen.y - window.y })
   return out
 }
 

@@ -1,5 +1,13 @@
 import type { ResizeFilter } from '../recipe/recipe.js'
 
+/** One axis of a resize in samples: of its `targetLength` positions, `from … from + length` are wanted. */
+export interface Axis {
+  readonly sourceLength: number
+  readonly targetLength: number
+  readonly from: number
+  readonly length: number
+}
+
 /**
  * One axis of a resize: output position i is the weighted sum of `counts[i]` source positions from `starts[i]` on, the
  * weights being `weights[i * taps …]` in 22-bit fixed point.
@@ -45,16 +53,12 @@ const filters: Record<Exclude<ResizeFilter, 'nearest'>, { support: number; at: (
 }
 
 /**
- * The table that takes `sourceLength` samples to `targetLength`, for the output positions `from … from + length` only.
- * Follows Pillow's resampling (Resample.c): the support grows with the shrink factor, weights are normalised in doubles
+ * The table that takes `sourceLength` samples to the wanted positions. Follows Pillow's resampling (Resample.c): the support grows with the shrink factor, weights are normalised in doubles
  * and rounded half away from zero.
  */
 export function axisTable(
   filter: Exclude<ResizeFilter, 'nearest'>,
-  sourceLength: number,
-  targetLength: number,
-  from: number,
-  length: number,
+  { sourceLength, targetLength, from, length }: Axis,
 ): AxisTable {
   const { support: unitSupport, at } = filters[filter]
   const scale = sourceLength / targetLength
@@ -94,7 +98,7 @@ export function axisTable(
  * Pillow's nearest neighbour along one axis: the source position of each output position. The position is accumulated,
  * not multiplied, because Pillow's rounding errors do so too.
  */
-export function nearestPositions(sourceLength: number, targetLength: number, from: number, length: number): Int32Array {
+export function nearestPositions({ sourceLength, targetLength, from, length }: Axis): Int32Array {
   const scale = sourceLength / targetLength
   const positions = new Int32Array(length)
   let position = scale * 0.5
@@ -108,18 +112,13 @@ export function nearestPositions(sourceLength: number, targetLength: number, fro
 const maxCachedTables = 256
 const cache = new Map<string, AxisTable>()
 
-/** {@link axisTable}, remembered: folders hold many images of few sizes. The oldest of 256 tables makes room. */
-export function cachedAxisTable(
-  filter: Exclude<ResizeFilter, 'nearest'>,
-  sourceLength: number,
-  targetLength: number,
-  from: number,
-  length: number,
-): AxisTable {
+/** {@link axisTable}, cached: folders hold many images of few sizes. A new table replaces the oldest of 256. */
+export function cachedAxisTable(filter: Exclude<ResizeFilter, 'nearest'>, axis: Axis): AxisTable {
+  const { sourceLength, targetLength, from, length } = axis
   const key = `${filter}/${sourceLength}/${targetLength}/${from}/${length}`
   const known = cache.get(key)
   if (known) return known
-  const table = axisTable(filter, sourceLength, targetLength, from, length)
+  const table = axisTable(filter, axis)
   // Tables of huge shrinks hold megabytes and hardly recur.
   if (table.weights.length > 1 << 18) return table
   if (cache.size >= maxCachedTables) cache.delete(cache.keys().next().value!)

@@ -1,5 +1,5 @@
 import type { PixelSize, RecipeCrop, RecipeResize, ResizeFilter } from '../recipe/recipe.js'
-import { type AxisTable, cachedAxisTable, nearestPositions, weightBits } from './coefficients.js'
+import { type Axis, type AxisTable, cachedAxisTable, nearestPositions, weightBits } from './coefficients.js'
 import { resampleWasm } from './resample-wasm.js'
 
 /** Pixels in memory: `uint8 [height, width, 3]`, RGB. */
@@ -73,9 +73,23 @@ function shortenColumns(rows: Uint8ClampedArray, stride: number, down: AxisTable
   }
 }
 
+const horizontal = (source: PixelSize, target: PixelSize, window: PixelBox): Axis => ({
+  sourceLength: source.width,
+  targetLength: target.width,
+  from: window.x,
+  length: window.width,
+})
+
+const vertical = (source: PixelSize, target: PixelSize, window: PixelBox): Axis => ({
+  sourceLength: source.height,
+  targetLength: target.height,
+  from: window.y,
+  length: window.height,
+})
+
 function nearest(source: Pixels, target: PixelSize, window: PixelBox, out: Uint8Array): void {
-  const columns = nearestPositions(source.width, target.width, window.x, window.width)
-  const rows = nearestPositions(source.height, target.height, window.y, window.height)
+  const columns = nearestPositions(horizontal(source, target, window))
+  const rows = nearestPositions(vertical(source, target, window))
   let o = 0
   for (const row of rows) {
     for (const column of columns) {
@@ -88,7 +102,7 @@ function nearest(source: Pixels, target: PixelSize, window: PixelBox, out: Uint8
 }
 
 /** Left and right neighbour of each output position and the right one's share, half-pixel centres, edges repeated. */
-function lerpTable(sourceLength: number, targetLength: number, from: number, length: number, unit: number) {
+function lerpTable({ sourceLength, targetLength, from, length }: Axis, unit: number) {
   const left = new Int32Array(length)
   const right = new Int32Array(length)
   const share = new Float64Array(length)
@@ -108,8 +122,8 @@ function lerpTable(sourceLength: number, targetLength: number, from: number, len
  * is also OpenCV's INTER_LINEAR within its fixed point.
  */
 function lerp(source: Pixels, target: PixelSize, window: PixelBox, out: Uint8Array): void {
-  const x = lerpTable(source.width, target.width, window.x, window.width, 3)
-  const y = lerpTable(source.height, target.height, window.y, window.height, source.width * 3)
+  const x = lerpTable(horizontal(source, target, window), 3)
+  const y = lerpTable(vertical(source, target, window), source.width * 3)
   const { data } = source
   let o = 0
   for (let row = 0; row < window.height; row++) {
@@ -150,8 +164,8 @@ export function resample(source: Pixels, target: PixelSize, options: ResampleOpt
     lerp(source, target, window, out)
     return result
   }
-  const across = cachedAxisTable(options.filter, source.width, target.width, window.x, window.width)
-  const down = cachedAxisTable(options.filter, source.height, target.height, window.y, window.height)
+  const across = cachedAxisTable(options.filter, horizontal(source, target, window))
+  const down = cachedAxisTable(options.filter, vertical(source, target, window))
   if (options.wasm === false || !resampleWasm(source.data, source.width, across, down, out)) {
     shortenColumns(narrowRows(source, across, down.first, down.end), window.width * 3, down, out)
   }

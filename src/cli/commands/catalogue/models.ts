@@ -2,9 +2,9 @@ import type { Card, WeightSource } from '../../../backbones/card.js'
 import { importBackbone } from '../../../backbones/import.js'
 import { layerName, listLayers } from '../../../backbones/layers.js'
 import { findCard, loadCard, loadCards } from '../../../backbones/library.js'
+import { prepareBackbone } from '../../../backbones/prepare.js'
 import { pullBackbone, pullBytes, seemsPulled } from '../../../backbones/pull.js'
 import { resolveBackbone } from '../../../backbones/resolve.js'
-import { prepareTrunk } from '../../../backbones/trunk.js'
 import { Fc7Error } from '../../../base/errors.js'
 import { formatBytes } from '../../../base/text.js'
 import { readModel } from '../../../onnx/read.js'
@@ -104,7 +104,7 @@ async function layers(id: string, context: CommandContext, recipe: string | unde
     })
   }
   const found = listLayers(
-    prepareTrunk(await readModel(resolved.weights.path), resolved.card.input ?? {}),
+    prepareBackbone(await readModel(resolved.weights.path), resolved.card.input ?? {}),
     resolved.card,
   )
   context.result(

@@ -20,7 +20,7 @@ export interface ImageInput {
 /**
  * A backbone made ready for being read: batch symbolic, Dropout gone, every tensor's shape known as far as possible.
  */
-export interface Trunk {
+export interface Backbone {
   readonly model: ModelProto
   readonly graph: GraphProto
   readonly input: ImageInput
@@ -37,7 +37,7 @@ export interface InputHint {
   readonly height?: number | undefined
 }
 
-const oldestOpset = 7
+const minOpset = 7
 
 function inputError(sentence: string): Fc7Error {
   return new Fc7Error('MODEL_INPUT', sentence, {
@@ -94,6 +94,55 @@ function freeReshape(
   return { node: withNode(node, { input: [node.input[0] ?? '', name], attribute }), shape }
 }
 
+const isStandard = ({ domain }: NodeProto): boolean => domain === '' || domain === 'ai.onnx'
+
+/** A graph's nodes for any batch. */
+interface FreedNodes {
+  readonly nodes: readonly NodeProto[]
+  /** Targets of the Reshapes that named the batch. */
+  readonly shapes: readonly TensorProto[]
+  /** Outputs of nodes that are gone, by what stands in their place. */
+  readonly replaced: ReadonlyMap<string, string>
+}
+
+/** Walks the graph in order: Dropout goes, Reshapes take any batch, and `inference` learns every shape. */
+function freeNodes(graph: GraphProto, inference: ShapeInference): FreedNodes {
+  const nodes: NodeProto[] = []
+  const shapes: TensorProto[] = []
+  const replaced = new Map<string, string>()
+  for (const original of inOrder(graph)) {
+    const moved = original.input.some((name) => replaced.has(name))
+    let node = moved ? withNode(original, { input: original.input.map((n) => replaced.get(n) ?? n) }) : original
+    if (isStandard(node) && node.opType === 'Dropout') {
+      replaced.set(node.output[0] ?? '', node.input[0] ?? '')
+      inference.step(node)
+      continue
+    }
+    if (isStandard(node) && node.opType === 'Reshape') {
+      const target = inference.input(node, 1).ints
+      const free = freeReshape(node, inference.input(node, 0), target)
+      if (free) {
+        const { name, dims, dataType: elemType } = free.shape
+        node = free.node
+        shapes.push(free.shape)
+        inference.facts.set(name, { shape: dims.map(Number), elemType, ints: [0, ...(target ?? []).slice(1)] })
+      }
+    }
+    inference.step(node)
+    nodes.push(node)
+  }
+  return { nodes, shapes, replaced }
+}
+
+/** @throws Fc7Error MODEL_OPSET */
+function checkedOpset(model: ModelProto): number {
+  const opset = opsetOf(model)
+  if (opset >= minOpset) return opset
+  throw new Fc7Error('MODEL_OPSET', `The model is written in operator set ${opset}; fc7 reads ${minOpset} and later.`, {
+    hint: 'Convert it with the ONNX version converter.',
+  })
+}
+
 /**
  * Makes a backbone ready: the input's batch becomes `N` (also where it is baked into `Reshape`), Dropout disappears,
  * weights that old files list as inputs are inputs no more, stored type notes, which name the old batch, go. Weights
@@ -101,17 +150,8 @@ function freeReshape(
  *
  * @throws Fc7Error MODEL_INPUT, MODEL_OPSET
  */
-export function prepareTrunk(model: ModelProto, hint: InputHint = {}): Trunk {
-  const opset = opsetOf(model)
-  if (opset < oldestOpset) {
-    throw new Fc7Error(
-      'MODEL_OPSET',
-      `The model is written in operator set ${opset}; fc7 reads ${oldestOpset} and later.`,
-      {
-        hint: 'Convert it with the ONNX version converter.',
-      },
-    )
-  }
+export function prepareBackbone(model: ModelProto, hint: InputHint = {}): Backbone {
+  const opset = checkedOpset(model)
   // Max takes a scalar since operator set 8.
   const old = opset < 8 ? graphOf(model) : keepPads(graphOf(model))
   const input = imageInput(model, hint)
@@ -120,43 +160,12 @@ export function prepareTrunk(model: ModelProto, hint: InputHint = {}): Trunk {
   const dims = input.layout === 'NCHW' ? ['N', 3, height, width] : ['N', height, width, 3]
   const start = withGraph(old, { input: [valueInfo(input.name, 'float32', dims)], valueInfo: [] })
   const inference = new ShapeInference(start, opset)
-  const nodes: NodeProto[] = []
-  const shapes: TensorProto[] = []
-  const replaced = new Map<string, string>()
-  for (const original of inOrder(start)) {
-    const moved = original.input.some((name) => replaced.has(name))
-    let node = moved ? withNode(original, { input: original.input.map((n) => replaced.get(n) ?? n) }) : original
-    const isStandard = node.domain === '' || node.domain === 'ai.onnx'
-    if (isStandard && node.opType === 'Dropout') {
-      const [from = '', to = ''] = [node.input[0], node.output[0]]
-      replaced.set(to, from)
-      inference.step(node)
-      continue
-    }
-    if (isStandard && node.opType === 'Reshape') {
-      const free = freeReshape(node, inference.input(node, 0), inference.input(node, 1).ints)
-      if (free) {
-        node = free.node
-        shapes.push(free.shape)
-        inference.facts.set(free.shape.name, {
-          shape: free.shape.dims.map(Number),
-          elemType: free.shape.dataType,
-          ints: [0, ...(inference.input(original, 1).ints ?? []).slice(1)],
-        })
-      }
-    }
-    inference.step(node)
-    nodes.push(node)
-  }
+  const { nodes, shapes, replaced } = freeNodes(start, inference)
   const output = old.output.map((info) => {
     const name = replaced.get(info.name) ?? info.name
-    return valueInfo(
-      name,
-      'float32',
-      (inference.of(name).shape ?? []).map((dim) => dim),
-    )
+    return valueInfo(name, 'float32', inference.of(name).shape ?? [])
   })
-  const graph = withGraph(start, { node: nodes, initializer: [...old.initializer, ...shapes], output })
+  const graph = withGraph(start, { node: [...nodes], initializer: [...old.initializer, ...shapes], output })
   const irVersion = model.irVersion < 8n ? 8n : model.irVersion
   return {
     model: withModel(model, { graph, irVersion }),
