@@ -29,6 +29,7 @@ const layout = {
   'src/images': ['recipe', 'resample', 'decode', 'prepare', 'augment', 'pool'],
   'src/datasets': ['formats', 'sources'],
   'src/embeddings': ['store', 'extract', 'exporters', 'importers'],
+  'src/embeddings/extract': ['pipeline', 'image-decoder', 'prepare', 'extract', 'extract-images'],
   'src/training': ['gradients', 'optimizers', 'graph', 'runner'],
   'src/training/gradients': ['contract', 'rules', 'registry'],
   'src/trainers': [

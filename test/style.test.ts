@@ -39,6 +39,9 @@ describe('style of src/', () => {
   })
 
   test('the field’s words', () => {
-    expect(places(/\b(pictures?|optimisers?|heeds?|anew|whilst|foresees?|foreseen|told|seats?|let go)\b/i)).toEqual([])
+    // A column of other people's data sets has the name that they gave it.
+    const theirs = "'image', 'img', 'picture', 'photo'"
+    const found = places(/\b(pictures?|optimisers?|heeds?|anew|whilst|foresees?|foreseen|told|seats?|let go)\b/i)
+    expect(found.filter((place) => !place.includes(theirs))).toEqual([])
   })
 })

@@ -34,10 +34,7 @@ const dataTypes: Record<ElementType, DataType> = {
 
 export type { TensorValues } from '../base/safetensors.js'
 
-/**
- * An attribute whose number is a float even when it is whole: `{ float: 1 }`, `{ floats: [1, 2] }`; graphs are `{ graph
- * }`.
- */
+/** Numbers are whole; floats, whole or not, are `{ float: 1 }` and `{ floats: [1, 2] }`; graphs are `{ graph }`. */
 export type AttributeValue =
   | number
   | string
@@ -139,19 +136,17 @@ export function node(
 
 /** Writes an ONNX graph node by node. Names are made unique by a counter, so equal calls give equal bytes. */
 export class GraphBuilder {
+  readonly name: string
   readonly nodes: NodeProto[] = []
   readonly inputs: ValueInfoProto[] = []
   readonly outputs: ValueInfoProto[] = []
   readonly initializers: TensorProto[] = []
+  readonly #prefix: string
   #counter = 0
 
   /** `prefix` goes before every fresh name; give each subgraph its own. */
-  readonly #prefix: string
-
-  constructor(
-    readonly name: string,
-    prefix = '',
-  ) {
+  constructor(name: string, prefix = '') {
+    this.name = name
     this.#prefix = prefix
   }
 

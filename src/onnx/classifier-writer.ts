@@ -18,14 +18,12 @@ const codes = { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const
  * Squeeze …).
  */
 export class OnnxWriter extends GraphBuilder {
+  readonly opset: number
   #usesMl = false
 
-  constructor(
-    name: string,
-    readonly opset: number = defaultOpset,
-    prefix = '',
-  ) {
+  constructor(name: string, opset: number = defaultOpset, prefix = '') {
     super(name, prefix)
+    this.opset = opset
     if (opset < 9) {
       throw new Fc7Error(
         'ONNX_OPSET',

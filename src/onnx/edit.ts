@@ -104,7 +104,7 @@ export function renameTensors(graph: GraphProto, rename: (name: string) => strin
           const { $typeName: _, ...fields } = attribute
           return create(AttributeProtoSchema, {
             ...fields,
-            ...(attribute.g ? { g: renameTensors(attribute.g, rename) } : {}),
+            g: attribute.g && renameTensors(attribute.g, rename),
             graphs: attribute.graphs.map((body) => renameTensors(body, rename)),
           })
         }),

@@ -55,7 +55,7 @@ function chooseColumns(file: ParquetFile): Columns {
   }
   let bytes: readonly string[] | undefined
   let path: readonly string[] | undefined
-  // Also "picture": other people’s files carry it.
+  // Names that other people’s files carry.
   for (const name of [...ofType('Image'), 'image', 'img', 'picture', 'photo', 'jpg', 'png', 'bytes']) {
     const plain = leaves.find((one) => one.path.length === 1 && one.path[0] === name && one.type === 'BYTE_ARRAY')
     bytes = leaf(name, 'bytes') ?? (plain && !plain.isText ? plain.path : undefined)

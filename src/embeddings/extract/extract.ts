@@ -6,11 +6,11 @@ import type { ExtractionJob } from '../store/job.js'
 import type { Manifest } from '../store/layout.js'
 import { type ExtractionPlan, encodePlan, shardRange, shardsOfPart } from '../store/plan.js'
 import { unitsOf } from '../store/views.js'
-import { BatchRunner } from './batch-runner.js'
-import { ExtractionTally } from './extraction-tally.js'
-import { readShards, type ShardItem } from './shard-reader.js'
-import { ShardWriter } from './shard-writer.js'
-import { Stages } from './stages.js'
+import { BatchRunner } from './pipeline/batch-runner.js'
+import { readShards, type ShardItem } from './pipeline/shard-reader.js'
+import { ShardWriter } from './pipeline/shard-writer.js'
+import { Stages } from './pipeline/stages.js'
+import { ExtractionTally } from './pipeline/tally.js'
 
 export interface ExtractionSummary {
   readonly rows: number
@@ -53,7 +53,7 @@ const nothingMeasured: Measured = {
   waited: { inference: 0, decode: 0, disk: 0 },
 }
 
-/** Moves items from the reader to the runner and whole shards to the writer. However it ends, what is whole is written. */
+/** Moves items from the reader to the runner, and shards to the writer. However it ends, what is whole is written. */
 async function pump<Source>(
   items: AsyncIterable<ShardItem<Source>>,
   plan: ExtractionPlan,

@@ -3,7 +3,7 @@ import type { DatasetItem, ItemLoad } from '../../datasets/contract.js'
 import { readImage } from '../../datasets/read.js'
 import { DecodePool, type DecodeResult, type DecodeSettings, type DecodeTask } from '../../images/pool/decode-pool.js'
 import type { Decoded, Decoder, ExtractionItem, Pose } from '../store/job.js'
-import { Slots } from './slots.js'
+import { Slots } from './pipeline/slots.js'
 
 /** A data set's item as the extraction knows it. */
 export const extractionItem = (item: DatasetItem): ExtractionItem<DatasetItem> => ({

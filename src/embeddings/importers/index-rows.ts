@@ -15,7 +15,7 @@ const cells: { readonly [Name in keyof IndexRow]-?: (cell: string | undefined) =
 /** Columns that say what a row is; every other column of a table is a value of the embedding. */
 export const indexColumns = Object.keys(cells) as readonly (keyof IndexRow)[]
 
-/** The rows' index from records under a header: only the columns that are there, so that nothing known is overridden. */
+/** The rows’ index from records under a header: only the columns that are there, so that no other is overridden. */
 export function indexOfRecords(header: readonly string[], records: readonly string[][]): IndexRow[] {
   const columns = indexColumns.flatMap((name) => {
     const at = header.indexOf(name)

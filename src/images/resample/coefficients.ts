@@ -53,8 +53,8 @@ const filters: Record<Exclude<ResizeFilter, 'nearest'>, { support: number; at: (
 }
 
 /**
- * The table that takes `sourceLength` samples to the wanted positions. Follows Pillow's resampling (Resample.c): the support grows with the shrink factor, weights are normalised in doubles
- * and rounded half away from zero.
+ * The table that takes `sourceLength` samples to the wanted positions. Follows Pillow's resampling (Resample.c): the
+ * support grows with the shrink factor, weights are normalised in doubles and rounded half away from zero.
  */
 export function axisTable(
   filter: Exclude<ResizeFilter, 'nearest'>,

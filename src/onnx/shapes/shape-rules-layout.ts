@@ -41,7 +41,7 @@ const reshape: ShapeRule = (node, known) => {
   const shape = dims.map((n) =>
     n === -1 ? (x.shape ? quotient(x.shape, rest, () => known.unknownDim()) : known.unknownDim()) : n,
   )
-  return [{ shape, elemType: x.elemType, ...(x.ints ? { ints: x.ints } : {}) }]
+  return [{ shape, elemType: x.elemType, ints: x.ints }]
 }
 
 const flatten: ShapeRule = (node, known) => {
@@ -62,7 +62,7 @@ const concat: ShapeRule = (node, known) => {
   const total: Dim = along.every(isNumber) ? along.reduce((a, b) => a + b, 0) : known.unknownDim()
   const shape = first.shape.map((n, i) => (i === axis ? total : n))
   const ints = inputs.every((input) => input.ints) ? inputs.flatMap((input) => input.ints ?? []) : undefined
-  return [{ shape, elemType, ...(ints ? { ints } : {}) }]
+  return [{ shape, elemType, ints }]
 }
 
 const transpose: ShapeRule = (node, known) => {
@@ -84,7 +84,7 @@ const squeeze: ShapeRule = (node, known) => {
   const rank = x.shape.length
   const gone = new Set(axes?.map((axis) => wrap(axis, rank)) ?? x.shape.flatMap((n, i) => (n === 1 ? [i] : [])))
   const shape = x.shape.filter((_, i) => !gone.has(i))
-  return [{ shape, elemType: x.elemType, ...(x.ints ? { ints: x.ints } : {}) }]
+  return [{ shape, elemType: x.elemType, ints: x.ints }]
 }
 
 const unsqueeze: ShapeRule = (node, known) => {
@@ -95,7 +95,7 @@ const unsqueeze: ShapeRule = (node, known) => {
   const added = new Set(axes.map((axis) => wrap(axis, rank)))
   const rest = [...x.shape]
   const shape = Array.from({ length: rank }, (_, i): Dim => (added.has(i) ? 1 : (rest.shift() ?? 1)))
-  return [{ shape, elemType: x.elemType, ...(x.ints ? { ints: x.ints } : {}) }]
+  return [{ shape, elemType: x.elemType, ints: x.ints }]
 }
 
 const pad: ShapeRule = (node, known) => {
@@ -130,7 +130,7 @@ const gather: ShapeRule = (node, known) => {
   const picked =
     ints && axis === 0 ? at.ints?.map((i) => (isNumber(i) ? ints[wrap(i, ints.length)] : undefined)) : undefined
   const whole = picked?.every((n) => n !== undefined) ? (picked as Dim[]) : undefined
-  return [{ shape, elemType: x.elemType, ...(whole ? { ints: whole } : {}) }]
+  return [{ shape, elemType: x.elemType, ints: whole }]
 }
 
 const slice: ShapeRule = (node, known) => {
@@ -162,7 +162,7 @@ const slice: ShapeRule = (node, known) => {
     shape[at] = Math.max(0, Math.ceil((to - from) / step))
     if (x.ints && at === 0 && step === 1) ints = x.ints.slice(from, to)
   })
-  return [{ shape, elemType: x.elemType, ...(ints ? { ints } : {}) }]
+  return [{ shape, elemType: x.elemType, ints }]
 }
 
 const split: ShapeRule = (node, known) => {
@@ -184,7 +184,7 @@ const constant: ShapeRule = (node) => {
   if (t) {
     const shape = t.dims.map(Number)
     const integer = t.dataType === DataType.INT64 || t.dataType === DataType.INT32
-    return [{ shape, elemType: t.dataType, ...(integer && shape.length <= 1 ? { ints: intsOf(t) } : {}) }]
+    return [{ shape, elemType: t.dataType, ints: integer && shape.length <= 1 ? intsOf(t) : undefined }]
   }
   const ints = intsAttribute(node, 'value_ints')
   if (ints) return [{ shape: [ints.length], elemType: DataType.INT64, ints }]

@@ -47,7 +47,7 @@ const elementwise: ShapeRule = (node, known) => {
       return typeof x === 'number' && typeof y === 'number' ? op(x, y) : known.unknownDim()
     })
   }
-  return [{ shape, elemType: comparison ? DataType.BOOL : (a?.elemType ?? 0), ...(ints ? { ints } : {}) }]
+  return [{ shape, elemType: comparison ? DataType.BOOL : (a?.elemType ?? 0), ints }]
 }
 
 /** Output size along one axis of a convolution or pooling window. */

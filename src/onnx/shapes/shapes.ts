@@ -18,12 +18,11 @@ const maxFollowedInts = 1024
  */
 export class ShapeInference implements KnownShapes {
   readonly facts = new Map<string, TensorFacts>()
+  readonly opset: number
   #unknowns = 0
 
-  constructor(
-    graph: GraphProto,
-    readonly opset: number,
-  ) {
+  constructor(graph: GraphProto, opset: number) {
+    this.opset = opset
     for (const info of graph.input) this.facts.set(info.name, factsOfInfo(info))
     for (const tensor of graph.initializer) {
       const shape = tensor.dims.map(Number)
@@ -32,7 +31,7 @@ export class ShapeInference implements KnownShapes {
       this.facts.set(tensor.name, {
         shape,
         elemType: tensor.dataType,
-        ...(isInteger && shape.length <= 1 && count <= maxFollowedInts ? { ints: intsOf(tensor) } : {}),
+        ints: isInteger && shape.length <= 1 && count <= maxFollowedInts ? intsOf(tensor) : undefined,
       })
     }
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { BatchTuner } from '../../../src/embeddings/extract/batch-tuner.js'
-import { Stages } from '../../../src/embeddings/extract/stages.js'
+import { Stages } from '../../../src/embeddings/extract/pipeline/stages.js'
 import { threadSplits } from '../../../src/runtime/machine.js'
 
 /** Runs a tuner on a machine whose rate depends on the batch alone, until it has settled or `runs` are over. */

@@ -1,5 +1,5 @@
-import type { ProgressTask } from '../../base/progress.js'
-import type { FinishedUnit } from '../store/commit.js'
+import type { ProgressTask } from '../../../base/progress.js'
+import type { FinishedUnit } from '../../store/commit.js'
 
 /** Counts images as their batches finish, shows them, and takes the times that a run's pace is measured by. */
 export class ExtractionTally {

@@ -1,10 +1,10 @@
-import type { RunResult } from '../../runtime/inference-requests.js'
-import type { FinishedBatch } from '../store/commit.js'
-import type { Decoded, ExtractionJob } from '../store/job.js'
-import type { Unit } from '../store/views.js'
-import type { ExtractionTally } from './extraction-tally.js'
+import type { RunResult } from '../../../runtime/inference-requests.js'
+import type { FinishedBatch } from '../../store/commit.js'
+import type { Decoded, ExtractionJob } from '../../store/job.js'
+import type { Unit } from '../../store/views.js'
 import { Slots } from './slots.js'
 import type { Stages } from './stages.js'
+import type { ExtractionTally } from './tally.js'
 
 /** What the stages of an extraction share: the job, and who measures it. */
 export interface ExtractionContext<Source> {
@@ -40,7 +40,10 @@ export class BatchRunner<Source> {
     }
   }
 
-  /** Starts what is left as a batch, so that none reaches into the next shard. @returns the shard's batches, in order */
+  /**
+   * Starts what is left as a batch, so that none reaches into the next shard.
+   * @returns the shard's batches, in order
+   */
   async endShard(): Promise<readonly Promise<FinishedBatch>[]> {
     if (this.#waiting.length > 0) await this.#start()
     const batches = this.#started

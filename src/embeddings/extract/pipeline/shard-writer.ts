@@ -1,5 +1,5 @@
-import { commitShard, type FinishedBatch } from '../store/commit.js'
-import type { ExtractionPlan } from '../store/plan.js'
+import { commitShard, type FinishedBatch } from '../../store/commit.js'
+import type { ExtractionPlan } from '../../store/plan.js'
 import { Slots } from './slots.js'
 import type { Stages } from './stages.js'
 

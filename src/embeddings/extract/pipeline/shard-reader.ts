@@ -1,5 +1,5 @@
-import type { ExtractionItem, ExtractionJob } from '../store/job.js'
-import { shardRange } from '../store/plan.js'
+import type { ExtractionItem, ExtractionJob } from '../../store/job.js'
+import { shardRange } from '../../store/plan.js'
 
 /** An item of a shard that has to be computed. */
 export interface ShardItem<Source> {
