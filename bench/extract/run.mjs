@@ -133,7 +133,7 @@ for (const { entry, light } of entries.length > 0 ? entries : [{ entry: 'resnet5
   try {
     const file = join(scratch, basename(model))
     if (light) await randomWeights(model, file)
-    // A light model's graphs are not worth keeping.
+    // A light model's graphs do not go into the cache.
     await bench(light ? file : model, recipe, scratch, light ? scratch : cacheFolder(), paths)
   } finally {
     await rm(scratch, { recursive: true, force: true })

@@ -114,10 +114,10 @@ export function defaultTensor(backbone: Backbone): string {
 
 /** Follows a convolution's or dense layer's output to after its bias, normalisation and activation. */
 function activatedTensor(tensor: string, backbone: Backbone): string {
-  const takers = consumers(backbone.graph)
+  const readers = consumers(backbone.graph)
   let current = tensor
   for (;;) {
-    const [next, ...others] = takers.get(current) ?? []
+    const [next, ...others] = readers.get(current) ?? []
     const kind = next ? kinds[next.opType] : undefined
     const output = next?.output[0]
     if (!next || others.length > 0 || output === undefined || dataInput(next, backbone) === undefined) return current

@@ -50,9 +50,9 @@ export interface OpenedSource {
   readonly layout?: Layout | undefined
   /** Items one by one; memory does not grow with their number. */
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
-  /** What the last whole walk left out, as sentences. */
+  /** What the last complete walk left out, as sentences. */
   notes(): readonly string[]
-  /** Labels that the last whole walk met without any image (an empty folder), where the form has such a thing. */
+  /** Labels that the last complete walk found without any image (an empty folder), where the form has such a thing. */
   emptyLabels?(): readonly string[]
 }
 

@@ -16,12 +16,12 @@ export interface Dataset {
    * All items in the data set's fixed order: the byte order of relative paths for folders, the order of the rows for
    * lists and archives. Streaming; can be walked again.
    *
-   * @throws Fc7Error DATASET_EMPTY after a walk that met no image, LIST_BROKEN, INTERRUPTED
+   * @throws Fc7Error DATASET_EMPTY after a walk that found no image, LIST_BROKEN, INTERRUPTED
    */
   items(signal?: AbortSignal): AsyncIterable<DatasetItem>
-  /** What the last whole walk left out, as sentences. */
+  /** What the last complete walk left out, as sentences. */
   notes(): readonly string[]
-  /** Labels that the last whole walk met without any image, such as an empty folder. */
+  /** Labels that the last complete walk found without any image, such as an empty folder. */
   emptyLabels(): readonly string[]
 }
 
@@ -69,18 +69,14 @@ async function* finished(
   }
 }
 
-/** What of a larger request says how a data set is read; what is not asked for is left out. */
+/** The part of a larger request that says how a data set is read. */
 export function datasetOptions(
   asked: {
     readonly [K in keyof DatasetOptions]: DatasetOptions[K] | undefined
   },
 ): DatasetOptions {
   const { layout, groupFrom, allowOutside } = asked
-  return {
-    layout,
-    groupFrom,
-    allowOutside,
-  }
+  return { layout, groupFrom, allowOutside }
 }
 
 /**

@@ -43,12 +43,12 @@ function isUnsafe(pad: NodeProto, pool: NodeProto, graph: GraphProto): boolean {
  */
 export function keepPads(graph: GraphProto): GraphProto {
   if (!graph.node.some(({ opType }) => opType === 'Pad')) return graph
-  const takers = consumers(graph)
+  const readers = consumers(graph)
   const outputs = new Set(graph.output.map(({ name }) => name))
   const kept = new Map<string, string>()
   for (const pad of graph.node) {
     const name = pad.output[0] ?? ''
-    const [next, ...others] = takers.get(name) ?? []
+    const [next, ...others] = readers.get(name) ?? []
     const isConstant = textAttribute(pad, 'mode', 'constant') === 'constant'
     if (pad.opType !== 'Pad' || !isStandard(pad) || !isConstant || outputs.has(name)) continue
     const isPool = next && isStandard(next) && (next.opType === 'MaxPool' || next.opType === 'AveragePool')

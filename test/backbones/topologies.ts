@@ -4,7 +4,7 @@ import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'
 /**
  * Topologies of networks whose light models the ONNX project does not publish, written after the papers and in the form
  * in which the zoo's files hold them (which exporter, which operators at the end). Weights are constants that take no
- * room, as in the light models: a network is a few kilobytes here.
+ * space, as in the light models: a network is a few kilobytes here.
  */
 class Net {
   readonly graph: GraphBuilder

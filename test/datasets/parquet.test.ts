@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { parquetHeader } from 'hyparquet/src/column.js'
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { ParquetFile } from '../../src/datasets/formats/parquet-file.js'
 import { openDataset } from '../../src/datasets/open.js'
 import { allItems, brokenCode, fixture, imageNumber } from './helpers.js'
@@ -66,6 +67,22 @@ describe('Parquet files with images', () => {
       { label: '1', size: 3, load: { kind: 'file', path: join(root, 'sub/a.png') } },
       { label: '2', load: { kind: 'broken', code: 'OUTSIDE_ROOT' } },
     ])
+  })
+
+  it('knows the column "picture" of other people’s files', async () => {
+    const file = join(root, 'named.parquet')
+    await writeFile(
+      file,
+      Buffer.from(
+        parquetWriteBuffer({
+          columnData: [
+            { name: 'picture', data: [Uint8Array.of(1, 2, 3)], type: 'BYTE_ARRAY' },
+            { name: 'label', data: ['cat'], type: 'STRING' },
+          ],
+        }),
+      ),
+    )
+    expect(await allItems(file)).toMatchObject([{ label: 'cat', size: 3, load: { kind: 'bytes' } }])
   })
 
   it('reads a folder of files as one data set', async () => {

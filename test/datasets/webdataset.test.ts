@@ -33,7 +33,7 @@ describe('WebDataset shards', () => {
     expect(await Promise.all(items.map(imageNumber))).toEqual([0, 1, 2, 4, 5])
     expect(items.every((item) => item.load.kind === 'range' && item.load.length === item.size)).toBe(true)
     await scanDataset(dataset)
-    expect(dataset.notes()).toEqual([expect.stringContaining('1 entries')])
+    expect(dataset.notes()).toEqual([expect.stringContaining('1 entry')])
   })
 
   it('reads a folder of shards in order and keeps equal keys apart', async () => {

@@ -102,7 +102,7 @@ describe('extraction under attack', () => {
     expect(await contents(out)).toEqual(uninterrupted)
   }, 120_000)
 
-  it('a disk that fills up, and one that is read-only: a clear error, nothing corrupt, and the rest once there is room', async () => {
+  it('a disk that fills up, and one that is read-only: a clear error, nothing corrupt, and the rest once there is space', async () => {
     const disk = join(root, 'disk')
     const mount = (...options: string[]): void => void execFileSync('mount', ['-t', 'tmpfs', ...options, 'tmpfs', disk])
     await mkdir(disk)

@@ -29,7 +29,7 @@ describe('every row of a whole store, side by side with Pillow and Python onnxru
     ['brain-mri', 'caffe', ['--batch-size', '3', '--threads', '4', '--decode-threads', '2'], 0.99999],
   ] as const)(
     '%s, %s',
-    async (name, recipe, options, least) => {
+    async (name, recipe, options, minCosine) => {
       const { paths, row } = await extractRows(
         join(datasets, name),
         recipe,
@@ -60,7 +60,7 @@ describe('every row of a whole store, side by side with Pillow and Python onnxru
         `${name} ${recipe}: ${paths.length} rows, smallest cosine ${Math.min(...cosines)}, failures ${failed.join(', ') || 'none'}`,
       )
       expect(unreadable).toEqual(failed)
-      expect(cosines.filter((value) => !(value >= least))).toEqual([])
+      expect(cosines.filter((value) => !(value >= minCosine))).toEqual([])
     },
     300_000,
   )

@@ -35,7 +35,7 @@ describe('bad images through the built command: each embedded or listed, none st
       { name: 'e.jpg', body: made.jpeg, size: 8 ** 11 - 1 },
     ])
     writeFileSync(path, huge)
-    // Three gigabytes that take no room on the disk.
+    // Three gigabytes that take no space on the disk.
     truncateSync(path, huge.length + 3 * 1024 ** 3)
     writeFileSync(path, rest, { flag: 'a' })
     expect((await extractWatched(root, path)).found).toEqual([

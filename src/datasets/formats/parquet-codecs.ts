@@ -8,7 +8,7 @@ const zstd = (zlib as unknown as { zstdDecompressSync?: (input: Uint8Array, opti
 
 const limit = (length: number) => ({ maxOutputLength: Math.max(1, length) })
 
-/** Compression methods beside snappy, which hyparquet brings; none unpacks to more than `length` bytes. */
+/** Compression methods beside snappy, which hyparquet has; none unpacks to more than `length` bytes. */
 export const inflate: Record<string, Inflate> = {
   GZIP: (input, length) => zlib.gunzipSync(input, limit(length)),
   BROTLI: (input, length) => zlib.brotliDecompressSync(input, limit(length)),

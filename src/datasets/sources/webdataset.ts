@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { messageOf, throwIfAborted } from '../../base/errors.js'
+import { counted } from '../../base/text.js'
 import type { DatasetItem, DatasetSource, ItemLoad } from '../contract.js'
 import { isImageName, splitOfShard } from '../formats/names.js'
 import { type Described, describe, idOf, textOf } from '../formats/records.js'
@@ -122,8 +123,8 @@ export const webdataset: DatasetSource = {
     let passedOver = 0
     return {
       decision:
-        `${basename(path)} is read as ${shards.length} WebDataset shard${shards.length === 1 ? '' : 's'}; labels ` +
-        'come from .cls, .json or .txt.',
+        `${basename(path)} is read as ${counted(shards.length, 'WebDataset shard')}; labels come from .cls, ` +
+        '.json or .txt.',
       async *items(signal) {
         let count = 0
         for (const shard of shards) {
@@ -138,7 +139,7 @@ export const webdataset: DatasetSource = {
       },
       notes: () =>
         passedOver > 0
-          ? [`${passedOver} entries of the archives that are neither images nor labels were passed over.`]
+          ? [`Passed over in the archives: ${counted(passedOver, 'entry', 'entries')} beside images and labels.`]
           : [],
     }
   },

@@ -29,7 +29,7 @@ export interface OpenedInference {
 }
 
 /** From here it pays to open the second split as well: about two seconds of many. */
-const worthMeasuring = 2000
+const minMeasuredImages = 2000
 
 const trialBatch = 8
 
@@ -68,7 +68,7 @@ export async function openInference(request: InferenceRequest): Promise<OpenedIn
         : threadSplits(threads, request.modelBytes, machineFacts().memoryBytes)
   const [first = whole, second] = splits
   const pool = await open(first)
-  if (!second || request.images < worthMeasuring) return { pool, split: first, measured: [] }
+  if (!second || request.images < minMeasuredImages) return { pool, split: first, measured: [] }
   const rate = await trial(pool, request)
   // Closed before the other is opened: threadSplits() makes sure of memory for one set of sessions, not two.
   await pool.close()

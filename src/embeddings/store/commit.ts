@@ -20,7 +20,7 @@ export interface FinishedBatch {
   readonly result: RunResult
 }
 
-/** A row of the shard: its units, one behind another, whose mean it is (mostly there is one). */
+/** A row of the shard: the mean of its units, which follow each other. Without test views there is one. */
 interface Row {
   readonly unit: FinishedUnit
   readonly decoded: Decoded & { ok: true }

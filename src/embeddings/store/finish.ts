@@ -94,8 +94,8 @@ export async function finishStore(out: string, plan: ExtractionPlan, planHash: s
     versions: versions(),
   }
   await writeJsonAtomic(manifestPath(out), manifest)
-  // What a killed process left behind under temporary names: every shard has its own by now. Another process may just
-  // be writing the manifest, so that one's temporary file is let be.
+  // What a killed process left under temporary names: every shard has its final name by now. The manifest's temporary
+  // file stays, because another process may be writing it.
   for (const name of await readdir(out))
     if (/^\.(shard|thumbs)-/.test(name) && ownFile.test(name)) await rm(join(out, name), { force: true })
   return manifest

@@ -53,9 +53,9 @@ export interface ExtractionJob<Source> {
   readonly height: number
   readonly decoder: Decoder<Source>
   readonly inference: Inference
-  /** Images a run; with a `tuner`, the most there may be. */
+  /** Images a run; with a `tuner`, the maximum. */
   readonly batch: number
-  /** Says how many images the next run takes, and hears how long each run took. */
+  /** Says how many images the next run takes; is given how long each run took. */
   readonly tuner?: { readonly size: number; ran(rows: number, milliseconds: number): void } | undefined
   /**
    * Batches being decoded or computed at once. Default two a session (one computed, one ready) and two being decoded.

@@ -110,6 +110,30 @@ describe('executeExtraction', () => {
     expect(await contents(out)).toEqual(await contents(join(root, 'uninterrupted')))
   })
 
+  it('writes the shards that are complete when the data set ends with an error, and throws that', async () => {
+    const plan = fakePlan(95)
+    const out = join(root, 'store')
+    const job = fakeJob(out, plan)
+    const broken = executeExtraction({
+      ...job,
+      items: async function* () {
+        let count = 0
+        for await (const item of job.items()) {
+          if (count++ === 35) throw new Error('the archive ends here')
+          yield item
+        }
+      },
+    })
+    await expect(broken).rejects.toThrow('the archive ends here')
+    const names = await readdir(out)
+    expect(names.filter((name) => /^shard-.*json$/.test(name))).toEqual([
+      'shard-00000.json',
+      'shard-00001.json',
+      'shard-00002.json',
+    ])
+    expect((await executeExtraction(fakeJob(out, plan))).reusedShards).toBe(3)
+  })
+
   it('adopts a whole Arrow file whose commit is missing, and recomputes a broken one', async () => {
     const plan = fakePlan(30)
     const out = join(root, 'store')

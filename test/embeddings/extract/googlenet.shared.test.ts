@@ -21,7 +21,7 @@ describe('GoogLeNet embeddings of 24 real images, recorded with Pillow and Pytho
     ['keras-caffe', 1, 0.999999],
   ] as const)(
     '%s',
-    async (recipe, place, least) => {
+    async (recipe, place, minCosine) => {
       const { recipes, paths } = (await readJsonFixture('googlenet.json')) as { recipes: string[]; paths: string[] }
       expect([recipes[place], paths.length]).toEqual([recipe, 24])
       const halves = new Uint16Array((await readFile(new URL('googlenet.bin', fixtures))).buffer.slice(0))
@@ -37,7 +37,7 @@ describe('GoogLeNet embeddings of 24 real images, recorded with Pillow and Pytho
       expect(found).toHaveLength(24)
       const cosines = paths.map((_, i) => cosine(row(i), recorded.subarray(i * dim, (i + 1) * dim)))
       console.log(`${recipe}: smallest cosine ${Math.min(...cosines)}`)
-      expect(Math.min(...cosines)).toBeGreaterThanOrEqual(least)
+      expect(Math.min(...cosines)).toBeGreaterThanOrEqual(minCosine)
     },
     120_000,
   )
