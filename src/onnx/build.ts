@@ -126,8 +126,11 @@ export function node(
   outputs: readonly string[],
   attributes: Readonly<Record<string, AttributeValue>> = {},
 ): NodeProto {
+  // ONNX is proto2: a field that is set to '' is written, and files keep their bytes.
   return create(NodeProtoSchema, {
     opType: op,
+    domain: '',
+    name: '',
     input: [...inputs],
     output: [...outputs],
     attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
