@@ -44,7 +44,7 @@ function stepsOfCommand(network, strategy, batch, cached) {
   })
   const [phase] = plan.phases
   const values =
-    phase.trunk === 'cached' ? network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor).row : []
+    phase.frozenLayers === 'cached' ? network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor).row : []
   const rowBytes = cached ? 4 * values.reduce((a, b) => a * b, 1) : network.width * network.height * 3
   return stepsPerRun(phase, { batch, rowBytes, checkpointSteps: 200 })
 }

@@ -123,7 +123,7 @@ export async function runFinetune(
       const { augment } = plan.options
       let frozen: FrozenActivations | undefined
       let best: Weights
-      if (phase.trunk === 'cached') {
+      if (phase.frozenLayers === 'cached') {
         const lower = lowerModel(current, graphs.boundary)
         frozen = await FrozenActivations.make({
           folder: join(work, `frozen${number}`),

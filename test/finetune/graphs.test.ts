@@ -109,7 +109,7 @@ describe('a backbone with a new head', () => {
     expect(clip!.input).toEqual(['a', 'a6/min', 'a6/max'])
   })
 
-  it('an op without a gradient is named with its layer before anything runs, and may stay in the frozen part', () => {
+  it('an op without a gradient is named with its layer before anything runs, and may stay in the frozen layers', () => {
     const net = build(branched('Erf'))
     const train = (boundary: string) =>
       buildTrainingGraph({

@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
 import { balancedClassWeights } from '../../src/finetune/plan/graphs.js'
+import { lrAt, lrFactors } from '../../src/finetune/plan/learning-rate.js'
 import { buildHeaded } from '../../src/finetune/plan/network.js'
 import { augmentationOf, parseOptions } from '../../src/finetune/plan/options.js'
-import { lrAt, lrFactors, type PlanInput, planFinetune } from '../../src/finetune/plan/plan.js'
+import { type PlanInput, planFinetune } from '../../src/finetune/plan/plan.js'
 import { assignRoles, classesOf, type Labelled } from '../../src/finetune/plan/splits.js'
 import { defaultAugmentation } from '../../src/images/augment/augment-plan.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
@@ -94,40 +95,40 @@ describe('the plan', () => {
       trainedValues: 75,
       frozenValues: 8 * 27 + 16 * 72 + 24 * 1024,
       stepsPerEpoch: 7,
-      trunk: 'cached',
+      frozenLayers: 'cached',
       views: 4,
       cacheBytes: (51 * 4 + 9) * 24 * 4,
-      trunkPasses: 51 * 4 + 9,
+      frozenPasses: 51 * 4 + 9,
     })
   })
 
   it('last: freezes below the last dense layers, or until the layer that is named', () => {
     expect(planFinetune(input({ strategy: 'last' })).phases[0]).toMatchObject({ boundary: 'flat' })
     const [phase] = planFinetune(input({ strategy: 'last', freezeUntil: 'relu1', augment: false })).phases
-    expect(phase).toMatchObject({ boundary: 'relu1', views: 1, trunk: 'cached' })
+    expect(phase).toMatchObject({ boundary: 'relu1', views: 1, frozenLayers: 'cached' })
     expect(phase!.trainable).toEqual(['conv2.w', 'fc7.w', 'fc7/head/weight', 'fc7/head/bias'])
     expect(planFinetune(input({ strategy: 'last', cache: false })).phases[0]).toMatchObject({
-      trunk: 'computed each epoch',
-      trunkPasses: 60 * 15,
+      frozenLayers: 'computed each epoch',
+      frozenPasses: 60 * 15,
     })
-    expect(planFinetune(input({ strategy: 'last', cacheBudgetBytes: 100 })).phases[0]!.trunk).toBe(
+    expect(planFinetune(input({ strategy: 'last', cacheBudgetBytes: 100 })).phases[0]!.frozenLayers).toBe(
       'computed each epoch',
     )
   })
 
   it('all, scratch and lp-ft', () => {
     const names = (strategy: string) =>
-      planFinetune(input({ strategy })).phases.map(({ name, trunk, batchNorm, trainable }) => [
+      planFinetune(input({ strategy })).phases.map(({ name, frozenLayers, batchNorm, trainable }) => [
         name,
-        trunk,
+        frozenLayers,
         batchNorm,
         trainable.length,
       ])
-    expect(names('all')).toEqual([['all', 'trained', 'frozen', 5]])
-    expect(names('scratch')).toEqual([['scratch', 'trained', 'train', 5]])
+    expect(names('all')).toEqual([['all', 'none', 'frozen', 5]])
+    expect(names('scratch')).toEqual([['scratch', 'none', 'train', 5]])
     expect(names('lp-ft')).toEqual([
       ['head', 'cached', 'frozen', 2],
-      ['all', 'trained', 'frozen', 5],
+      ['all', 'none', 'frozen', 5],
     ])
   })
 

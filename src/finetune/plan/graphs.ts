@@ -5,6 +5,7 @@ import type { ModelProto } from '../../onnx/generated/onnx_pb.js'
 import { graphOf } from '../../onnx/walk.js'
 import { buildTrainingGraph, type TrainingGraph } from '../../training/graph/graph.js'
 import { prepareNetwork } from '../../training/network.js'
+import { lrFactors } from './learning-rate.js'
 import {
   type Boundary,
   droppedName,
@@ -17,7 +18,7 @@ import {
   wholeModel,
   withWeights,
 } from './network.js'
-import { type FinetunePlan, lrFactors, type PhasePlan } from './plan.js'
+import type { FinetunePlan, PhasePlan } from './plan.js'
 
 export interface PhaseGraphs {
   readonly training: TrainingGraph
@@ -101,7 +102,7 @@ export function buildPhaseGraphs(
   everyRow = true,
 ): PhaseGraphs {
   const boundary = network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor)!
-  const model = phaseModel(network, boundary, phase.trunk === 'cached')
+  const model = phaseModel(network, boundary, phase.frozenLayers === 'cached')
   const { options, optimizer } = plan
   const factors = lrFactors(network, phase, options.depthLrFactor)
   const roles = new Map(network.parameters.map(({ name, role }) => [name, role]))
@@ -123,7 +124,7 @@ export function buildPhaseGraphs(
     gradAccumSteps: options.gradAccumSteps,
     mixup: options.mixup,
     drops: (node) => node.output[0] === droppedName,
-    frozenOutside: everyRow && phase.trunk === 'computed each epoch',
+    frozenOutside: everyRow && phase.frozenLayers === 'computed each epoch',
     parts: partsOf(network, phase),
     batchStatistics: (node) => phase.batchNorm === 'train' && above.has(node.input[1] ?? ''),
   })

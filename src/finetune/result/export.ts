@@ -5,7 +5,7 @@ import { sha256File, writeFileAtomic, writeJsonAtomic } from '../../base/files.j
 import { encodeSafetensors } from '../../base/safetensors.js'
 import { writeModel } from '../../onnx/write.js'
 import { buildPhaseGraphs } from '../plan/graphs.js'
-import { lrFactors } from '../plan/plan.js'
+import { lrFactors } from '../plan/learning-rate.js'
 import type { PreparedFinetune } from '../plan/prepare.js'
 import { tunedModel } from './tuned-model.js'
 
@@ -25,7 +25,10 @@ export async function exportTraining(prepared: PreparedFinetune, out: string): P
     })
   }
   const counts = classes.map((label) => roles.train.filter((i) => items[i]!.label === label).length)
-  const whole = { ...phase, trunk: phase.trunk === 'cached' ? ('computed each epoch' as const) : phase.trunk }
+  const whole = {
+    ...phase,
+    frozenLayers: phase.frozenLayers === 'cached' ? ('computed each epoch' as const) : phase.frozenLayers,
+  }
   const { training, evaluation, input } = buildPhaseGraphs(network, plan, whole, counts, false)
   await mkdir(out, { recursive: true })
   await writeModel(training.model, join(out, 'training.onnx'))

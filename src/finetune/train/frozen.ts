@@ -32,9 +32,9 @@ export interface FrozenSet {
 }
 
 /**
- * Activations of the frozen part at its boundary, computed once: `<folder>/<set>-<part>.f32` (float32, little endian,
- * rows one after the other) with a note beside it that makes the part done. What is there and belongs to the same key
- * is not computed again.
+ * Activations of the frozen layers at their boundary, computed once: `<folder>/<set>-<part>.f32` (float32, little
+ * endian, rows one after the other) with a note beside it that makes the part done. What is there and belongs to the
+ * same key is not computed again.
  */
 export class FrozenActivations {
   readonly #sets: readonly { readonly places: ReadonlyMap<number, number>; readonly parts: readonly Part[] }[]
@@ -65,7 +65,7 @@ export class FrozenActivations {
     const { folder, sets, values, images, size, progress, signal } = options
     await mkdir(folder, { recursive: true })
     const total = sets.reduce((sum, set) => sum + set.images.length, 0)
-    const task = progress.task({ label: 'Frozen part', total, unit: 'images' })
+    const task = progress.task({ label: 'Frozen layers', total, unit: 'images' })
     let worker: InferenceWorker | undefined
     let done = 0
     const made = []

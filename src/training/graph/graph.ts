@@ -19,8 +19,8 @@ export type { TrainingGraphOptions } from './options.js'
  * float32 `[R]`; `index` int64 `[K, B]` which rows make the batch of each of K steps; `lr` float32 `[K]`; `step`
  * int64 scalar, steps done before; one uint8 `[K, …]` per mask; with mixup `partner` int64 `[K, B]`, row that each row
  * is mixed with, and `share` float32 `[K, B]`, how much of the row itself stays; every variable of the loop. Outputs:
- * `loss`, `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every variable of
- * the loop.
+ * `loss`, `correct`, `norm` float32 `[K]`, `norms` float32 `[K, parts]` where parts are asked for, and every
+ * variable of the loop.
  */
 export interface TrainingGraph {
   readonly model: ModelProto

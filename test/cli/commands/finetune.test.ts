@@ -78,7 +78,7 @@ describe('bad input ends before training, with two lines', () => {
     },
   )
 
-  it('the same op may stay in the frozen part', async () => {
+  it('the same op may stay in the frozen layers', async () => {
     const args = [...base('photos', 'erf.onnx'), '--strategy', 'last', '--epochs', '1', '--out', file('frozen-erf')]
     expect((await fc7(args, { env })).code).toBe(0)
   })

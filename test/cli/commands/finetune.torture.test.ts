@@ -105,7 +105,7 @@ describe('a tuned network', () => {
       run('fc7 extract photos/ --model resnet50 --out photos-frozen.fc7'),
     ])
     expect(lines).toHaveLength(4)
-    expect(planned.plan.phases).toMatchObject([{ name: 'last', trunk: 'cached' }])
+    expect(planned.plan.phases).toMatchObject([{ name: 'last', frozenLayers: 'cached' }])
     expect(tuned).toMatchObject({ id: 'photos-resnet', known: true, reported: 15 })
     // The classifier on the tuned network, from files, says what was said when training ended.
     const { predictions, report } = await json(file('photos-resnet', 'finetune.json'))

@@ -24,12 +24,12 @@ function describe(plan: FinetunePlan): string {
       `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ` +
         `${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, learning rate ${phase.lr} (new layer ` +
         `×${phase.headLrFactor}), batch norms ${phase.batchNorm}`,
-      phase.trunk === 'trained'
+      phase.frozenLayers === 'none'
         ? `  every layer trains; about ${formatBytes(phase.memoryBytes)} of memory`
-        : phase.trunk === 'cached'
-          ? `  the frozen part runs ${phase.trunkPasses} times (${phase.views} views of each image), its ` +
+        : phase.frozenLayers === 'cached'
+          ? `  the frozen layers run ${phase.frozenPasses} times (${phase.views} views of each image), its ` +
             `${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
-          : `  the frozen part runs again in each epoch, ${phase.trunkPasses} times in all; about ` +
+          : `  the frozen layers run again in each epoch, ${phase.frozenPasses} times in all; about ` +
             `${formatBytes(phase.memoryBytes)} of memory`,
     ]),
   ].join('\n')

@@ -43,7 +43,7 @@ export const trainingOptions = <T>(yargs: Argv<T>) =>
     .option('rotation', { type: 'number', describe: 'Largest turn of a view in degrees; default 0' })
     .option('grayscale', { type: 'number', describe: 'Probability of a grayscale view; default 0' })
     .option('random-erasing', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
-    .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen part once; default where it fits' })
+    .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen layers once; default where it fits' })
     .option('cache-budget', { type: 'number', describe: 'GiB for it; default 2' })
     .option('views', { type: 'number', describe: 'Most views of an image to keep; default 4' })
     .option('patience', { type: 'number', describe: 'Epochs without a better result before stopping' })
