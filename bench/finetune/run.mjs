@@ -4,13 +4,9 @@ import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createRandom } from '../../dist/base/random.js'
-import {
-  buildHeaded,
-  defaultBoundary,
-  trainedParameters,
-  upperModel,
-  wholeModel,
-} from '../../dist/finetune/plan/network.js'
+import { defaultBoundary, upperModel, wholeModel } from '../../dist/finetune/plan/boundaries.js'
+import { buildHeaded } from '../../dist/finetune/plan/headed.js'
+import { trainedParameters } from '../../dist/finetune/plan/network.js'
 import { parseOptions } from '../../dist/finetune/plan/options.js'
 import { planFinetune } from '../../dist/finetune/plan/plan.js'
 import { stepsPerRun } from '../../dist/finetune/train/phase.js'

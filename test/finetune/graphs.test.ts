@@ -1,16 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import { createRandom } from '../../src/base/random.js'
-import {
-  buildHeaded,
-  chooseBoundary,
-  droppedName,
-  headBias,
-  headWeight,
-  lowerModel,
-  trainedParameters,
-  upperModel,
-  wholeModel,
-} from '../../src/finetune/plan/network.js'
+import { chooseBoundary, lowerModel, upperModel, wholeModel } from '../../src/finetune/plan/boundaries.js'
+import { buildHeaded } from '../../src/finetune/plan/headed.js'
+import { droppedName, headBias, headWeight, trainedParameters } from '../../src/finetune/plan/network.js'
 import { namedRecipe } from '../../src/images/recipe/recipe.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/build.js'
 import type { ModelProto } from '../../src/onnx/generated/onnx_pb.js'

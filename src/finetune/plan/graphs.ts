@@ -5,6 +5,8 @@ import type { ModelProto } from '../../onnx/generated/onnx_pb.js'
 import { graphOf } from '../../onnx/walk.js'
 import { buildTrainingGraph, type TrainingGraph } from '../../training/graph/graph.js'
 import { prepareNetwork } from '../../training/network.js'
+import { upperModel, wholeModel } from './boundaries.js'
+import { heValues } from './headed.js'
 import { lrFactors } from './learning-rate.js'
 import {
   type Boundary,
@@ -12,10 +14,7 @@ import {
   type HeadedNetwork,
   headBias,
   headWeight,
-  heValues,
   logitsName,
-  upperModel,
-  wholeModel,
   withWeights,
 } from './network.js'
 import type { FinetunePlan, PhasePlan } from './plan.js'
