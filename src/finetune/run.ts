@@ -1,67 +1,176 @@
-import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { appendFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { Fc7Error, throwIfAborted } from '../base/errors.js'
+import { throwIfAborted } from '../base/errors.js'
 import { sha256, writeJsonAtomic } from '../base/files.js'
-import { silentProgress } from '../base/progress.js'
+import { type Progress, silentProgress } from '../base/progress.js'
 import { versions } from '../base/versions.js'
 import { floatsOf } from '../onnx/values.js'
 import { graphOf } from '../onnx/walk.js'
 import { writeModel } from '../onnx/write.js'
 import { machineFacts } from '../runtime/machine.js'
 import { lowerModel } from './plan/boundaries.js'
-import { buildPhaseGraphs } from './plan/graphs.js'
+import { buildPhaseGraphs, type PhaseGraphs } from './plan/graphs.js'
 import { type HeadedNetwork, withWeights } from './plan/network.js'
 import { augmentationOf } from './plan/options.js'
-import type { FinetuneRequest, PreparedFinetune } from './plan/prepare.js'
-import { type FinetuneRun, type FinetuneSummary, finish } from './result/finish.js'
-import { recordName } from './result/record.js'
+import type { PhasePlan } from './plan/plan.js'
+import { classCounts, type FinetuneRequest, labelOf, type PreparedFinetune } from './plan/prepare.js'
+import { type FinetuneSummary, finish } from './result/finish.js'
+import { type FinetuneRun, openFolder, workFolder } from './result/folder.js'
 import { nameIsFree } from './result/register.js'
-import { readState, type State, type Weights } from './train/checkpoint.js'
+import type { State, Weights } from './train/checkpoint.js'
 import { FrozenActivations } from './train/frozen.js'
 import { Images } from './train/images.js'
-import { runPhase } from './train/phase.js'
-import { openTrainingThread } from './train/training-thread.js'
+import { type PhaseResult, runPhase } from './train/phase.js'
+import { openTrainingThread, type TrainingThread } from './train/training-thread.js'
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-/** What a run leaves in its folder; `--force` removes these names and no others. */
-const ownNames = [
-  'plan.json',
-  'log.jsonl',
-  'curves.html',
-  'failures.jsonl',
-  'trained-on.json',
-  'model.onnx',
-  'model.onnx.card.json',
-  recordName,
-  'classifier',
-  'work',
-]
+/** What the phases of a run share. */
+interface Training {
+  readonly prepared: PreparedFinetune
+  readonly run: FinetuneRun
+  readonly images: Images
+  /** Threads of the runtime. */
+  readonly threads: number
+  readonly log: (line: Readonly<Record<string, unknown>>) => Promise<void>
+  readonly progress: Progress
+  readonly signal: AbortSignal | undefined
+}
 
-/** Refuses a folder that holds something else; begins again under `force`. */
-async function openFolder(run: FinetuneRun, planHash: string): Promise<State | undefined> {
-  const work = join(run.out, 'work')
-  if (run.force) for (const name of ownNames) await rm(join(run.out, name), { recursive: true, force: true })
-  if (await exists(join(run.out, recordName))) {
-    throw new Fc7Error('FINETUNE_DONE', `${run.out} holds a training that is finished.`, {
-      hint: 'Give another --out, or --force to train again.',
+/** A phase, the network that it begins with, and what came before it. */
+interface PhaseStart {
+  readonly number: number
+  readonly phase: PhasePlan
+  readonly network: HeadedNetwork
+  readonly graphs: PhaseGraphs
+  readonly state: State | undefined
+  readonly history: State['history']
+}
+
+/** The activations at the boundary in every view, from the cache or computed now. */
+function frozenActivations(training: Training, { number, phase, network, graphs }: PhaseStart) {
+  const { prepared, run, images, threads, progress, signal } = training
+  const { plan, planHash, roles } = prepared
+  const work = workFolder(run)
+  const views = Array.from({ length: phase.views }, (_, view) => view)
+  return FrozenActivations.make({
+    folder: join(work, `frozen${number}`),
+    key: sha256(JSON.stringify([planHash, phase.boundaryTensor, number])),
+    sets: [
+      { images: roles.select, view: undefined },
+      ...views.map((view) => ({ images: roles.train, view: plan.options.augment ? view : undefined })),
+    ],
+    values: valuesOf(graphs),
+    graphFile: async () => {
+      const file = join(work, `lower${number}.onnx`)
+      await writeModel(lowerModel(network, graphs.boundary), file)
+      return file
+    },
+    images,
+    size: prepared.network,
+    threads,
+    progress,
+    signal,
+  })
+}
+
+/** Values of one row at the boundary. */
+const valuesOf = ({ boundary }: PhaseGraphs): number => boundary.row.reduce((product, n) => product * n, 1)
+
+/** Writes the graphs of a phase and opens them in a thread. */
+async function openGraphs({ run, threads }: Training, { number, graphs }: PhaseStart): Promise<TrainingThread> {
+  const work = workFolder(run)
+  const file = join(work, `training${number}.onnx`)
+  const evaluationFile = join(work, `evaluation${number}.onnx`)
+  await writeModel(graphs.training.model, file)
+  await writeModel(graphs.evaluation, evaluationFile)
+  const { model: _, ...facts } = graphs.training
+  // Where the optimizer has no state yet, the thread makes its zeros itself.
+  const stateless = facts.loopState.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
+  const initial = new Map(stateless.map(({ name }) => [name, facts.initial.get(name)!]))
+  return openTrainingThread({ graph: { ...facts, initial, file }, evaluationFile, input: graphs.input, threads })
+}
+
+async function trainPhase(training: Training, start: PhaseStart): Promise<PhaseResult> {
+  const { prepared, run, images, log, progress, signal } = training
+  const { plan, planHash, roles } = prepared
+  const { number, phase, graphs, state, history } = start
+  const frozen = phase.frozenLayers === 'cached' ? await frozenActivations(training, start) : undefined
+  const thread = await openGraphs(training, start)
+  const task = progress.task({
+    label: `Training ${phase.name}`,
+    total: phase.epochs * phase.stepsPerEpoch,
+    unit: 'steps',
+    from: state?.steps ?? 0,
+  })
+  try {
+    return await runPhase({
+      plan,
+      number,
+      phase,
+      folder: workFolder(run),
+      thread,
+      parts: graphs.training.parts,
+      train: roles.train,
+      select: roles.select,
+      label: labelOf(prepared),
+      rowBytes: frozen ? valuesOf(graphs) * 4 : images.bytes,
+      rows: (set, wanted, epoch) => {
+        if (frozen) return frozen.rows(set === 'select' ? 0 : 1 + (epoch % phase.views), wanted)
+        return images.rows(wanted, set === 'train' && plan.options.augment ? epoch : undefined)
+      },
+      state,
+      history,
+      planHash,
+      checkpointSteps: run.checkpointSteps ?? 200,
+      batch: plan.options.batchSize,
+      log,
+      task,
+      signal,
     })
+  } finally {
+    await thread.close()
+    task.end()
   }
-  const state = await readState(work, planHash)
-  if (!state && (await exists(run.out))) {
-    const others = (await readdir(run.out)).filter((name) => !ownNames.includes(name) && !name.startsWith('.'))
-    if (others.length > 0) {
-      throw new Fc7Error('FINETUNE_TAKEN', `${run.out} is not empty: it holds ${others[0]}.`, {
-        hint: 'Give a new folder as --out.',
-      })
-    }
+}
+
+/** Trains the phases one after the other, from the state of a run that was stopped if there is one. */
+async function trainPhases(
+  training: Training,
+  stopped: State | undefined,
+): Promise<{ readonly network: HeadedNetwork; readonly state: State }> {
+  const { prepared, signal } = training
+  const { plan } = prepared
+  let { network } = prepared
+  let state = stopped
+  for (const [number, phase] of plan.phases.entries()) {
+    throwIfAborted(signal, 'Fine-tuning')
+    if (state && state.phase > number) continue
+    const graphs = buildPhaseGraphs(network, plan, phase, { classCounts: classCounts(prepared) })
+    const result = await trainPhase(training, {
+      number,
+      phase,
+      network,
+      graphs,
+      state: state?.phase === number ? state : undefined,
+      history: state?.history ?? [],
+    })
+    network = { ...network, model: withWeights(network.model, result.best) }
+    state = result.state
   }
-  await mkdir(work, { recursive: true })
-  return state
+  return { network, state: state! }
+}
+
+/** Opens the run's log with a line that says what begins here. */
+async function openLog(out: string, planHash: string, stopped: State | undefined): Promise<Training['log']> {
+  const log: Training['log'] = (line) => appendFile(join(out, 'log.jsonl'), `${JSON.stringify(line)}\n`)
+  await log({
+    event: stopped ? 'resumed' : 'started',
+    at: new Date().toISOString(),
+    plan: planHash,
+    machine: machineFacts(),
+    versions: versions(),
+  })
+  return log
 }
 
 /**
@@ -75,142 +184,37 @@ export async function runFinetune(
   request: Pick<FinetuneRequest, 'progress' | 'signal' | 'orient'>,
   run: FinetuneRun,
 ): Promise<FinetuneSummary> {
-  const { plan, planHash, roles, classes, items, network, backbone } = prepared
-  const { progress = silentProgress, signal } = request
+  const { plan, planHash, items, network, backbone } = prepared
+  const { progress = silentProgress, signal, orient = false } = request
   const started = performance.now()
-  const total = Math.max(1, run.threads ?? availableParallelism())
   // Training takes all threads; decoding runs in the gaps it leaves.
-  const threads = { inference: total, decode: Math.max(1, run.decodeThreads ?? Math.ceil(total / 2)) }
-  const index = new Map(classes.map((label, i) => [label, i]))
-  const label = (image: number): number => index.get(items[image]!.label!)!
-  const counts = classes.map((_, c) => roles.train.filter((image) => label(image) === c).length)
+  const threads = Math.max(1, run.threads ?? availableParallelism())
   // Every phase's graph is built before anything runs: an op without a gradient is found now.
-  let current = network
-  for (const phase of plan.phases) buildPhaseGraphs(current, plan, phase, counts)
+  for (const phase of plan.phases) buildPhaseGraphs(network, plan, phase, { classCounts: classCounts(prepared) })
   await nameIsFree(run)
-  let state = await openFolder(run, planHash)
-  const work = join(run.out, 'work')
+  const stopped = await openFolder(run, planHash)
   await writeJsonAtomic(join(run.out, 'plan.json'), plan)
-  const logPath = join(run.out, 'log.jsonl')
-  const log = (line: Readonly<Record<string, unknown>>): Promise<void> =>
-    appendFile(logPath, `${JSON.stringify(line)}\n`)
-  await log({
-    event: state ? 'resumed' : 'started',
-    at: new Date().toISOString(),
-    plan: planHash,
-    machine: machineFacts(),
-    versions: versions(),
-  })
+  const log = await openLog(run.out, planHash, stopped)
   const images = new Images(items, {
     recipe: backbone.recipe.recipe,
     width: network.width,
     height: network.height,
-    threads: threads.decode,
-    orient: request.orient ?? false,
+    threads: Math.max(1, run.decodeThreads ?? Math.ceil(threads / 2)),
+    orient,
     seed: plan.options.seed,
     augmentation: augmentationOf(plan.options),
   })
   try {
-    let history = state?.history ?? []
-    for (const [number, phase] of plan.phases.entries()) {
-      throwIfAborted(signal, 'Fine-tuning')
-      if (state && state.phase > number) continue
-      const graphs = buildPhaseGraphs(current, plan, phase, counts)
-      const trainingFile = join(work, `training${number}.onnx`)
-      const evaluationFile = join(work, `evaluation${number}.onnx`)
-      await writeModel(graphs.training.model, trainingFile)
-      await writeModel(graphs.evaluation, evaluationFile)
-      const values = graphs.boundary.row.reduce((product, n) => product * n, 1)
-      const { augment } = plan.options
-      let frozen: FrozenActivations | undefined
-      let best: Weights
-      if (phase.frozenLayers === 'cached') {
-        const lower = lowerModel(current, graphs.boundary)
-        frozen = await FrozenActivations.make({
-          folder: join(work, `frozen${number}`),
-          key: sha256(JSON.stringify([planHash, phase.boundaryTensor, number])),
-          sets: [
-            { images: roles.select, view: undefined },
-            ...Array.from({ length: phase.views }, (_, view) => ({
-              images: roles.train,
-              view: augment ? view : undefined,
-            })),
-          ],
-          values,
-          graphFile: async () => {
-            const file = join(work, `lower${number}.onnx`)
-            await writeModel(lower, file)
-            return file
-          },
-          images,
-          size: network,
-          threads: threads.inference,
-          progress,
-          signal,
-        })
-      }
-      const { model: _, ...facts } = graphs.training
-      // Where the optimizer has no state yet, the thread makes its zeros itself.
-      const stateless = facts.loopState.filter(({ kind }) => kind === 'parameter' || kind === 'statistic')
-      const initial = new Map(stateless.map(({ name }) => [name, facts.initial.get(name)!]))
-      const thread = await openTrainingThread({
-        graph: { ...facts, initial, file: trainingFile },
-        evaluationFile,
-        input: graphs.input,
-        threads: threads.inference,
-      })
-      const task = progress.task({
-        label: `Training ${phase.name}`,
-        total: phase.epochs * phase.stepsPerEpoch,
-        unit: 'steps',
-        from: state?.steps ?? 0,
-      })
-      try {
-        const result = await runPhase({
-          plan,
-          number,
-          phase,
-          folder: work,
-          thread,
-          parts: facts.parts,
-          train: roles.train,
-          select: roles.select,
-          label,
-          rowBytes: frozen ? values * 4 : images.bytes,
-          rows: (set, wanted, epoch) => {
-            if (frozen) return frozen.rows(set === 'select' ? 0 : 1 + (epoch % phase.views), wanted)
-            return images.rows(wanted, set === 'train' && augment ? epoch : undefined)
-          },
-          state,
-          history,
-          planHash,
-          checkpointSteps: run.checkpointSteps ?? 200,
-          batch: plan.options.batchSize,
-          log,
-          task,
-          signal,
-        })
-        state = result.state
-        best = result.best
-      } finally {
-        await thread.close()
-        task.end()
-      }
-      current = { ...current, model: withWeights(current.model, best) }
-      if (number + 1 < plan.phases.length) {
-        history = state.history
-        state = undefined
-      }
-    }
+    const trained = await trainPhases({ prepared, run, images, threads, log, progress, signal }, stopped)
+    const { state } = trained
     return await finish(prepared, run, {
       images,
-      best: weightsOf(current),
-      label,
-      threads: threads.inference,
-      state: state!,
+      best: weightsOf(trained.network),
+      threads,
+      state,
       started,
       log,
-      orient: request.orient ?? false,
+      orient,
     })
   } finally {
     await images.close()

@@ -65,7 +65,7 @@ function graphs(options: Record<string, unknown>, training?: { momentum: number 
     memoryBytes: 2 ** 33,
   })
   const [phase] = plan.phases
-  return { plan, phase: phase!, ...buildPhaseGraphs(network, plan, phase!, [2, 6]) }
+  return { plan, phase: phase!, ...buildPhaseGraphs(network, plan, phase!, { classCounts: [2, 6] }) }
 }
 
 const rate = 0.001

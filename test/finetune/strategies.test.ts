@@ -6,7 +6,7 @@ import { headBias, headWeight } from '../../src/finetune/plan/network.js'
 import { parseOptions } from '../../src/finetune/plan/options.js'
 import type { FinetunePlan } from '../../src/finetune/plan/plan.js'
 import { prepareFinetune } from '../../src/finetune/plan/prepare.js'
-import { epochOrder } from '../../src/finetune/train/phase.js'
+import { epochOrder } from '../../src/finetune/train/epoch.js'
 import { decodeModel } from '../../src/onnx/read.js'
 import { tinyModel } from '../support/tiny.js'
 import { floatWeights, openWorkshop, watched } from './tune.js'
@@ -189,7 +189,7 @@ it('every epoch has an order of its own, a function of seed, phase and epoch', (
   for (const other of [order(2, 0, 0), order(1, 1, 0), order(1, 0, 1)]) expect(other).not.toEqual(first)
 })
 
-it('tells loss, accuracy and speed while it runs; its log has rate and gradients’ norms by depth', async () => {
+it('tells loss, accuracy and speed while it runs; its log has lr and gradients’ norms by depth', async () => {
   const options = { strategy: 'all', epochs: 2, schedule: 'step', warmup: 0.2 }
   const notes: string[] = []
   await cp(join(shop.root, 'photos'), join(shop.root, 'one-broken'), { recursive: true })
@@ -200,7 +200,7 @@ it('tells loss, accuracy and speed while it runs; its log has rate and gradients
     progress: watched((_done, note) => void notes.push(note)),
   })
   expect(notes).toHaveLength(4)
-  for (const note of notes) expect(note).toMatch(/^loss \d+\.\d{4}, accuracy [01]\.\d{3}, \d+ images\/s$/)
+  for (const note of notes) expect(note).toMatch(/^loss \d+\.\d{4}, accuracy \d{1,3}\.\d %, \d+ images\/s$/)
   const log = (await readFile(join(shop.root, 'logged', 'log.jsonl'), 'utf8')).trim().split('\n')
   const epochs = log.map((line) => JSON.parse(line)).filter(({ epoch }) => epoch !== undefined)
   for (const [i, { lr, norms, imagesPerSecond, trainAccuracy }] of epochs.entries()) {

@@ -96,9 +96,15 @@ export function buildPhaseGraphs(
   network: HeadedNetwork,
   plan: FinetunePlan,
   phase: PhasePlan,
-  classCounts: readonly number[],
-  /** Whether a run of the training graph uses each of its rows once, as the epoch loop's do. */
-  everyRow = true,
+  {
+    classCounts,
+    everyRow = true,
+  }: {
+    /** Images to train on in each class. */
+    readonly classCounts: readonly number[]
+    /** Whether a run of the training graph uses each of its rows once, as the epoch loop's do. Default true. */
+    readonly everyRow?: boolean | undefined
+  },
 ): PhaseGraphs {
   const boundary = network.boundaries.find(({ tensor }) => tensor === phase.boundaryTensor)!
   const model = phaseModel(network, boundary, phase.frozenLayers === 'cached')
@@ -113,13 +119,13 @@ export function buildPhaseGraphs(
     loss: {
       kind: plan.loss,
       labelSmoothing: options.labelSmoothing,
-      ...(options.classWeight === 'balanced' ? { classWeights: balancedClassWeights(classCounts) } : {}),
+      classWeights: options.classWeight === 'balanced' ? balancedClassWeights(classCounts) : undefined,
     },
     optimizer: optimizer.kind === 'sgd' ? { kind: 'sgd', momentum: optimizer.momentum } : { kind: optimizer.kind },
     weightDecay: optimizer.weightDecay,
     decays: (name) => roles.get(name) === 'weight',
     lrFactor: (name) => factors.get(name) ?? 1,
-    ...(optimizer.clipNorm === null ? {} : { clipNorm: optimizer.clipNorm }),
+    clipNorm: optimizer.clipNorm ?? undefined,
     gradAccumSteps: options.gradAccumSteps,
     mixup: options.mixup,
     drops: (node) => node.output[0] === droppedName,

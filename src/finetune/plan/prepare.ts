@@ -43,6 +43,20 @@ export interface PreparedFinetune {
   readonly options: FinetuneOptions
 }
 
+/** Index of an image's class. */
+export function labelOf({ classes, items }: Pick<PreparedFinetune, 'classes' | 'items'>): (image: number) => number {
+  const index = new Map(classes.map((label, i) => [label, i]))
+  return (image) => index.get(items[image]!.label!)!
+}
+
+/** Images to train on in each class. */
+export function classCounts(prepared: Pick<PreparedFinetune, 'classes' | 'items' | 'roles'>): number[] {
+  const counts = prepared.classes.map(() => 0)
+  const label = labelOf(prepared)
+  for (const image of prepared.roles.train) counts[label(image)]!++
+  return counts
+}
+
 /**
  * Looks up data set and backbone, checks everything that can be wrong, and plans; nothing is trained.
  *
@@ -81,7 +95,7 @@ export async function prepareFinetune(request: FinetuneRequest): Promise<Prepare
     recipe: backbone.recipe.recipe,
     card: backbone.card,
     outputs: options.positive === undefined ? classes.length : 1,
-    ...(options.strategy === 'scratch' ? { random: createRandom(options.seed) } : {}),
+    random: options.strategy === 'scratch' ? createRandom(options.seed) : undefined,
     dropout: options.dropout,
   })
   const network = options.strategy === 'scratch' ? reinitialised(headed, options.seed) : headed

@@ -6,7 +6,7 @@ import { encodeSafetensors } from '../../base/safetensors.js'
 import { writeModel } from '../../onnx/write.js'
 import { buildPhaseGraphs } from '../plan/graphs.js'
 import { lrFactors } from '../plan/learning-rate.js'
-import type { PreparedFinetune } from '../plan/prepare.js'
+import { classCounts, type PreparedFinetune } from '../plan/prepare.js'
 import { tunedModel } from './tuned-model.js'
 
 /**
@@ -17,19 +17,21 @@ import { tunedModel } from './tuned-model.js'
  * @returns the files' names
  */
 export async function exportTraining(prepared: PreparedFinetune, out: string): Promise<string[]> {
-  const { plan, network, roles, classes, items, model, backbone } = prepared
+  const { plan, network, model, backbone } = prepared
   const [phase, second] = plan.phases
   if (!phase || second) {
     throw new Fc7Error('FINETUNE_EXPORT', 'lp-ft has two phases with a graph each; an export holds one.', {
       hint: 'Export --strategy head and --strategy all one after the other.',
     })
   }
-  const counts = classes.map((label) => roles.train.filter((i) => items[i]!.label === label).length)
   const whole = {
     ...phase,
     frozenLayers: phase.frozenLayers === 'cached' ? ('computed each epoch' as const) : phase.frozenLayers,
   }
-  const { training, evaluation, input } = buildPhaseGraphs(network, plan, whole, counts, false)
+  const { training, evaluation, input } = buildPhaseGraphs(network, plan, whole, {
+    classCounts: classCounts(prepared),
+    everyRow: false,
+  })
   await mkdir(out, { recursive: true })
   await writeModel(training.model, join(out, 'training.onnx'))
   await writeModel(evaluation, join(out, 'evaluation.onnx'))
