@@ -151,6 +151,16 @@ describe('a checkpoint', () => {
     })
     expect((await shop.tune(out, options, { force: true })).history).toHaveLength(2)
   })
+
+  it('of another version is refused by the name that it lacks', async () => {
+    expect(await shop.cut('other-names', options, 6)).toBe('INTERRUPTED')
+    const path = join(shop.root, 'other-names', 'work', 'state.json')
+    await writeFile(path, (await readFile(path, 'utf8')).replaceAll('"lr":', '"rate":'))
+    await expect(shop.tune('other-names', options)).rejects.toMatchObject({
+      code: 'CHECKPOINT_BROKEN',
+      message: expect.stringContaining('history: 0: lr'),
+    })
+  })
 })
 
 it('its steps follow the schedule: by tenths at 60 % and 85 %, slowly at first with a warm-up', async () => {

@@ -77,7 +77,9 @@ export async function readState(folder: string, plan: string): Promise<State | u
   }
   const parsed = stateSchema.safeParse(value)
   if (!parsed.success) {
-    throw new Fc7Error('CHECKPOINT_BROKEN', `${statePath(folder)} is no whole checkpoint.`, {
+    const [issue] = parsed.error.issues
+    const what = [...(issue?.path ?? []), issue?.message].join(': ')
+    throw new Fc7Error('CHECKPOINT_BROKEN', `${statePath(folder)} is no whole checkpoint (${what}).`, {
       hint: 'Begin again with --force.',
     })
   }

@@ -6,7 +6,7 @@ import {
   finetune as tune,
 } from '../../../api/verbs/finetune.js'
 import { Fc7Error } from '../../../base/errors.js'
-import { formatBytes, formatSeconds } from '../../../base/text.js'
+import { counted, formatBytes, formatSeconds } from '../../../base/text.js'
 import type { FinetunePlan } from '../../../finetune/plan/plan.js'
 import { defineCommand } from '../../command.js'
 import { trainingChoices, trainingOptions } from './training-options.js'
@@ -18,17 +18,18 @@ function describe(plan: FinetunePlan): string {
     `${plan.strategy} on ${plan.backbone.id}: ${plan.classes.length} classes, features ${features.layer} ` +
       `(${features.dim} values), ${plan.loss} loss, ${optimizer.kind}, weight decay ${optimizer.weightDecay}` +
       `${optimizer.clipNorm === null ? '' : `, gradient’s norm at most ${optimizer.clipNorm}`}`,
-    `${images.train} images train, ${images.select} choose the epoch (${images.sources.select}), ` +
-      `${images.report} are reported (${images.sources.report})`,
+    `${counted(images.train, 'image')} to train on, ${images.select} to choose the epoch (${images.sources.select}), ` +
+      `${images.report} to report (${images.sources.report})`,
     ...plan.phases.flatMap((phase) => [
       `${phase.name}: ${phase.trainedValues} weights train above ${phase.boundary}, ${phase.frozenValues} stay; ` +
-        `${phase.epochs} epochs of ${phase.stepsPerEpoch} steps, learning rate ${phase.lr} (new layer ` +
-        `×${phase.headLrFactor}), batch norms ${phase.batchNorm}`,
+        `${counted(phase.epochs, 'epoch')} of ${counted(phase.stepsPerEpoch, 'step')}, learning rate ${phase.lr} ` +
+        `(new layer ×${phase.headLrFactor}), batch norms ${phase.batchNorm}`,
       phase.frozenLayers === 'none'
         ? `  every layer trains; about ${formatBytes(phase.memoryBytes)} of memory`
         : phase.frozenLayers === 'cached'
-          ? `  the frozen layers run ${phase.frozenPasses} times (${phase.views} views of each image), its ` +
-            `${formatBytes(phase.cacheBytes)} are kept; about ${formatBytes(phase.memoryBytes)} of memory`
+          ? `  the frozen layers run ${counted(phase.frozenPasses, 'time')} ` +
+            `(${counted(phase.views, 'view')} of each image), ${formatBytes(phase.cacheBytes)} are kept; about ` +
+            `${formatBytes(phase.memoryBytes)} of memory`
           : `  the frozen layers run again in each epoch, ${phase.frozenPasses} times in all; about ` +
             `${formatBytes(phase.memoryBytes)} of memory`,
     ]),
@@ -43,7 +44,7 @@ function outcomeWords(result: FinetuneResult, out: string): string {
     `${result.correct} of ${result.reported} right on ${plan.images.sources.report} ` +
       `(${(100 * result.accuracy).toFixed(1)} %), in ${formatSeconds(result.seconds)}`,
     `Curves: ${result.curves}`,
-    ...(failures > 0 ? [`${failures} images could not be read: see ${out}/failures.jsonl`] : []),
+    ...(failures > 0 ? [`${counted(failures, 'image')} could not be read: see ${out}/failures.jsonl`] : []),
     result.known
       ? `Predict: fc7 predict ${out}/classifier <images>; embed: fc7 extract <images> --model ${id}`
       : `Predict: fc7 predict ${out}/classifier <images> --model ${out}/model.onnx (another model is called ${id})`,

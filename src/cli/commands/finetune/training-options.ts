@@ -30,7 +30,7 @@ export const trainingOptions = <T>(yargs: Argv<T>) =>
       type: 'number',
       describe: 'Largest norm of the gradient, 0 for none; default 1, scratch: none',
     })
-    .option('label-smoothing', { type: 'number', describe: 'Label smoothing' })
+    .option('label-smoothing', { type: 'number', describe: 'Share of the target spread over all classes; default 0' })
     .option('dropout', { type: 'number', describe: 'Share of the features dropped before the new layer; default 0' })
     .option('mixup', { type: 'number', describe: 'Blend images and labels in pairs: α of Beta(α, α); default 0' })
     .option('class-weight', { choices: ['balanced', 'none'] as const, describe: 'Weight classes by rarity' })
@@ -45,7 +45,7 @@ export const trainingOptions = <T>(yargs: Argv<T>) =>
     .option('random-erasing', { type: 'number', describe: 'Probability of a painted rectangle; default 0' })
     .option('cache-frozen', { type: 'boolean', describe: 'Compute the frozen layers once; default where it fits' })
     .option('cache-budget', { type: 'number', describe: 'GiB for it; default 2' })
-    .option('views', { type: 'number', describe: 'Most views of an image to keep; default 4' })
+    .option('views', { type: 'number', describe: 'Largest number of views of an image to keep; default 4' })
     .option('patience', { type: 'number', describe: 'Epochs without a better result before stopping' })
     .option('memory-limit', { type: 'number', describe: 'GiB; default this machine’s' })
 
